@@ -1,0 +1,1 @@
+"""The command line: server verbs and client verbs."""

@@ -1,0 +1,133 @@
+"""Every setting of the service: one frozen object, read once by the composition root."""
+
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_PLAIN_SCHEMES = ("postgresql://", "postgres://")
+
+
+def _postgres_url(url: SecretStr) -> SecretStr:
+    if not url.get_secret_value().startswith(_PLAIN_SCHEMES):
+        raise ValueError("write it as postgresql://user:password@host:port/database")
+    return url
+
+
+PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+
+
+class IssuerSettings(BaseModel):
+    """One issuer of RS256 or ES256 tokens, known by its key set (RFC 7517)."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    issuer: str
+    audience: str
+    jwks_url: str | None = None
+    jwks_file: Path | None = None
+    algorithm: Literal["RS256", "ES256"] = "RS256"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            raise ValueError("give either jwks_url or jwks_file")
+        return self
+
+
+class Settings(BaseSettings):
+    """The settings, from ``SYNCAPI_…`` environment variables and ``.env``.
+
+    Durations are in seconds and sizes in bytes unless the name says otherwise.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="SYNCAPI_", env_file=".env", frozen=True, extra="ignore", hide_input_in_errors=True
+    )
+
+    # Where the data is
+    database_url: PostgresUrl = Field(
+        description="The default tenant database; also the control database unless that is set."
+    )
+    control_database_url: PostgresUrl | None = Field(
+        default=None, description="The database of tenants and memberships."
+    )
+    tenant_database_urls: dict[str, PostgresUrl] = Field(
+        default={}, description="Further tenant databases: a JSON object of name → URL."
+    )
+    tenant_database_url_template: PostgresUrl | None = Field(
+        default=None,
+        description="URL of a tenant database that is not listed; '{database}' stands for its name.",
+    )
+    redis_url: SecretStr | None = Field(
+        default=None, description="Without it, limits and caches are those of one process."
+    )
+
+    # PostgreSQL
+    pool_size: int = Field(default=10, ge=1, description="Connections per database and process.")
+    pool_timeout: float = Field(default=5, gt=0, description="Wait for a free connection.")
+    pool_idle_seconds: float = Field(default=300, gt=0, description="A pool unused for so long closes.")
+    statement_timeout: float = Field(default=30, gt=0, description="Of one SQL statement.")
+    prepared_statements: bool = Field(
+        default=True, description="Set to false behind a pooler that cannot keep them."
+    )
+
+    # S3
+    s3_endpoint_url: str | None = Field(default=None, description="None for AWS itself.")
+    s3_public_endpoint_url: str | None = Field(
+        default=None,
+        description="The endpoint as clients see it; signed URLs carry it. Default: s3_endpoint_url.",
+    )
+    s3_region: str = "us-east-1"
+    s3_bucket: str = Field(min_length=3, max_length=63)
+    s3_access_key_id: str
+    s3_secret_access_key: SecretStr
+    s3_addressing_style: Literal["path", "virtual"] = "path"
+    url_expires_seconds: int = Field(default=3600, ge=60, le=86_400)
+
+    # Tokens
+    jwt_secret: SecretStr | None = Field(
+        default=None, description="Of HS256 tokens: at least 32 bytes (RFC 7518 §3.2)."
+    )
+    jwt_issuer: str = "syncapi"
+    jwt_audience: str = "syncapi"
+    jwt_leeway: float = Field(default=30, ge=0, description="Clock skew forgiven on exp and nbf.")
+    issuers: tuple[IssuerSettings, ...] = ()
+    jwks_cache_seconds: float = Field(default=600, gt=0)
+    membership_cache_seconds: float = Field(
+        default=10, ge=0, description="How long a removed member may still be let in."
+    )
+    cursor_key: SecretStr = Field(description="Signs cursors: at least 32 characters.")
+    cursor_previous_keys: tuple[SecretStr, ...] = Field(
+        default=(), description="Still verify cursors, so that the key can be rotated."
+    )
+
+    # Limits
+    upload_max_bytes: int = Field(default=5 * 1024**3, gt=0)
+    upload_allowed_types: tuple[str, ...] = Field(
+        default=("*/*",), description="Media types, also as 'image/*'."
+    )
+    request_max_bytes: int = Field(default=8 * 1024**2, gt=0, description="Of a JSON body.")
+    rate_limit: str | None = Field(
+        default="3000/minute", description="Requests of one member; empty for none."
+    )
+
+    # Serving
+    host: str = "127.0.0.1"
+    port: int = Field(default=4999, ge=0, le=65_535)
+    root_path: str = ""
+    cors_origins: tuple[str, ...] = ()
+    shutdown_seconds: int = Field(default=20, ge=0)
+    log_level: Literal["debug", "info", "warning", "error"] = "info"
+    log_format: Literal["json", "console"] = "json"
+
+    @model_validator(mode="after")
+    def _strong_secrets(self) -> Self:
+        if self.jwt_secret is None and not self.issuers:
+            raise ValueError("set SYNCAPI_JWT_SECRET or SYNCAPI_ISSUERS: nobody could log in")
+        secrets = {"SYNCAPI_JWT_SECRET": self.jwt_secret, "SYNCAPI_CURSOR_KEY": self.cursor_key}
+        for name, secret in secrets.items():
+            if secret is not None and len(secret.get_secret_value().encode()) < 32:  # noqa: PLR2004
+                raise ValueError(f"{name} must have at least 32 bytes: try `openssl rand -hex 32`")
+        return self

@@ -1,0 +1,1 @@
+"""Bytes: access to S3 and the signing of URLs."""

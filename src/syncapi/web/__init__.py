@@ -1,0 +1,1 @@
+"""HTTP: routes, dependencies, middleware, errors and the OpenAPI document."""

@@ -1,0 +1,1 @@
+"""The models of the API, shared by the server and its clients."""
