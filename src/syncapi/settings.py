@@ -43,7 +43,11 @@ class Settings(BaseSettings):
     """
 
     model_config = SettingsConfigDict(
-        env_prefix="SYNCAPI_", env_file=".env", frozen=True, extra="ignore", hide_input_in_errors=True
+        env_prefix="SYNCAPI_",
+        env_file=".env",
+        frozen=True,
+        extra="ignore",
+        hide_input_in_errors=True,
     )
 
     # Where the data is
@@ -58,7 +62,7 @@ class Settings(BaseSettings):
     )
     tenant_database_url_template: PostgresUrl | None = Field(
         default=None,
-        description="URL of a tenant database that is not listed; '{database}' stands for its name.",
+        description="URL of a database that is not listed; '{database}' stands for its name.",
     )
     redis_url: SecretStr | None = Field(
         default=None, description="Without it, limits and caches are those of one process."
@@ -67,7 +71,9 @@ class Settings(BaseSettings):
     # PostgreSQL
     pool_size: int = Field(default=10, ge=1, description="Connections per database and process.")
     pool_timeout: float = Field(default=5, gt=0, description="Wait for a free connection.")
-    pool_idle_seconds: float = Field(default=300, gt=0, description="A pool unused for so long closes.")
+    pool_idle_seconds: float = Field(
+        default=300, gt=0, description="A pool unused for so long closes."
+    )
     statement_timeout: float = Field(default=30, gt=0, description="Of one SQL statement.")
     prepared_statements: bool = Field(
         default=True, description="Set to false behind a pooler that cannot keep them."
@@ -77,7 +83,7 @@ class Settings(BaseSettings):
     s3_endpoint_url: str | None = Field(default=None, description="None for AWS itself.")
     s3_public_endpoint_url: str | None = Field(
         default=None,
-        description="The endpoint as clients see it; signed URLs carry it. Default: s3_endpoint_url.",
+        description="The endpoint as clients see it, in signed URLs. Default: s3_endpoint_url.",
     )
     s3_region: str = "us-east-1"
     s3_bucket: str = Field(min_length=3, max_length=63)

@@ -1,0 +1,95 @@
+"""Documents and their files."""
+
+from typing import Annotated
+from uuid import UUID
+
+from pydantic import Field, StringConstraints
+
+from syncapi.wire.base import RequestModel, Timestamp, WireModel
+
+Filename = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$"),
+    Field(examples=["report.pdf"]),
+]
+MimeType = Annotated[
+    str,
+    StringConstraints(
+        min_length=3,
+        max_length=100,
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$",
+    ),
+    Field(examples=["application/pdf"]),
+]
+
+
+class FileInfo(WireModel):
+    """The content of a document, addressed by its hash."""
+
+    id: UUID
+    md5_hash: str = Field(
+        description="Hex; to verify a download, never to decide identity.",
+        min_length=32,
+        max_length=32,
+    )
+    sha256_hash: str = Field(
+        description="Hex; the identity of the bytes.", min_length=64, max_length=64
+    )
+    file_size: int = Field(description="In bytes.", ge=0)
+
+
+class Document(WireModel):
+    """A document as of its last write. `updated_at` is its version."""
+
+    id: UUID
+    filename: str
+    mime_type: str
+    user_id: UUID | None = Field(description="The owner.")
+    created_at: Timestamp
+    created_by: UUID | None
+    updated_at: Timestamp = Field(
+        description="The version: the feed's stamp of the last write. It only rises."
+    )
+    is_deleted: bool
+    deleted_at: Timestamp | None
+    deleted_by: UUID | None
+    file: FileInfo
+
+
+class Pagination(WireModel):
+    page: int = Field(ge=1)
+    per_page: int = Field(ge=1)
+    total: int = Field(ge=0)
+    pages: int = Field(ge=0)
+
+
+class DocumentList(WireModel):
+    documents: list[Document]
+    pagination: Pagination
+
+
+class DocumentData(WireModel):
+    document: Document
+
+
+class DocumentChanges(RequestModel):
+    """What to change; what is left out stays as it is."""
+
+    filename: Filename | None = None
+    mime_type: MimeType | None = None
+    file_id: UUID | None = Field(
+        default=None, description="New content: a complete file of the tenant."
+    )
+
+
+class DeletedDocument(WireModel):
+    deleted_document_id: UUID
+    hard_delete: bool
+
+
+class DownloadUrl(WireModel):
+    download_url: str = Field(description="A presigned S3 URL for a plain GET.")
+    expires_at: Timestamp
+    md5_hash: str
+    sha256_hash: str
+    file_size: int
