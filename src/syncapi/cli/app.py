@@ -112,6 +112,7 @@ def build(verbs: tuple[Verb, ...] = VERBS) -> typer.Typer:
         no_args_is_help=True,
         add_completion=False,
         pretty_exceptions_enable=False,
+        rich_markup_mode=None,  # importing rich alone would take longer than the help may
     )
     root.callback()(_root)
     for verb in verbs:
