@@ -1,0 +1,66 @@
+"""Runs the migrations of one tree (control or tenant) on one database.
+
+`syncapi.postgres.migrations` sets the attributes ``tree`` and ``url``. A migration waits at most
+``LOCK_TIMEOUT`` for a lock, since all that come after it wait behind it, and a statement runs at
+most ``STATEMENT_TIMEOUT``; one that needs more sets its own.
+"""
+
+import asyncio
+
+from alembic import context
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from syncapi.postgres.databases import connector
+
+LOCK_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = "5min"
+ONE_AT_A_TIME = 0x73796E63  # "sync": the key of the advisory lock
+
+tree: str = context.config.attributes["tree"]
+url: str = context.config.attributes["url"]
+
+
+def run(connection: Connection) -> None:
+    connection.exec_driver_sql(f"SELECT pg_advisory_lock({ONE_AT_A_TIME})")
+    connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    connection.exec_driver_sql(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
+    connection.commit()
+    context.configure(
+        connection=connection,
+        version_table=f"alembic_version_{tree}",
+        transaction_per_migration=True,
+    )
+    with context.begin_transaction():
+        context.run_migrations()
+
+
+async def online() -> None:
+    engine = create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=connector(url, statement_timeout=600),
+        poolclass=NullPool,
+    )
+    async with engine.connect() as connection:
+        await connection.run_sync(run)
+    await engine.dispose()
+
+
+def offline() -> None:
+    context.configure(
+        dialect_name="postgresql",
+        version_table=f"alembic_version_{tree}",
+        transaction_per_migration=True,
+        literal_binds=True,
+    )
+    with context.begin_transaction():
+        context.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
+        context.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
+        context.run_migrations()
+
+
+if context.is_offline_mode():
+    offline()
+else:
+    asyncio.run(online())

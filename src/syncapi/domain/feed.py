@@ -1,0 +1,198 @@
+"""The rules of a pull: where a run begins, how far it goes, and what a row is.
+
+A *run* is the pages from one cursor to ``has_more: false``. Its upper bound is the head that its
+first page saw, so it ends however much is written meanwhile. All times are µs since the epoch.
+"""
+
+import enum
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+from syncapi.domain.cursor import LAST_ID, Cursor, Kind, Position, invalid_cursor, lineage_digest
+from syncapi.domain.errors import CursorExpired
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+NO_LINEAGE = bytes(8)
+
+_RESYNC = (
+    "Pull again with `since=1970-01-01T00:00:00Z`, and drop each local document that this run "
+    "does not bring, unless it holds changes that were not pushed."
+)
+
+
+def to_micros(moment: datetime) -> int:
+    """Exact µs since the epoch."""
+    return (moment - EPOCH) // timedelta(microseconds=1)
+
+
+def from_micros(micros: int) -> datetime:
+    return EPOCH + timedelta(microseconds=micros)
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The clock row of a tenant, in the same snapshot as the page.
+
+    Attributes:
+        last: the highest committed stamp.
+        opened_at: no stamp is older.
+        lineage: digest of the history that the stamps belong to.
+        previous_lineage: the history before the last fork, which agrees up to `forked_at`.
+        tombstone_floor: the highest stamp of a collected tombstone.
+    """
+
+    last: int
+    opened_at: int
+    lineage: bytes
+    previous_lineage: bytes | None
+    forked_at: int | None
+    tombstone_floor: int
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        last: int,
+        opened_at: int,
+        lineage: str,
+        previous_lineage: str | None,
+        forked_at: int | None,
+        tombstone_floor: int,
+    ) -> "Head":
+        """Make a head of a row's columns; lineages become digests."""
+        previous = None if previous_lineage is None else lineage_digest(previous_lineage)
+        return cls(last, opened_at, lineage_digest(lineage), previous, forked_at, tombstone_floor)
+
+
+EMPTY = Head(0, 0, NO_LINEAGE, None, None, 0)
+"""The head of a tenant that never held a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a request wants to go on, before the head is known.
+
+    Attributes:
+        cursor: None for a run that begins with `since`.
+        base: what appeared after it is *added*.
+        filters: fingerprint of the request's filters.
+    """
+
+    cursor: Cursor | None
+    position: Position
+    base: int
+    filters: int
+
+    @classmethod
+    def since(cls, moment: int, filters: int) -> "Start":
+        """A run of everything stamped at `moment` or later (both ends: repeats are harmless)."""
+        return cls(None, Position(max(moment, 0) - 1, LAST_ID), moment, filters)
+
+    @classmethod
+    def at(cls, cursor: Cursor, filters: int) -> "Start":
+        """The run that a cursor continues or starts.
+
+        Raises:
+            InvalidCursor: the run was begun with other filters.
+        """
+        if cursor.filters != filters:
+            raise invalid_cursor("It was issued with another `include_deleted`.")
+        base = cursor.base if cursor.kind is Kind.PAGE else cursor.upper
+        return cls(cursor, cursor.position, base, filters)
+
+    @property
+    def bound(self) -> tuple[bytes, int] | None:
+        """Lineage and upper bound of the run so far; None on a run's first page."""
+        if self.cursor is None or self.cursor.kind is Kind.TOKEN:
+            return None
+        return self.cursor.lineage, self.cursor.upper
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run that the head admits.
+
+    Attributes:
+        is_first: the client holds nothing, so it needs no tombstones.
+        upper: the last stamp that belongs to the run.
+    """
+
+    start: Start
+    head: Head
+    is_first: bool
+    upper: int
+
+    def cursor(self, last_read: Position | None) -> Cursor:
+        """The cursor behind a page: a PAGE at the last row read, or the TOKEN at the end."""
+        if last_read is None:
+            kind, position = Kind.TOKEN, Position(self.upper, LAST_ID)
+        else:
+            kind, position = Kind.PAGE, last_read
+        base = NEVER if self.is_first else self.start.base
+        return Cursor(kind, self.start.filters, self.head.lineage, base, self.upper, position)
+
+
+NEVER = -1
+"""The base of a first run: everything appeared after it."""
+
+
+def begin(start: Start, head: Head) -> Run:
+    """Admit a start against the head of the same snapshot.
+
+    Raises:
+        CursorExpired: tombstones after the position are collected, or the position belongs to
+            a history that is lost.
+    """
+    is_first = start.base == NEVER or (
+        start.cursor is None and start.base < max(head.opened_at, 1)
+    )
+    if not is_first and Position(head.tombstone_floor, LAST_ID) > start.position:
+        raise CursorExpired(
+            "Deletions older than the retention are no longer listed, and this position is from "
+            f"before them. {_RESYNC}"
+        )
+    if start.cursor is not None:
+        _check_lineage(start.cursor, head)
+    return Run(start, head, is_first, _upper(start, head))
+
+
+def _check_lineage(cursor: Cursor, head: Head) -> None:
+    at = cursor.position.time
+    if cursor.lineage == NO_LINEAGE:
+        return  # issued when the tenant had no history at all
+    agrees_to = {head.lineage: head.last, head.previous_lineage: head.forked_at}
+    known = agrees_to.get(cursor.lineage)
+    if known is None or at > known:
+        raise CursorExpired(
+            "The server was restored or failed over, and what this position has seen is partly "
+            f"lost. {_RESYNC}"
+        )
+
+
+def _upper(start: Start, head: Head) -> int:
+    """The run's bound holds on its own lineage only: elsewhere its stamps may come again."""
+    if start.bound is None or start.bound[0] != head.lineage:
+        return head.last
+    return min(start.bound[1], head.last)
+
+
+class Change(enum.Enum):
+    ADDED = "added"
+    MODIFIED = "modified"
+    DELETED = "deleted"
+
+
+def classify(*, is_deleted: bool, appeared_at: int, base: int) -> Change:
+    """What a row is to a client whose replica is as of `base`. A hint: upserts are idempotent."""
+    if is_deleted:
+        return Change.DELETED
+    return Change.ADDED if appeared_at > base else Change.MODIFIED
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPosition:
+    """A position with the document's id as the keyset has it."""
+
+    time: datetime
+    id: UUID

@@ -1,0 +1,71 @@
+"""What PostgreSQL's failures mean to a caller."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from syncapi.domain.errors import Unavailable
+
+RETRY_AFTER = 2.0
+
+# serialization_failure, deadlock_detected, lock_not_available: each can also come from COMMIT,
+# where the deferred triggers take the clock. The transaction left nothing; run it again.
+_TRANSIENT = frozenset({"40001", "40P01", "55P03"})
+
+# Class 08 connection, 53 resources, 57 operator intervention (a time-out too), 28 and 3D a
+# database that does not let us in, 58 system; 25006 a server that was demoted under us.
+_DOWN_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
+_READ_ONLY = "25006"
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of a driver's error, also inside SQLAlchemy's wrapping."""
+    if isinstance(error, DBAPIError):
+        error = error.orig or error
+    state = getattr(error, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same transaction may succeed if it is run again."""
+    return sqlstate(error) in _TRANSIENT
+
+
+def is_down(error: BaseException) -> bool:
+    """Whether the database, and not the request, is to blame."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    state = sqlstate(error)
+    if state is not None:
+        return state[:2] in _DOWN_CLASSES or state == _READ_ONLY
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    return isinstance(
+        cause,
+        OSError | PoolTimeout | TimeoutError | asyncpg.InterfaceError,
+    )
+
+
+def unavailable(database: str) -> Unavailable:
+    """The refusal that tells a caller to come back."""
+    return Unavailable(
+        f"The database '{database}' does not answer at the moment. Try again shortly.",
+        retry_after=RETRY_AFTER,
+    )
+
+
+@contextmanager
+def down_as_unavailable(database: str) -> Iterator[None]:
+    """Raise `Unavailable` where the database does not answer.
+
+    Raises:
+        Unavailable: no connection, no free connection, a time-out, a server that stops.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_down(error):
+            raise unavailable(database) from error
+        raise

@@ -1,0 +1,98 @@
+"""The state of a database's schema, and the way to the newest one.
+
+Two trees of Alembic migrations: ``control`` (tenants, memberships) and ``tenant`` (documents and
+the feed). They keep separate version tables, so both can live in one database.
+"""
+
+import enum
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import asyncpg
+from alembic import command
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+
+from syncapi.postgres.databases import CONNECT_TIMEOUT
+
+
+class Tree(enum.StrEnum):
+    CONTROL = "control"
+    TENANT = "tenant"
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """One tree on one database."""
+
+    tree: Tree
+    database: str
+    url: str
+
+    @property
+    def label(self) -> str:
+        return f"{self.database} ({self.tree})"
+
+
+def _scripts() -> Path:
+    packaged = Path(__file__).parents[1] / "_alembic"
+    return packaged if packaged.is_dir() else Path(__file__).parents[3] / "alembic"
+
+
+def _config(target: Target, output: io.StringIO | None = None) -> Config:
+    config = Config(output_buffer=output)
+    config.set_main_option("script_location", str(_scripts()))
+    config.set_main_option("version_locations", str(_scripts() / target.tree / "versions"))
+    config.set_main_option("path_separator", "newline")
+    config.attributes["tree"] = target.tree.value
+    config.attributes["url"] = target.url
+    return config
+
+
+def head(target: Target) -> str:
+    """The newest revision that this release knows."""
+    newest = ScriptDirectory.from_config(_config(target)).get_current_head()
+    if newest is None:
+        raise LookupError(f"no migrations found in {_scripts()}")
+    return newest
+
+
+async def current(target: Target) -> str | None:
+    """The revision that the database is at; None for a database without our tables."""
+    connection = await asyncpg.connect(target.url, timeout=CONNECT_TIMEOUT)
+    try:
+        table = f"alembic_version_{target.tree}"
+        if await connection.fetchval("SELECT to_regclass($1)", table) is None:
+            return None
+        revision: str | None = await connection.fetchval(f"SELECT version_num FROM {table}")  # noqa: S608
+        return revision
+    finally:
+        await connection.close()
+
+
+def upgrade(target: Target, revision: str = "head") -> None:
+    """Bring the database up to `revision`. Runs an event loop of its own."""
+    command.upgrade(_config(target), revision)
+
+
+def downgrade(target: Target, revision: str = "base") -> None:
+    """Take the database back to `revision`. Runs an event loop of its own."""
+    command.downgrade(_config(target), revision)
+
+
+def upgrade_sql(target: Target, start: str | None) -> str:
+    """The SQL that takes a database from revision `start` to the newest; nothing is run."""
+    output = io.StringIO()
+    command.upgrade(_config(target, output), f"{start or 'base'}:head", sql=True)
+    return output.getvalue()
+
+
+async def tenant_databases(control_url: str) -> list[str]:
+    """The names of the databases that hold tenants, as the control database has them."""
+    connection = await asyncpg.connect(control_url, timeout=CONNECT_TIMEOUT)
+    try:
+        rows = await connection.fetch("SELECT DISTINCT database FROM tenants ORDER BY database")
+        return [row["database"] for row in rows]
+    finally:
+        await connection.close()

@@ -1,0 +1,140 @@
+"""The tables of a tenant database, as SQLAlchemy Core.
+
+The migrations in ``alembic/tenant`` make them; a test compares the two. Every key begins with
+``tenant_id``, so that many tenants can share one database.
+"""
+
+from sqlalchemy import (
+    CHAR,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    ForeignKeyConstraint,
+    Index,
+    Integer,
+    MetaData,
+    PrimaryKeyConstraint,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSONB, UUID
+
+NAMING_CONVENTION = {
+    "ix": "%(table_name)s_%(column_0_N_name)s_idx",
+    "uq": "%(table_name)s_%(column_0_N_name)s_key",
+    "ck": "%(table_name)s_%(constraint_name)s_check",
+    "fk": "%(table_name)s_%(column_0_N_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+
+metadata = MetaData(naming_convention=NAMING_CONVENTION)
+
+Moment = DateTime(timezone=True)
+
+files = Table(
+    "files",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("id", UUID, nullable=False, server_default=func.gen_random_uuid()),
+    Column("md5_hash", CHAR(32), nullable=False),
+    Column("sha256_hash", CHAR(64), nullable=False),
+    Column("s3_path", String(500), nullable=False),
+    Column("file_size", BigInteger, nullable=False),
+    Column("file_metadata", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("updated_at", Moment, nullable=False, server_default=func.now()),
+    Column("created_by", UUID),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "sha256_hash"),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("id", UUID, nullable=False, server_default=func.gen_random_uuid()),
+    Column("filename", String(255), nullable=False),
+    Column("mime_type", String(100), nullable=False),
+    Column("file_id", UUID, nullable=False),
+    Column("user_id", UUID),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    # For older applications that read the table; the API answers with the feed's stamp.
+    Column("updated_at", Moment, nullable=False, server_default=func.now()),
+    Column("created_by", UUID),
+    Column("is_deleted", Boolean, nullable=False, server_default=text("false")),
+    Column("deleted_at", Moment),
+    Column("deleted_by", UUID),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    ForeignKeyConstraint(["tenant_id", "file_id"], ["files.tenant_id", "files.id"]),
+    Index("documents_file_idx", "tenant_id", "file_id"),
+    Index(
+        "documents_newest_idx",
+        "tenant_id",
+        text("created_at DESC"),
+        text("id DESC"),
+        postgresql_where=text("NOT is_deleted"),
+    ),
+)
+
+document_history = Table(
+    "document_history",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("document_id", UUID, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("filename", String(255), nullable=False),
+    Column("mime_type", String(100), nullable=False),
+    Column("file_id", UUID, nullable=False),
+    Column("user_id", UUID),
+    Column("is_deleted", Boolean, nullable=False),
+    # Who: the API's user, and the role of the database session, which a psql user has too.
+    Column("changed_by", UUID),
+    Column("database_role", Text, nullable=False),
+    Column("change_id", UUID),
+    PrimaryKeyConstraint("tenant_id", "document_id", "updated_at"),
+    Index("document_history_file_idx", "tenant_id", "file_id"),
+)
+
+tenant_clock = Table(
+    "tenant_clock",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("last", Moment, nullable=False),
+    Column("opened_at", Moment, nullable=False),
+    Column("lineage", Text, nullable=False),
+    Column("generation", Integer, nullable=False, server_default=text("0")),
+    Column("previous_lineage", Text),
+    Column("forked_at", Moment),
+    Column("tombstone_floor", Moment, nullable=False, server_default=text("'epoch'")),
+    PrimaryKeyConstraint("tenant_id"),
+)
+
+feed_entries = Table(
+    "feed_entries",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("id", UUID, nullable=False),
+    Column("updated_at", Moment, nullable=False),
+    Column("appeared_at", Moment, nullable=False),
+    Column("is_deleted", Boolean, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    Index(
+        "feed_entries_keyset_idx",
+        "tenant_id",
+        "updated_at",
+        "id",
+        unique=True,
+        postgresql_include=["is_deleted", "appeared_at"],
+    ),
+    Index(
+        "feed_entries_tombstones_idx",
+        "tenant_id",
+        "updated_at",
+        postgresql_where=text("is_deleted"),
+    ),
+)
