@@ -1,0 +1,42 @@
+"""What is known of the request being served, filled in as it becomes known."""
+
+from collections.abc import MutableMapping
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import UUID
+
+_SCOPE_KEY = "syncapi.record"
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """One request, as its log lines and its answer will tell it.
+
+    Attributes:
+        request_id: of the client, if it sent a sane one, else made here.
+        tenant_id: None until the membership is proven.
+        user_id: None until the token is verified.
+        route: its path template, where no router will run; None leaves it to the router.
+        headers: for the answer, whoever makes it: a route, the error table or a middleware.
+    """
+
+    request_id: str
+    tenant_id: UUID | None = None
+    user_id: UUID | None = None
+    route: str | None = None
+    headers: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+current_record: ContextVar[RequestRecord | None] = ContextVar("syncapi_record", default=None)
+
+
+def attach(scope: MutableMapping[str, Any], record: RequestRecord) -> None:
+    """Make `record` the one of this ASGI scope and of everything logged while it is served."""
+    scope[_SCOPE_KEY] = record
+    current_record.set(record)
+
+
+def record_of(scope: MutableMapping[str, Any]) -> RequestRecord:
+    """Return the record that the outermost middleware attached."""
+    return cast("RequestRecord", scope[_SCOPE_KEY])

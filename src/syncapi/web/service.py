@@ -1,0 +1,21 @@
+"""The parts of the running service, as the routes see them."""
+
+from dataclasses import dataclass
+
+from starlette.requests import HTTPConnection
+
+from syncapi.web.readiness import ReadinessChecks
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Made by the composition root when the application starts; lives on ``app.state.service``."""
+
+    readiness: ReadinessChecks
+
+
+def service_of(connection: HTTPConnection) -> Service:
+    """Return the parts of the service that serves this request."""
+    service = connection.app.state.service
+    assert isinstance(service, Service)  # noqa: S101 - the composition root put it there
+    return service
