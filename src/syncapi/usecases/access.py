@@ -1,0 +1,110 @@
+"""Who may do what: a token and a membership make a `TenantScope`."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from uuid import UUID
+
+from syncapi.domain.access import Membership, Permission, TenantScope, grant
+from syncapi.domain.errors import Refusal
+from syncapi.domain.expiring_cache import ExpiringCache
+from syncapi.identity.tokens import TokenVerifier
+from syncapi.postgres.control import ControlStore
+from syncapi.redis.invalidation import Change, Invalidations
+
+_CACHED_MEMBERSHIPS = 50_000
+
+_Key = tuple[UUID, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the control database said, also if that was nothing."""
+
+    membership: Membership | None
+
+
+class AccessGate:
+    """Lets members in, and remembers them for a while.
+
+    A change that is published drops what is remembered at once, and also what is just being
+    read; a change that nobody published is noticed after ``cache_seconds``.
+    """
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        control: ControlStore,
+        invalidations: Invalidations,
+        *,
+        cache_seconds: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Remember a membership for ``cache_seconds``; 0 reads it for every request."""
+        self._verifier = verifier
+        self._control = control
+        self._cache_seconds = cache_seconds
+        self._now = now
+        self._known: ExpiringCache[_Key, _Known] = ExpiringCache(_CACHED_MEMBERSHIPS)
+        self._reads: dict[_Key, asyncio.Task[Membership | None]] = {}
+        invalidations.subscribe(self._forget)
+
+    async def scope(self, token: str, tenant_id: UUID, permission: Permission) -> TenantScope:
+        """The scope of a request with this bearer token.
+
+        Raises:
+            Unauthenticated: the token does not verify.
+            NotFound: the user is no member, or the tenant does not exist or is suspended.
+            Forbidden: the member's role lacks the permission.
+            Unavailable: the issuer's keys or the control database do not answer.
+        """
+        identity = await self._verifier.verify(token)
+        return grant(await self._membership((tenant_id, identity.user_id)), permission)
+
+    def cached_scope(
+        self, token: str, tenant_id: UUID, permission: Permission
+    ) -> TenantScope | None:
+        """The scope, if it follows from what is remembered: no I/O. None says nothing."""
+        identity = self._verifier.cached(token)
+        known = identity and self._known.get((tenant_id, identity.user_id), self._now())
+        if not known:
+            return None
+        try:
+            return grant(known.membership, permission)
+        except Refusal:
+            return None
+
+    async def _membership(self, key: _Key) -> Membership | None:
+        known = self._known.get(key, self._now())
+        if known is not None:
+            return known.membership
+        read = self._reads.get(key)
+        if read is None:
+            read = self._reads[key] = asyncio.create_task(self._read(key))
+            read.add_done_callback(_retrieve)
+        # A client that hangs up must not take the answer from the others that wait for it.
+        return await asyncio.shield(read)
+
+    async def _read(self, key: _Key) -> Membership | None:
+        tenant_id, user_id = key
+        asked_at = self._now()
+        try:
+            membership = await self._control.membership(user_id, tenant_id)
+            if self._reads.get(key) is asyncio.current_task():
+                self._known.put(key, _Known(membership), asked_at + self._cache_seconds)
+            return membership
+        finally:
+            if self._reads.get(key) is asyncio.current_task():
+                del self._reads[key]
+
+    def _forget(self, change: Change) -> None:
+        self._known.drop_where(lambda key: change.concerns(*key))
+        for key in [key for key in self._reads if change.concerns(*key)]:
+            del self._reads[key]
+
+
+def _retrieve(read: asyncio.Task[Membership | None]) -> None:
+    """Mark a failure as seen, also when everyone who waited for it has hung up."""
+    if not read.cancelled():
+        read.exception()
