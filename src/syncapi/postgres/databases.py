@@ -188,6 +188,15 @@ class Databases:
         async with self._connection(name, autocommit=True) as (_, driver):
             yield driver
 
+    async def check(self, name: str = DEFAULT_DATABASE) -> None:
+        """See that a database answers.
+
+        Raises:
+            Unavailable: it does not.
+        """
+        async with self.database(name) as driver:
+            await driver.execute("SELECT 1")
+
     @asynccontextmanager
     async def reading(self, scope: TenantScope) -> AsyncIterator[TenantConnection]:
         """A connection for reads: each statement is a snapshot of its own.

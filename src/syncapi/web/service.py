@@ -4,13 +4,21 @@ from dataclasses import dataclass
 
 from starlette.requests import HTTPConnection
 
+from syncapi.redis.rate_limit import RateLimiter
+from syncapi.usecases.access import AccessGate
 from syncapi.web.readiness import ReadinessChecks
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """Made by the composition root when the application starts; lives on ``app.state.service``."""
+    """Made by the composition root when the application starts; lives on ``app.state.service``.
 
+    Attributes:
+        limiter: None where the settings ask for no limit.
+    """
+
+    gate: AccessGate
+    limiter: RateLimiter | None
     readiness: ReadinessChecks
 
 

@@ -1,0 +1,157 @@
+"""The composition root: settings in, a running service out. The one place where parts are made.
+
+Nothing here waits for a database, for S3 or for Redis: a service that starts while they are down
+says so on ``/readyz`` and comes up with them, instead of dying and being started over and over.
+"""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from uuid import UUID
+
+import httpx
+from fastapi import FastAPI
+from redis.asyncio import Redis
+from starlette.types import Lifespan
+
+from syncapi.identity.key_sources import FileKeySource, KeySource, UrlKeySource
+from syncapi.identity.tokens import Issuer, PublicKeyIssuer, SecretIssuer, TokenVerifier
+from syncapi.postgres.control import ControlStore
+from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.redis.client import connect
+from syncapi.redis.invalidation import Invalidations
+from syncapi.redis.rate_limit import RateLimiter
+from syncapi.settings import IssuerSettings, Settings
+from syncapi.storage.bucket import Bucket
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.access import AccessGate
+from syncapi.web.app import WebOptions, build_app
+from syncapi.web.logging import configure_logging
+from syncapi.web.readiness import Check, ReadinessChecks
+from syncapi.web.service import Service
+
+_NOBODY = UUID(int=0)
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The whole service as an ASGI application."""
+    options = WebOptions(settings.request_max_bytes, settings.cors_origins)
+    return build_app(options, _lifespan(settings))
+
+
+def app_from_environment() -> FastAPI:
+    """The factory of a server's worker process: reads the settings and sets up the logs.
+
+    For ``uvicorn --factory syncapi.main:app_from_environment`` and its like.
+    """
+    settings = Settings()
+    configure_logging(settings.log_level, settings.log_format)
+    return create_app(settings)
+
+
+def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:  # closes in reverse, also after half a start
+            app.state.service = await _open(settings, stack)
+            yield
+
+    return lifespan
+
+
+async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
+    redis = _redis(settings, stack)
+    invalidations = Invalidations(redis)
+    databases = await stack.enter_async_context(Databases(_urls(settings), _limits(settings)))
+    store = await stack.enter_async_context(ObjectStore(_bucket(settings)))
+    control = ControlStore(databases.control)
+    gate = AccessGate(
+        _verifier(settings, await stack.enter_async_context(httpx.AsyncClient())),
+        control,
+        invalidations,
+        cache_seconds=settings.membership_cache_seconds,
+    )
+    await stack.enter_async_context(invalidations.listening())
+    return Service(
+        gate=gate,
+        limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,
+        readiness=ReadinessChecks(_checks(databases, control, store, redis)),
+    )
+
+
+def _redis(settings: Settings, stack: AsyncExitStack) -> Redis | None:
+    if settings.redis_url is None:
+        return None
+    redis = connect(settings.redis_url.get_secret_value())
+    stack.push_async_callback(redis.aclose)
+    return redis
+
+
+def _urls(settings: Settings) -> DatabaseUrls:
+    control, template = settings.control_database_url, settings.tenant_database_url_template
+    named = settings.tenant_database_urls
+    return DatabaseUrls(
+        default=settings.database_url.get_secret_value(),
+        control=control.get_secret_value() if control else None,
+        named={name: url.get_secret_value() for name, url in named.items()},
+        template=template.get_secret_value() if template else None,
+    )
+
+
+def _limits(settings: Settings) -> PoolLimits:
+    return PoolLimits(
+        size=settings.pool_size,
+        wait=settings.pool_timeout,
+        idle=settings.pool_idle_seconds,
+        statement_timeout=settings.statement_timeout,
+        prepared_statements=settings.prepared_statements,
+    )
+
+
+def _bucket(settings: Settings) -> Bucket:
+    return Bucket(
+        name=settings.s3_bucket,
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+        addressing_style=settings.s3_addressing_style,
+    )
+
+
+def _verifier(settings: Settings, client: httpx.AsyncClient) -> TokenVerifier:
+    issuers: list[Issuer] = [
+        _public_issuer(issuer, client, settings.jwks_cache_seconds) for issuer in settings.issuers
+    ]
+    if settings.jwt_secret is not None:
+        secret = settings.jwt_secret.get_secret_value()
+        issuers.append(SecretIssuer(settings.jwt_issuer, settings.jwt_audience, secret))
+    return TokenVerifier(
+        issuers, leeway=settings.jwt_leeway, remember_seconds=settings.jwks_cache_seconds
+    )
+
+
+def _public_issuer(
+    issuer: IssuerSettings, client: httpx.AsyncClient, cache_seconds: float
+) -> PublicKeyIssuer:
+    source: KeySource
+    if issuer.jwks_url is not None:
+        source = UrlKeySource(
+            issuer.jwks_url, issuer.algorithm, client, cache_seconds=cache_seconds
+        )
+    else:
+        assert issuer.jwks_file is not None  # noqa: S101 - the settings see to it
+        source = FileKeySource(issuer.jwks_file, issuer.algorithm)
+    return PublicKeyIssuer(issuer.issuer, issuer.audience, issuer.algorithm, source)
+
+
+def _checks(
+    databases: Databases, control: ControlStore, store: ObjectStore, redis: Redis | None
+) -> list[Check]:
+    async def database() -> None:
+        await control.membership(_NOBODY, _NOBODY)
+        await databases.check()
+
+    checks = [Check("database", database), Check("storage", store.check)]
+    if redis is not None:
+        checks.append(Check("redis", redis.ping, is_needed=False))
+    return checks
