@@ -12,7 +12,6 @@ integers: no float ever touches a position.
 import base64
 import binascii
 import enum
-import hashlib
 import hmac
 import struct
 from collections.abc import Sequence
@@ -26,7 +25,7 @@ _BODY = struct.Struct(">BBB8sqqq16s")
 _MAC_BYTES = 16
 _LENGTH = _BODY.size + _MAC_BYTES
 
-FIRST_ID = UUID(int=0)
+NO_LINEAGE = bytes(8)
 LAST_ID = UUID(int=2**128 - 1)
 
 
@@ -55,7 +54,7 @@ class Cursor:
     """What the service remembers of a client, kept by the client.
 
     Attributes:
-        lineage: digest of the history that the times belong to; see `lineage_digest`.
+        lineage: digest of the history that the times belong to; `NO_LINEAGE` if there was none.
         filters: fingerprint of the filters that the run was begun with.
         base: µs; what appeared after it is *added*.
         upper: µs; the run ends there. Equal to ``position.time`` in a TOKEN.
@@ -69,19 +68,12 @@ class Cursor:
     position: Position
 
 
-def lineage_digest(lineage: str) -> bytes:
-    """Eight bytes that stand for a lineage."""
-    return hashlib.blake2b(lineage.encode(), digest_size=8).digest()
-
-
 class CursorCodec:
     """Writes and reads cursors with the server's keys: the first signs, all verify."""
 
     def __init__(self, keys: Sequence[str]) -> None:
         # A key of its own purpose, so that the same secret may serve elsewhere.
-        self._keys = [
-            hmac.new(key.encode(), b"syncapi cursor v1", hashlib.sha256).digest() for key in keys
-        ]
+        self._keys = [hmac.digest(key.encode(), b"syncapi cursor v1", "sha256") for key in keys]
 
     def encode(self, cursor: Cursor, tenant: UUID) -> str:
         body = _BODY.pack(

@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
-from syncapi.domain.cursor import LAST_ID, Cursor, Kind, Position, invalid_cursor, lineage_digest
+from syncapi.domain.cursor import LAST_ID, NO_LINEAGE, Cursor, Kind, Position, invalid_cursor
 from syncapi.domain.errors import CursorExpired
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-NO_LINEAGE = bytes(8)
+
+NEVER = -1
+"""The base of a first run: everything appeared after it."""
 
 _RESYNC = (
     "Pull again with `since=1970-01-01T00:00:00Z`, and drop each local document that this run "
@@ -37,8 +39,8 @@ class Head:
     Attributes:
         last: the highest committed stamp.
         opened_at: no stamp is older.
-        lineage: digest of the history that the stamps belong to.
-        previous_lineage: the history before the last fork, which agrees up to `forked_at`.
+        lineage: eight bytes that stand for the history that the stamps belong to.
+        previous_lineage: of the history before the last fork, which agrees up to `forked_at`.
         tombstone_floor: the highest stamp of a collected tombstone.
     """
 
@@ -48,21 +50,6 @@ class Head:
     previous_lineage: bytes | None
     forked_at: int | None
     tombstone_floor: int
-
-    @classmethod
-    def of(
-        cls,
-        *,
-        last: int,
-        opened_at: int,
-        lineage: str,
-        previous_lineage: str | None,
-        forked_at: int | None,
-        tombstone_floor: int,
-    ) -> "Head":
-        """Make a head of a row's columns; lineages become digests."""
-        previous = None if previous_lineage is None else lineage_digest(previous_lineage)
-        return cls(last, opened_at, lineage_digest(lineage), previous, forked_at, tombstone_floor)
 
 
 EMPTY = Head(0, 0, NO_LINEAGE, None, None, 0)
@@ -86,8 +73,8 @@ class Start:
 
     @classmethod
     def since(cls, moment: int, filters: int) -> "Start":
-        """A run of everything stamped at `moment` or later (both ends: repeats are harmless)."""
-        return cls(None, Position(max(moment, 0) - 1, LAST_ID), moment, filters)
+        """A run of everything stamped after `moment`."""
+        return cls(None, Position(moment, LAST_ID), moment, filters)
 
     @classmethod
     def at(cls, cursor: Cursor, filters: int) -> "Start":
@@ -133,10 +120,6 @@ class Run:
         return Cursor(kind, self.start.filters, self.head.lineage, base, self.upper, position)
 
 
-NEVER = -1
-"""The base of a first run: everything appeared after it."""
-
-
 def begin(start: Start, head: Head) -> Run:
     """Admit a start against the head of the same snapshot.
 
@@ -170,6 +153,17 @@ def _check_lineage(cursor: Cursor, head: Head) -> None:
         )
 
 
+def is_idle(start: Start, head: Head) -> bool:
+    """Whether the run that begins here is empty: nothing was stamped since the last one ended."""
+    cursor = start.cursor
+    return (
+        cursor is not None
+        and cursor.kind is Kind.TOKEN
+        and (cursor.lineage, cursor.upper) == (head.lineage, head.last)
+        and Position(head.tombstone_floor, LAST_ID) <= cursor.position
+    )
+
+
 def _upper(start: Start, head: Head) -> int:
     """The run's bound holds on its own lineage only: elsewhere its stamps may come again."""
     if start.bound is None or start.bound[0] != head.lineage:
@@ -188,11 +182,3 @@ def classify(*, is_deleted: bool, appeared_at: int, base: int) -> Change:
     if is_deleted:
         return Change.DELETED
     return Change.ADDED if appeared_at > base else Change.MODIFIED
-
-
-@dataclass(frozen=True, slots=True)
-class FeedPosition:
-    """A position with the document's id as the keyset has it."""
-
-    time: datetime
-    id: UUID
