@@ -124,6 +124,10 @@ class Settings(BaseSettings):
     port: int = Field(default=4999, ge=0, le=65_535)
     root_path: str = ""
     cors_origins: tuple[str, ...] = ()
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Addresses or networks whose X-Forwarded-For and -Proto are believed.",
+    )
     shutdown_seconds: int = Field(default=20, ge=0)
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"

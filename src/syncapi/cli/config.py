@@ -1,0 +1,71 @@
+"""``syncapi config show``: the settings in force, with everything secret hidden."""
+
+import json
+from typing import Annotated, Any
+from urllib.parse import urlsplit, urlunsplit
+
+import typer
+from pydantic import BaseModel, SecretStr
+
+from syncapi.cli.configuration import load_settings
+from syncapi.settings import Settings
+
+app = typer.Typer(no_args_is_help=True)
+
+_HIDDEN = "********"
+_URLS = frozenset({"postgresql", "postgres", "redis", "rediss", "http", "https"})
+
+
+@app.callback()
+def config() -> None:
+    """The settings of the service."""
+
+
+@app.command()
+def show(
+    as_json: Annotated[bool, typer.Option("--json", help="Print a JSON object.")] = False,
+) -> None:
+    """Print the settings in force: defaults, .env and environment put together."""
+    shown = visible(load_settings())
+    if as_json:
+        typer.echo(json.dumps(shown, indent=2, ensure_ascii=False))
+        return
+    for name, value in shown.items():
+        typer.echo(f"SYNCAPI_{name.upper()}={_as_text(value)}")
+
+
+def visible(settings: Settings) -> dict[str, Any]:
+    """The settings as JSON values, without what must not be seen."""
+    return {name: _visible(value) for name, value in settings}
+
+
+def _visible(value: object) -> Any:  # noqa: ANN401 - JSON values are of any type
+    if isinstance(value, SecretStr):
+        return _hide(value.get_secret_value())
+    if isinstance(value, BaseModel):
+        return {name: _visible(inner) for name, inner in value}
+    if isinstance(value, dict):
+        return {name: _visible(inner) for name, inner in value.items()}
+    if isinstance(value, tuple):
+        return [_visible(inner) for inner in value]
+    if isinstance(value, str) and "://" in value:
+        return _hide(value)
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def _hide(secret: str) -> str:
+    """Of a URL everything but its password and query; of other secrets all."""
+    parts = urlsplit(secret)
+    misread = secret.count("@") > parts.netloc.count("@")  # an unescaped / or # in a password
+    if parts.scheme not in _URLS or not parts.netloc or misread:
+        return _HIDDEN
+    user, at, address = parts.netloc.rpartition("@")
+    name, colon, _ = user.partition(":")
+    netloc = f"{name}{colon}{_HIDDEN if colon else ''}{at}{address}"
+    return urlunsplit((parts.scheme, netloc, parts.path, _HIDDEN if parts.query else "", ""))
+
+
+def _as_text(value: object) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
