@@ -5,20 +5,18 @@ from uuid import UUID
 
 from pydantic import Field, StringConstraints
 
+from syncapi.domain.filenames import FILENAME_PATTERN, LONGEST_FILENAME
+from syncapi.domain.media_types import LONGEST_MEDIA_TYPE, MEDIA_TYPE_PATTERN
 from syncapi.wire.base import RequestModel, Timestamp, WireModel
 
 Filename = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=255, pattern=r"^[^\x00]+$"),
+    StringConstraints(min_length=1, max_length=LONGEST_FILENAME, pattern=FILENAME_PATTERN),
     Field(examples=["report.pdf"]),
 ]
 MimeType = Annotated[
     str,
-    StringConstraints(
-        min_length=3,
-        max_length=100,
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*/[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*$",
-    ),
+    StringConstraints(min_length=3, max_length=LONGEST_MEDIA_TYPE, pattern=MEDIA_TYPE_PATTERN),
     Field(examples=["application/pdf"]),
 ]
 

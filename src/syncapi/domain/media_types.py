@@ -1,0 +1,81 @@
+"""Media types (RFC 6838): which are admitted, and which a file name suggests."""
+
+import re
+from collections.abc import Iterable
+from mimetypes import MimeTypes
+from pathlib import PurePosixPath
+from typing import Final
+
+from syncapi.domain.errors import InvalidInput, UnsupportedType
+
+LONGEST_MEDIA_TYPE: Final = 100
+"""In characters."""
+
+_NAME = r"[A-Za-z0-9][A-Za-z0-9!#$&^_.+-]*"
+MEDIA_TYPE_PATTERN: Final = f"^{_NAME}/{_NAME}$"
+
+_MEDIA_TYPE = re.compile(MEDIA_TYPE_PATTERN.removesuffix("$") + r"\Z")
+_UNKNOWN = "application/octet-stream"
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+# What Python's own table lacks. The machine's table is not asked: it differs between machines.
+_FURTHER = {
+    ".docx": f"{_OFFICE}.wordprocessingml.document",
+    ".xlsx": f"{_OFFICE}.spreadsheetml.sheet",
+    ".pptx": f"{_OFFICE}.presentationml.presentation",
+    ".odt": "application/vnd.oasis.opendocument.text",
+    ".ods": "application/vnd.oasis.opendocument.spreadsheet",
+    ".odp": "application/vnd.oasis.opendocument.presentation",
+    ".epub": "application/epub+zip",
+    ".gz": "application/gzip",
+    ".7z": "application/x-7z-compressed",
+    ".md": "text/markdown",
+    ".rtf": "application/rtf",
+    ".webp": "image/webp",
+    ".avif": "image/avif",
+    ".heic": "image/heic",
+    ".flac": "audio/flac",
+    ".ogg": "audio/ogg",
+    ".yaml": "application/yaml",
+    ".yml": "application/yaml",
+}
+
+
+def media_type_of(filename: str) -> str:
+    """The media type that the extension of ``filename`` stands for."""
+    extension = PurePosixPath(filename).suffix.lower()
+    builtin = MimeTypes().types_map[True]
+    return _FURTHER.get(extension) or builtin.get(extension, _UNKNOWN)
+
+
+def checked_media_type(media_type: str, field: str) -> str:
+    """Return ``media_type`` if it is one, without parameters.
+
+    Raises:
+        InvalidInput: names ``field``.
+    """
+    if len(media_type) > LONGEST_MEDIA_TYPE or not _MEDIA_TYPE.match(media_type):
+        raise InvalidInput.of(
+            field,
+            "It is not a media type. Write it as 'application/pdf', without parameters, in at "
+            f"most {LONGEST_MEDIA_TYPE} characters.",
+        )
+    return media_type
+
+
+def admit(media_type: str, patterns: Iterable[str]) -> None:
+    """Hold ``media_type`` against patterns such as ``image/*``, without regard to case.
+
+    Raises:
+        UnsupportedType: none of them fits.
+    """
+    patterns = tuple(patterns)
+    if not any(_fits(media_type.lower(), pattern.lower()) for pattern in patterns):
+        raise UnsupportedType(
+            f"Files of type {media_type} are not accepted here. Accepted: {', '.join(patterns)}."
+        )
+
+
+def _fits(media_type: str, pattern: str) -> bool:
+    if pattern in {"*/*", "*", media_type}:
+        return True
+    return pattern.endswith("/*") and media_type.startswith(pattern.removesuffix("*"))
