@@ -21,8 +21,7 @@ def load_settings() -> Settings:
     except SettingsError as error:
         complaints = [f"{error}: write it as JSON"]
     raise CommandFailed(
-        "the settings are not complete. Set these in the environment or in .env "
-        "(`source .syncapi/dev.env` after `make run` sets all of them):\n"
+        "the settings are not right. Set these in the environment or in .env:\n"
         + "\n".join(f"  {complaint}" for complaint in complaints),
         ExitCode.USAGE,
     )

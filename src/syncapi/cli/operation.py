@@ -20,7 +20,7 @@ def administer(work: Callable[[TenantAdministration], Awaitable[Result]]) -> Res
     """Run ``work`` against the control database that the settings name.
 
     Raises:
-        CommandFailed: the settings are not complete.
+        CommandFailed: the settings are not right.
         Refusal: as ``work`` does.
     """
     settings = load_settings()
