@@ -1,0 +1,121 @@
+"""Files: content that a tenant keeps once, whoever sends it."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, Row, Table, and_, delete, exists, select
+from sqlalchemy.dialects.postgresql import insert
+
+from syncapi.domain.content import Digest
+from syncapi.postgres.databases import TenantConnection
+from syncapi.postgres.tables import document_history, documents, files
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """Content and where its bytes are.
+
+    Attributes:
+        s3_path: the key in the bucket; no two uploads share one.
+    """
+
+    id: UUID
+    s3_path: str
+    digest: Digest
+
+
+async def adopt(tx: TenantConnection, file: StoredFile) -> StoredFile:
+    """Make the row of ``file``, or find the one that its bytes have already, and pin it.
+
+    A pinned row is not deleted before this transaction ends. Two that adopt the same bytes wait
+    for each other here, and one of them finds the other's row.
+    """
+    while True:
+        if await _inserted(tx, file):
+            return file
+        known = await _pinned_by_hash(tx, file.digest.sha256_hash)
+        if known is not None:  # else it was deleted between the two statements
+            return known
+
+
+async def pin(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
+    """The tenant's file of this id, kept from deletion until the transaction ends."""
+    query = select(files).where(_is(tx, file_id)).with_for_update(read=True, key_share=True)
+    row = (await tx.connection.execute(query)).one_or_none()
+    return None if row is None else _stored(row)
+
+
+async def drop_unreferenced(
+    tx: TenantConnection, file_ids: Collection[UUID]
+) -> Sequence[StoredFile]:
+    """Delete those of the files that no document and no version of one refers to.
+
+    The lock comes first, in a statement of its own, so that the check sees what those committed
+    who had pinned the row; in the order of ids, so that two that delete cannot deadlock.
+    """
+    mine = and_(files.c.tenant_id == tx.tenant_id, files.c.id.in_(file_ids))
+    await tx.connection.execute(
+        select(files.c.id).where(mine).order_by(files.c.id).with_for_update()
+    )
+    unreferenced = (
+        delete(files)
+        .where(mine, ~_referred_to_by(documents), ~_referred_to_by(document_history))
+        .returning(files)
+    )
+    return [_stored(row) for row in await tx.connection.execute(unreferenced)]
+
+
+async def is_kept(tx: TenantConnection, file: StoredFile) -> bool:
+    """Whether a row points at the bytes of ``file``, now and for good.
+
+    Waits for a transaction that still inserts or deletes the row, even if its client is gone: a
+    lost connection says nothing of what the server makes of a COMMIT.
+    """
+    if await _inserted(tx, file):
+        await tx.connection.execute(delete(files).where(_is(tx, file.id)))
+        return False
+    query = select(files.c.id).where(
+        files.c.tenant_id == tx.tenant_id,
+        files.c.sha256_hash == file.digest.sha256_hash,
+        files.c.s3_path == file.s3_path,
+    )
+    return (await tx.connection.execute(query)).one_or_none() is not None
+
+
+async def _inserted(tx: TenantConnection, file: StoredFile) -> bool:
+    row = {
+        "tenant_id": tx.tenant_id,
+        "id": file.id,
+        "md5_hash": file.digest.md5_hash,
+        "sha256_hash": file.digest.sha256_hash,
+        "s3_path": file.s3_path,
+        "file_size": file.digest.file_size,
+        "created_by": tx.scope.user_id,
+    }
+    statement = insert(files).values(row).on_conflict_do_nothing().returning(files.c.id)
+    return (await tx.connection.execute(statement)).one_or_none() is not None
+
+
+async def _pinned_by_hash(tx: TenantConnection, sha256_hash: str) -> StoredFile | None:
+    query = (
+        select(files)
+        .where(files.c.tenant_id == tx.tenant_id, files.c.sha256_hash == sha256_hash)
+        .with_for_update(read=True, key_share=True)
+    )
+    row = (await tx.connection.execute(query)).one_or_none()
+    return None if row is None else _stored(row)
+
+
+def _is(tx: TenantConnection, file_id: UUID) -> ColumnElement[bool]:
+    return and_(files.c.tenant_id == tx.tenant_id, files.c.id == file_id)
+
+
+def _referred_to_by(table: Table) -> ColumnElement[bool]:
+    return exists().where(table.c.tenant_id == files.c.tenant_id, table.c.file_id == files.c.id)
+
+
+def _stored(row: Row[Any]) -> StoredFile:
+    digest = Digest(row.md5_hash, row.sha256_hash, row.file_size)
+    return StoredFile(id=row.id, s3_path=row.s3_path, digest=digest)
