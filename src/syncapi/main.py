@@ -6,6 +6,7 @@ says so on ``/readyz`` and comes up with them, instead of dying and being starte
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from uuid import UUID
 
 import httpx
@@ -13,17 +14,22 @@ from fastapi import FastAPI
 from redis.asyncio import Redis
 from starlette.types import Lifespan
 
+from syncapi.domain.cursor import CursorCodec
 from syncapi.identity.key_sources import FileKeySource, KeySource, UrlKeySource
 from syncapi.identity.tokens import Issuer, PublicKeyIssuer, SecretIssuer, TokenVerifier
 from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.feed import Heads
 from syncapi.redis.client import connect
 from syncapi.redis.invalidation import Invalidations
+from syncapi.redis.page_positions import PagePositions
 from syncapi.redis.rate_limit import RateLimiter
 from syncapi.settings import IssuerSettings, Settings
 from syncapi.storage.bucket import Bucket
 from syncapi.storage.s3 import ObjectStore
+from syncapi.storage.signing import UrlSigner
 from syncapi.usecases.access import AccessGate
+from syncapi.usecases.pull import Pull
 from syncapi.web.app import WebOptions, build_app
 from syncapi.web.logging import configure_logging
 from syncapi.web.readiness import Check, ReadinessChecks
@@ -71,8 +77,18 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
         cache_seconds=settings.membership_cache_seconds,
     )
     await stack.enter_async_context(invalidations.listening())
+    keys = (settings.cursor_key, *settings.cursor_previous_keys)
+    pull = Pull(
+        databases,
+        Heads(databases),
+        CursorCodec([key.get_secret_value() for key in keys]),
+        PagePositions(redis),
+        UrlSigner(_public_bucket(settings)),
+        url_seconds=settings.url_expires_seconds,
+    )
     return Service(
         gate=gate,
+        pull=pull,
         limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,
         readiness=ReadinessChecks(_checks(databases, control, store, redis)),
     )
@@ -116,6 +132,12 @@ def _bucket(settings: Settings) -> Bucket:
         secret_access_key=settings.s3_secret_access_key.get_secret_value(),
         addressing_style=settings.s3_addressing_style,
     )
+
+
+def _public_bucket(settings: Settings) -> Bucket:
+    """The bucket as clients see it: a signed URL is bound to its host."""
+    endpoint = settings.s3_public_endpoint_url or settings.s3_endpoint_url
+    return replace(_bucket(settings), endpoint_url=endpoint)
 
 
 def _verifier(settings: Settings, client: httpx.AsyncClient) -> TokenVerifier:

@@ -24,6 +24,8 @@ _VERSION = 1
 _BODY = struct.Struct(">BBB8sqqq16s")
 _MAC_BYTES = 16
 _LENGTH = _BODY.size + _MAC_BYTES
+CURSOR_LENGTH = -(-_LENGTH * 4 // 3)
+"""Characters of a cursor."""
 
 NO_LINEAGE = bytes(8)
 LAST_ID = UUID(int=2**128 - 1)

@@ -4,10 +4,8 @@ A *run* is the pages from one cursor to ``has_more: false``. Its upper bound is 
 first page saw, so it ends however much is written meanwhile. All times are µs since the epoch.
 """
 
-import enum
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID
 
 from syncapi.domain.cursor import LAST_ID, NO_LINEAGE, Cursor, Kind, Position, invalid_cursor
 from syncapi.domain.errors import CursorExpired
@@ -74,6 +72,7 @@ class Start:
     @classmethod
     def since(cls, moment: int, filters: int) -> "Start":
         """A run of everything stamped after `moment`."""
+        moment = max(moment, 0)
         return cls(None, Position(moment, LAST_ID), moment, filters)
 
     @classmethod
@@ -95,29 +94,44 @@ class Start:
             return None
         return self.cursor.lineage, self.cursor.upper
 
+    @property
+    def starts_a_run(self) -> bool:
+        """Whether this is the first page behind an earlier run: only here can nothing be new."""
+        return self.cursor is not None and self.cursor.kind is Kind.TOKEN
+
+    def is_from_nothing(self, opened_at: int) -> bool:
+        """Whether the client holds nothing, so that tombstones are of no use to it.
+
+        It says so by a `since` before the tenant's first stamp, and the run's cursors keep it.
+        """
+        if self.cursor is None:
+            return self.base < max(opened_at, 1)
+        return self.base == NEVER
+
 
 @dataclass(frozen=True, slots=True)
 class Run:
     """A run that the head admits.
 
     Attributes:
-        is_first: the client holds nothing, so it needs no tombstones.
+        base: what appeared after it is *added*, else *modified*: a hint, upserts are idempotent.
         upper: the last stamp that belongs to the run.
     """
 
-    start: Start
-    head: Head
-    is_first: bool
+    filters: int
+    lineage: bytes
+    base: int
     upper: int
+
+    @property
+    def tells_deletions(self) -> bool:
+        return self.base != NEVER
 
     def cursor(self, last_read: Position | None) -> Cursor:
         """The cursor behind a page: a PAGE at the last row read, or the TOKEN at the end."""
-        if last_read is None:
-            kind, position = Kind.TOKEN, Position(self.upper, LAST_ID)
-        else:
-            kind, position = Kind.PAGE, last_read
-        base = NEVER if self.is_first else self.start.base
-        return Cursor(kind, self.start.filters, self.head.lineage, base, self.upper, position)
+        kind = Kind.TOKEN if last_read is None else Kind.PAGE
+        position = last_read or Position(self.upper, LAST_ID)
+        return Cursor(kind, self.filters, self.lineage, self.base, self.upper, position)
 
 
 def begin(start: Start, head: Head) -> Run:
@@ -127,9 +141,7 @@ def begin(start: Start, head: Head) -> Run:
         CursorExpired: tombstones after the position are collected, or the position belongs to
             a history that is lost.
     """
-    is_first = start.base == NEVER or (
-        start.cursor is None and start.base < max(head.opened_at, 1)
-    )
+    is_first = start.is_from_nothing(head.opened_at)
     if not is_first and Position(head.tombstone_floor, LAST_ID) > start.position:
         raise CursorExpired(
             "Deletions older than the retention are no longer listed, and this position is from "
@@ -137,7 +149,8 @@ def begin(start: Start, head: Head) -> Run:
         )
     if start.cursor is not None:
         _check_lineage(start.cursor, head)
-    return Run(start, head, is_first, _upper(start, head))
+    base = NEVER if is_first else start.base
+    return Run(start.filters, head.lineage, base, _upper(start, head))
 
 
 def _check_lineage(cursor: Cursor, head: Head) -> None:
@@ -158,7 +171,7 @@ def is_idle(start: Start, head: Head) -> bool:
     cursor = start.cursor
     return (
         cursor is not None
-        and cursor.kind is Kind.TOKEN
+        and start.starts_a_run
         and (cursor.lineage, cursor.upper) == (head.lineage, head.last)
         and Position(head.tombstone_floor, LAST_ID) <= cursor.position
     )
@@ -169,16 +182,3 @@ def _upper(start: Start, head: Head) -> int:
     if start.bound is None or start.bound[0] != head.lineage:
         return head.last
     return min(start.bound[1], head.last)
-
-
-class Change(enum.Enum):
-    ADDED = "added"
-    MODIFIED = "modified"
-    DELETED = "deleted"
-
-
-def classify(*, is_deleted: bool, appeared_at: int, base: int) -> Change:
-    """What a row is to a client whose replica is as of `base`. A hint: upserts are idempotent."""
-    if is_deleted:
-        return Change.DELETED
-    return Change.ADDED if appeared_at > base else Change.MODIFIED

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from syncapi.domain.cursor import Position
-from syncapi.domain.feed import EMPTY, Head, Start, from_micros, to_micros
+from syncapi.domain.feed import EMPTY, NEVER, Head, Start, from_micros, to_micros
 from syncapi.postgres.databases import Databases, TenantConnection
 
 FeedRow = Mapping[str, Any]
@@ -20,7 +20,8 @@ _HEAD = """
 """
 
 # $1 tenant  $2, $3 position  $4 upper bound of the run so far, NULL on its first page
-# $5 lineage that the bound belongs to  $6 most rows  $7 whether to leave out tombstones
+# $5 lineage that the bound belongs to  $6 most rows  $7 whether tombstones are wanted
+# $8 tombstones are wanted only if the tenant's first stamp is not after this; NULL for always
 #
 # - One statement is one snapshot: the head, the page and the documents agree.
 # - The keyset is spelt `tenant_id = … AND (updated_at, id) > (…)`: the three-column comparison
@@ -31,12 +32,16 @@ _HEAD = """
 _PAGE = f"""
 WITH head AS MATERIALIZED (
   SELECT 1::bigint AS n, {_HEAD} FROM tenant_clock WHERE tenant_id = $1
+), wanted AS MATERIALIZED (
+  SELECT CASE lineage WHEN $5 THEN least($4, last) ELSE last END AS upper,
+         $7 AND opened_at <= coalesce($8, opened_at) AS tombstones
+  FROM head
 ), page AS (
   SELECT row_number() OVER (ORDER BY updated_at, id) AS n, * FROM (
     SELECT id, updated_at, appeared_at, is_deleted FROM feed_entries
     WHERE tenant_id = $1 AND (updated_at, id) > ($2, $3)
-      AND updated_at <= (SELECT CASE lineage WHEN $5 THEN least($4, last) ELSE last END FROM head)
-      AND NOT (is_deleted AND $7)
+      AND updated_at <= (SELECT upper FROM wanted)
+      AND (NOT is_deleted OR (SELECT tombstones FROM wanted))
     ORDER BY updated_at, id LIMIT $6) entry
 )
 SELECT
@@ -51,7 +56,8 @@ LEFT JOIN LATERAL (
   SELECT * FROM documents WHERE tenant_id = $1 AND id = page.id LIMIT 1
 ) document ON true
 LEFT JOIN LATERAL (
-  SELECT * FROM files WHERE tenant_id = $1 AND id = document.file_id AND NOT page.is_deleted LIMIT 1
+  SELECT * FROM files
+  WHERE tenant_id = $1 AND id = document.file_id AND NOT page.is_deleted LIMIT 1
 ) file ON true
 ORDER BY page.n
 """  # noqa: S608 - only our own column list is put in
@@ -60,7 +66,7 @@ _HEADS = f"SELECT tenant_id, {_HEAD} FROM tenant_clock WHERE tenant_id = ANY($1)
 
 
 async def read_page(
-    connection: TenantConnection, start: Start, *, most: int, without_tombstones: bool
+    connection: TenantConnection, start: Start, *, most: int, with_tombstones: bool
 ) -> tuple[Head, Sequence[FeedRow]]:
     """Read at most `most` entries behind `start`, in the feed's order, with the tenant's head.
 
@@ -78,7 +84,8 @@ async def read_page(
         None if upper is None else from_micros(upper),
         lineage,
         most,
-        without_tombstones,
+        with_tombstones and start.base != NEVER,
+        from_micros(start.base) if start.cursor is None else None,
     )
     if not rows:
         return EMPTY, ()
@@ -87,7 +94,7 @@ async def read_page(
 
 def position(row: FeedRow) -> Position:
     """Where a client stands that has this row and all before it."""
-    return Position(to_micros(row["updated_at"]), UUID(str(row["id"])))
+    return Position(to_micros(row["updated_at"]), row["id"])
 
 
 class Heads:

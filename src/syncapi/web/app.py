@@ -16,13 +16,14 @@ from syncapi.web.errors import install_error_handlers
 from syncapi.web.logging import access_log
 from syncapi.web.middleware.body_limit import BodyLimit
 from syncapi.web.middleware.compression import Compression
+from syncapi.web.middleware.idle_poll import IdlePoll
 from syncapi.web.middleware.request_context import RequestContext
 from syncapi.web.query import declared_query
-from syncapi.web.routes import health
+from syncapi.web.routes import health, sync
 
 ROUTERS: tuple[APIRouter, ...] = (
     # documents.router,
-    # sync.router,
+    sync.router,
     health.router,
     metrics.router,
     openapi.router,
@@ -92,7 +93,7 @@ def _middleware(options: WebOptions, counted: metrics.Metrics) -> list[Middlewar
     return [
         Middleware(RequestContext, observers=(counted.observe, access_log)),
         *_cors(options),
-        # The place of idle_poll: inside the request's context, outside everything heavier.
+        Middleware(IdlePoll, metrics=counted),
         Middleware(BodyLimit, max_bytes=options.request_max_bytes, streaming=STREAMING),
         Middleware(Compression),
     ]

@@ -1,6 +1,6 @@
 """What is known of the request being served, filled in as it becomes known."""
 
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -40,3 +40,23 @@ def attach(scope: MutableMapping[str, Any], record: RequestRecord) -> None:
 def record_of(scope: MutableMapping[str, Any]) -> RequestRecord:
     """Return the record that the outermost middleware attached."""
     return cast("RequestRecord", scope[_SCOPE_KEY])
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """A request that is over.
+
+    Attributes:
+        route: the path template, or None where no route matched.
+        seconds: from the first byte of the request's head to the last of the answer.
+        body_bytes: of the answer, as sent.
+    """
+
+    method: str
+    route: str | None
+    status: int
+    seconds: float
+    body_bytes: int
+
+
+Observer = Callable[[Served], None]

@@ -18,6 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from syncapi.domain.access import Permission, TenantScope
 from syncapi.domain.errors import Unauthenticated
 from syncapi.redis.rate_limit import RateLimiter
+from syncapi.usecases.pull import Pull
 from syncapi.web.context import RequestRecord, record_of
 from syncapi.web.metrics import Metrics
 from syncapi.web.query import refuse_unknown_query
@@ -98,6 +99,10 @@ async def _readiness(request: Request) -> ReadinessChecks:
     return service_of(request).readiness
 
 
+async def _pull(request: Request) -> Pull:
+    return service_of(request).pull
+
+
 async def _metrics(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
@@ -108,5 +113,6 @@ WriteScope = Annotated[TenantScope, Depends(_admission(Permission.WRITE))]
 DeleteScope = Annotated[TenantScope, Depends(_admission(Permission.DELETE))]
 AdminScope = Annotated[TenantScope, Depends(_admission(Permission.ADMIN))]
 
+PullsWith = Annotated[Pull, Depends(_pull)]
 CountedIn = Annotated[Metrics, Depends(_metrics)]
 Readied = Annotated[ReadinessChecks, Depends(_readiness)]

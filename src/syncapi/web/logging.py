@@ -9,8 +9,7 @@ import orjson
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from syncapi.web.context import current_record
-from syncapi.web.middleware.request_context import Served
+from syncapi.web.context import Served, current_record
 
 LogFormat = Literal["json", "console"]
 

@@ -15,7 +15,7 @@ from prometheus_client import (
 from prometheus_client.multiprocess import MultiProcessCollector
 from starlette.responses import Response
 
-from syncapi.web.middleware.request_context import Served
+from syncapi.web.context import Served
 from syncapi.web.query import refuse_unknown_query
 
 _MULTIPROCESS_FOLDER = "PROMETHEUS_MULTIPROC_DIR"

@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 
 from syncapi.redis.rate_limit import RateLimiter
 from syncapi.usecases.access import AccessGate
+from syncapi.usecases.pull import Pull
 from syncapi.web.readiness import ReadinessChecks
 
 
@@ -18,6 +19,7 @@ class Service:
     """
 
     gate: AccessGate
+    pull: Pull
     limiter: RateLimiter | None
     readiness: ReadinessChecks
 

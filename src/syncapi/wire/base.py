@@ -1,9 +1,19 @@
 """What all models of the API have in common."""
 
+import re
 from datetime import UTC, datetime
 from typing import Annotated, Generic, Literal, TypeVar
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, PlainSerializer
+from pydantic import (
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+)
+
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
 
 
 def format_time(moment: datetime) -> str:
@@ -20,6 +30,28 @@ Timestamp = Annotated[
         json_schema_extra={"format": "date-time"},
     ),
 ]
+
+
+def parse_instant(text: object) -> datetime:
+    """Read a time as of RFC 3339, to the microsecond; the offset is required.
+
+    Raises:
+        ValueError: it is written otherwise, or there is no such time.
+    """
+    if isinstance(text, str) and re.search(r" \d\d:\d\d$", text):
+        raise ValueError("write the + of the offset as %2B, or the time in UTC with Z")
+    if not isinstance(text, str) or not _RFC3339.fullmatch(text):
+        raise ValueError("write the time as 2026-11-23T09:30:00.123456Z (RFC 3339)")
+    try:
+        return datetime.fromisoformat(text.upper()).astimezone(UTC)
+    except (ValueError, OverflowError) as error:
+        raise ValueError("there is no such time") from error
+
+
+Instant = Annotated[
+    datetime, BeforeValidator(parse_instant), Field(examples=["2026-11-23T09:30:00Z"])
+]
+"""A time that a client sends."""
 
 
 class WireModel(BaseModel):

@@ -30,10 +30,13 @@ class SyncPage(WireModel):
     modified: list[SyncedDocument]
     deleted: list[Tombstone]
     sync_token: str = Field(
-        description="The next request's cursor: of this run while `has_more`, else of the next run."
+        description="The next `cursor`: of this run while `has_more`, else of the next run."
     )
     has_more: bool
     next_page: int | None = Field(
         description="Of the deprecated `page` protocol; null otherwise and on the last page."
     )
-    server_time: Timestamp
+    server_time: Timestamp = Field(
+        description="The feed's time up to which this run brings everything: what clients of the "
+        "timestamp protocol send as their next `since`."
+    )

@@ -1,8 +1,6 @@
 """The outermost middleware: request id, timing, common headers, and the end of every failure."""
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
 from time import perf_counter
 from uuid import uuid4
 
@@ -10,33 +8,13 @@ import structlog
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from syncapi.web.context import RequestRecord, attach
+from syncapi.web.context import Observer, RequestRecord, Served, attach
 from syncapi.web.errors import CLIENT_CLOSED_REQUEST, internal_problem
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:+/=@-]{0,127}")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 # Answers carry signed URLs and private names: nobody but the client that asked may keep them.
 _NO_STORE = (b"cache-control", b"no-store")
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """A request that is over.
-
-    Attributes:
-        route: the path template, or None where no route matched.
-        seconds: from the first byte of the request's head to the last of the answer.
-        body_bytes: of the answer, as sent.
-    """
-
-    method: str
-    route: str | None
-    status: int
-    seconds: float
-    body_bytes: int
-
-
-Observer = Callable[[Served], None]
 
 
 class RequestContext:

@@ -1,0 +1,216 @@
+"""A pull: one page of what changed since a position, with URLs for the bytes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from syncapi.domain.access import TenantScope
+from syncapi.domain.cursor import CursorCodec
+from syncapi.domain.errors import CursorExpired
+from syncapi.domain.feed import Run, Start, begin, from_micros, is_idle, to_micros
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.feed import FeedRow, Heads, position, read_page
+from syncapi.redis.page_positions import PagePositions
+from syncapi.storage.signing import UrlSigner
+
+Json = dict[str, Any]
+
+
+def filters_fingerprint(*, include_deleted: bool) -> int:
+    """What must stay the same from one cursor to the next."""
+    return int(include_deleted)
+
+
+@dataclass(frozen=True, slots=True)
+class PullRequest:
+    """What a client asks for: `since` or `cursor`, exactly one of them.
+
+    Attributes:
+        since: µs since the epoch.
+        page: of the timestamp protocol, from 1; only with `since`.
+        per_page: rows read; tombstones that are left out do not count.
+    """
+
+    since: int | None
+    cursor: str | None
+    page: int = 1
+    per_page: int = 100
+    include_deleted: bool = True
+    include_urls: bool = True
+
+    @property
+    def filters(self) -> int:
+        return filters_fingerprint(include_deleted=self.include_deleted)
+
+
+@dataclass(slots=True)
+class Page:
+    """A page in the shape of `wire.sync.SyncPage`, times as text.
+
+    Attributes:
+        complete_to: the feed's time up to which the run brings everything.
+        is_idle: nothing had changed; the same request may be answered 304 from now on.
+    """
+
+    sync_token: str
+    complete_to: datetime
+    has_more: bool = False
+    next_page: int | None = None
+    is_idle: bool = False
+    added: list[Json] = field(default_factory=list)
+    modified: list[Json] = field(default_factory=list)
+    deleted: list[Json] = field(default_factory=list)
+
+
+class Pull:
+    """Serves the pages of runs."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        heads: Heads,
+        codec: CursorCodec,
+        positions: PagePositions,
+        signer: UrlSigner,
+        *,
+        url_seconds: int,
+    ) -> None:
+        """Sign URLs that last ``url_seconds``."""
+        self._databases = databases
+        self._heads = heads
+        self._codec = codec
+        self._positions = positions
+        self._signer = signer
+        self._url_seconds = url_seconds
+
+    async def page(self, scope: TenantScope, request: PullRequest) -> Page:
+        """Read one page.
+
+        Raises:
+            InvalidCursor: not ours, of another tenant, or of other filters.
+            CursorExpired: tombstones after it are collected, its history is lost, or the
+                numbered page is no longer known.
+            Unavailable: the database does not answer.
+        """
+        start = await self._start(scope, request)
+        if await self._is_idle(scope, start):
+            assert start.cursor is not None  # noqa: S101 - only a cursor can be idle
+            token = self._codec.encode(start.cursor, scope.tenant_id)
+            return Page(token, from_micros(start.cursor.upper), is_idle=True)
+        return await self._read(scope, request, start)
+
+    async def unchanged_since(self, scope: TenantScope, cursor: str, *, filters: int) -> bool:
+        """Whether a pull from this cursor would find nothing; costs no query of its own.
+
+        Raises:
+            InvalidCursor: as `page`.
+            Unavailable: as `page`.
+        """
+        decoded = self._codec.decode(cursor, scope.tenant_id)
+        return await self._is_idle(scope, Start.at(decoded, filters))
+
+    async def _start(self, scope: TenantScope, request: PullRequest) -> Start:
+        cursor = request.cursor
+        if request.since is not None:
+            if request.page == 1:
+                return Start.since(request.since, request.filters)
+            cursor = await self._numbered(scope, request)
+        assert cursor is not None  # noqa: S101 - the request has one of the two
+        return Start.at(self._codec.decode(cursor, scope.tenant_id), request.filters)
+
+    async def _numbered(self, scope: TenantScope, request: PullRequest) -> str:
+        cursor = await self._positions.find(
+            scope.tenant_id, scope.user_id, _run_name(request), request.page
+        )
+        if cursor is None:
+            raise CursorExpired(
+                f"Where page {request.page} begins is no longer known. Start again with page=1, "
+                "or better: send the `sync_token` of the last page as `cursor`."
+            )
+        return cursor
+
+    async def _is_idle(self, scope: TenantScope, start: Start) -> bool:
+        if not start.starts_a_run:
+            return False
+        return is_idle(start, await self._heads.read(scope.database, scope.tenant_id))
+
+    async def _read(self, scope: TenantScope, request: PullRequest, start: Start) -> Page:
+        async with self._databases.reading(scope) as connection:
+            head, rows = await read_page(
+                connection,
+                start,
+                most=request.per_page + 1,
+                with_tombstones=request.include_deleted,
+            )
+        run = begin(start, head)
+        has_more = len(rows) > request.per_page
+        rows = rows[: request.per_page]
+        cursor = run.cursor(position(rows[-1]) if has_more else None)
+        page = Page(
+            self._codec.encode(cursor, scope.tenant_id),
+            from_micros(run.upper),
+            has_more,
+            is_idle=not rows,
+        )
+        self._fill(page, rows, run, sign=request.include_urls)
+        if request.since is not None and has_more:
+            await self._number(scope, request, page)
+        return page
+
+    async def _number(self, scope: TenantScope, request: PullRequest, page: Page) -> None:
+        page.next_page = request.page + 1
+        await self._positions.keep(
+            scope.tenant_id, scope.user_id, _run_name(request), page.next_page, page.sync_token
+        )
+
+    def _fill(self, page: Page, rows: Sequence[FeedRow], run: Run, *, sign: bool) -> None:
+        # Only a live document brings its file. One that is gone without a word (deleted while
+        # triggers were disabled) is told as deleted, never left out.
+        live = [row for row in rows if row["s3_path"] is not None]
+        urls: Sequence[str | None] = [None] * len(live)
+        if sign:
+            urls = self._signer.sign_many(
+                [row["s3_path"] for row in live], datetime.now(UTC), self._url_seconds
+            )
+        for row, url in zip(live, urls, strict=True):
+            is_new = to_micros(row["appeared_at"]) > run.base
+            (page.added if is_new else page.modified).append(_document(row, url))
+        if run.tells_deletions:
+            page.deleted += [_tombstone(row) for row in rows if row["s3_path"] is None]
+
+
+def _run_name(request: PullRequest) -> str:
+    return f"{request.since}:{request.per_page}:{request.filters}"
+
+
+def _document(row: FeedRow, url: str | None) -> Json:
+    return {
+        "id": row["document_id"],
+        "filename": row["filename"],
+        "mime_type": row["mime_type"],
+        "user_id": row["user_id"],
+        "created_at": _utc(row["created_at"]),
+        "created_by": row["created_by"],
+        "updated_at": _utc(row["updated_at"]),
+        "is_deleted": False,
+        "deleted_at": None,
+        "deleted_by": None,
+        "file": {
+            "id": row["file_id"],
+            "md5_hash": row["md5_hash"],
+            "sha256_hash": row["sha256_hash"],
+            "file_size": row["file_size"],
+        },
+        "download_url": url,
+    }
+
+
+def _tombstone(row: FeedRow) -> Json:
+    # A hard deletion leaves no document to ask; its stamp is the time then.
+    return {"id": row["document_id"], "deleted_at": _utc(row["deleted_at"] or row["updated_at"])}
+
+
+def _utc(moment: datetime) -> str:
+    # The connection's time zone is UTC: the offset is always the last six characters.
+    return moment.isoformat(timespec="microseconds")[:-6] + "Z"

@@ -1,0 +1,147 @@
+"""Pull: what changed since a cursor."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Query
+from starlette.responses import Response
+
+from syncapi.domain.cursor import CURSOR_LENGTH
+from syncapi.domain.errors import FieldError, InvalidInput
+from syncapi.domain.feed import to_micros
+from syncapi.usecases.pull import Page, PullRequest
+from syncapi.web.dependencies import CountedIn, PullsWith, ReadScope
+from syncapi.web.openapi import header, problems, tenant_router
+from syncapi.web.responses import success_json
+from syncapi.wire.base import Instant, Success, format_time
+from syncapi.wire.sync import SyncPage
+
+router: APIRouter = tenant_router("sync")
+
+SYNC_PATH = "/documents/sync"
+
+_CLOCK_SKEW = timedelta(seconds=60)  # of clients, forgiven
+
+Since = Annotated[
+    Instant | None,
+    Query(
+        description="Start a run with everything written after this time (ISO 8601 with an "
+        "offset). From before the tenant's first document it means that the client holds nothing.",
+        examples=["1970-01-01T00:00:00Z"],
+    ),
+]
+CursorText = Annotated[
+    str | None,
+    Query(
+        description="The `sync_token` of the last page.",
+        max_length=CURSOR_LENGTH,
+    ),
+]
+PageNumber = Annotated[
+    int,
+    Query(
+        ge=1,
+        le=1_000_000_000,
+        deprecated=True,
+        description="For clients of the timestamp protocol: with `since`, the page of the run. "
+        "Send `sync_token` as `cursor` instead.",
+    ),
+]
+
+
+async def pull_request(
+    *,
+    since: Since = None,
+    cursor: CursorText = None,
+    include_deleted: Annotated[bool, Query(description="Whether to list deletions.")] = True,
+    per_page: Annotated[int, Query(ge=1, le=500, description="Rows to a page.")] = 100,
+    include_urls: Annotated[bool, Query(description="Whether to sign URLs.")] = True,
+    page: PageNumber = 1,
+) -> PullRequest:
+    """Hold `since` and `cursor` against each other.
+
+    Raises:
+        InvalidInput: none or both of them, a `since` in the future, or a page of a cursor.
+    """
+    if (since is None) == (cursor is None):
+        message = "Send either `since`, to start, or `cursor`, to go on."
+        fields = ("since",) if since is None else ("since", "cursor")
+        raise InvalidInput(message, errors=[FieldError(name, message) for name in fields])
+    if cursor is not None and page != 1:
+        raise InvalidInput.of("page", "It goes with `since`. A cursor knows its place by itself.")
+    if since is not None:
+        _refuse_future(since)
+    return PullRequest(
+        None if since is None else to_micros(since),
+        cursor,
+        page,
+        per_page,
+        include_deleted,
+        include_urls,
+    )
+
+
+@router.get(
+    SYNC_PATH,
+    operation_id="pullChanges",
+    summary="Pull what changed",
+    response_model=Success[SyncPage],
+    responses={
+        200: {"description": "A page of changes.", "headers": header("ETag")},
+        304: {"description": "Nothing changed since; of polls with `If-None-Match`."},
+        **problems(410),
+    },
+)
+async def pull_changes(
+    scope: ReadScope,
+    asked: Annotated[PullRequest, Depends(pull_request)],
+    pull: PullsWith,
+    metrics: CountedIn,
+) -> Response:
+    """Give what was added, modified and deleted, in the order of writing, a page at a time.
+
+    Apply a page whole, store its `sync_token` with it, and send that as `cursor`: while
+    `has_more` for the run's next page, afterwards for what is new. A page may repeat documents;
+    it never skips one. A page without changes carries an `ETag`: polls that send it as
+    `If-None-Match` cost next to nothing.
+    """
+    page = await pull.page(scope, asked)
+    metrics.pages.inc()
+    for kind, rows in (
+        ("added", page.added),
+        ("modified", page.modified),
+        ("deleted", page.deleted),
+    ):
+        metrics.rows.labels(kind).inc(len(rows))
+    headers = {"ETag": idle_etag(asked.cursor)} if page.is_idle and asked.cursor else None
+    return success_json(_message(page), orjson.dumps(_body(page)), headers=headers)
+
+
+def idle_etag(cursor: str) -> str:
+    """The validator of the empty page behind a cursor: while it is empty it is always the same."""
+    return f'W/"{cursor[-16:]}"'
+
+
+def _refuse_future(since: datetime) -> None:
+    if since > datetime.now(UTC) + _CLOCK_SKEW:
+        raise InvalidInput.of(
+            "since", f"It lies in the future: it is {format_time(datetime.now(UTC))} here."
+        )
+
+
+def _body(page: Page) -> dict[str, Any]:
+    return {
+        "added": page.added,
+        "modified": page.modified,
+        "deleted": page.deleted,
+        "sync_token": page.sync_token,
+        "has_more": page.has_more,
+        "next_page": page.next_page,
+        "server_time": format_time(page.complete_to),
+    }
+
+
+def _message(page: Page) -> str:
+    found = len(page.added) + len(page.modified) + len(page.deleted)
+    return f"{found} changes, more to come" if page.has_more else f"{found} changes, up to date"
