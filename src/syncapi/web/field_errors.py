@@ -22,10 +22,10 @@ def _name(error: Mapping[str, Any]) -> str:
     if error["type"] == "json_invalid":
         return "body"
     if place in _PLAIN and path:
-        return _encodable(".".join(map(str, path)))
+        return ".".join(map(str, path))
     if place == "header":
         path = [str(part).title() for part in path]
-    return _encodable(".".join([str(place), *map(str, path)]))
+    return ".".join([str(place), *map(str, path)])
 
 
 def _message(error: Mapping[str, Any]) -> str:
@@ -34,10 +34,5 @@ def _message(error: Mapping[str, Any]) -> str:
         return f"It is not valid JSON at character {position}: {error['ctx']['error']}."
     if error["type"] in _WORDS:
         return _WORDS[error["type"]]
-    message = _encodable(str(error["msg"]).removeprefix("Value error, "))
+    message = str(error["msg"]).removeprefix("Value error, ")
     return message if message.endswith((".", "?", "!")) else f"{message}."
-
-
-def _encodable(text: str) -> str:
-    """A body may name fields with lone surrogates, which UTF-8 cannot carry."""
-    return text.encode(errors="replace").decode()

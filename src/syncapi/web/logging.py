@@ -37,7 +37,7 @@ _SECRETS = (
 def configure_logging(level: str, log_format: LogFormat, stream: TextIO = sys.stderr) -> None:
     """Send every log line of this process to `stream`, from `level` up, in `log_format`."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    processors = _processors(log_format)
+    processors = _processors(log_format, stream)
     structlog.configure(
         processors=[*_common(), *processors],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -80,20 +80,17 @@ def _common() -> list[Processor]:
     ]
 
 
-def _processors(log_format: LogFormat) -> list[Processor]:
-    if log_format == "console":
-        return [_scrub, _console()]
-    return [
-        structlog.processors.format_exc_info,
-        _scrub,
-        structlog.processors.JSONRenderer(serializer=_to_json),
-    ]
+def _processors(log_format: LogFormat, stream: TextIO) -> list[Processor]:
+    renderer = _console(stream) if log_format == "console" else _JSON
+    # Plain tracebacks: rich ones tell local variables, and take seconds.
+    return [structlog.processors.format_exc_info, _scrub, renderer]
 
 
-def _console() -> Processor:
-    # Rich tracebacks tell local variables, and take seconds.
+def _console(stream: TextIO) -> Processor:
     return structlog.dev.ConsoleRenderer(
-        timestamp_key="time", exception_formatter=structlog.dev.plain_traceback
+        timestamp_key="time",
+        colors=stream.isatty(),
+        exception_formatter=structlog.dev.plain_traceback,
     )
 
 
@@ -133,3 +130,6 @@ def _scrubbed(text: str) -> str:
 
 def _to_json(event: EventDict, **_kwargs: object) -> str:
     return orjson.dumps(event, default=str).decode()
+
+
+_JSON: Processor = structlog.processors.JSONRenderer(serializer=_to_json)
