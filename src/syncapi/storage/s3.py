@@ -12,7 +12,7 @@ from aiobotocore.config import AioConfig
 from syncapi.domain.content import Digest
 from syncapi.storage.bucket import Bucket
 from syncapi.storage.calls import Absent, S3Calls, unavailable
-from syncapi.storage.cleanup import CleanUps
+from syncapi.storage.cleanup import Act, CleanUps
 from syncapi.storage.parts import ContentHasher, parts_of
 from syncapi.storage.transfer import Transfer
 
@@ -158,6 +158,14 @@ class ObjectStore:
                 await self._call("head_bucket")
         except (Absent, TimeoutError) as error:
             raise unavailable() from error
+
+    async def clean_up(self, key: str, act: Act) -> None:
+        """Run ``act``, which cleans up after ``key``, to its end, whatever becomes of the caller.
+
+        While it raises `Unavailable`, it is tried again in the background as long as the store
+        is open; so what ``act`` uses must be closed after the store.
+        """
+        await self._clean_ups.run(key, act)
 
     async def _send(self, transfer: Transfer, chunks: AsyncIterator[bytes], limit: int) -> Digest:
         hasher = ContentHasher()
