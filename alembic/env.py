@@ -55,8 +55,8 @@ def offline() -> None:
         literal_binds=True,
     )
     with context.begin_transaction():
-        context.execute(f"SET LOCAL lock_timeout = '{LOCK_TIMEOUT}'")
-        context.execute(f"SET LOCAL statement_timeout = '{STATEMENT_TIMEOUT}'")
+        context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        context.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
         context.run_migrations()
 
 

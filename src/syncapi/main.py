@@ -18,7 +18,7 @@ from syncapi.domain.cursor import CursorCodec
 from syncapi.identity.key_sources import FileKeySource, KeySource, UrlKeySource
 from syncapi.identity.tokens import Issuer, PublicKeyIssuer, SecretIssuer, TokenVerifier
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases
 from syncapi.postgres.feed import Heads
 from syncapi.redis.client import connect
 from syncapi.redis.invalidation import Invalidations
@@ -34,6 +34,7 @@ from syncapi.web.app import WebOptions, build_app
 from syncapi.web.logging import configure_logging
 from syncapi.web.readiness import Check, ReadinessChecks
 from syncapi.web.service import Service
+from syncapi.wiring import database_urls, pool_limits
 
 _NOBODY = UUID(int=0)
 
@@ -67,7 +68,9 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
 async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
     redis = _redis(settings, stack)
     invalidations = Invalidations(redis)
-    databases = await stack.enter_async_context(Databases(_urls(settings), _limits(settings)))
+    databases = await stack.enter_async_context(
+        Databases(database_urls(settings), pool_limits(settings))
+    )
     store = await stack.enter_async_context(ObjectStore(_bucket(settings)))
     control = ControlStore(databases.control)
     gate = AccessGate(
@@ -100,27 +103,6 @@ def _redis(settings: Settings, stack: AsyncExitStack) -> Redis | None:
     redis = connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
     return redis
-
-
-def _urls(settings: Settings) -> DatabaseUrls:
-    control, template = settings.control_database_url, settings.tenant_database_url_template
-    named = settings.tenant_database_urls
-    return DatabaseUrls(
-        default=settings.database_url.get_secret_value(),
-        control=control.get_secret_value() if control else None,
-        named={name: url.get_secret_value() for name, url in named.items()},
-        template=template.get_secret_value() if template else None,
-    )
-
-
-def _limits(settings: Settings) -> PoolLimits:
-    return PoolLimits(
-        size=settings.pool_size,
-        wait=settings.pool_timeout,
-        idle=settings.pool_idle_seconds,
-        statement_timeout=settings.statement_timeout,
-        prepared_statements=settings.prepared_statements,
-    )
 
 
 def _bucket(settings: Settings) -> Bucket:

@@ -7,11 +7,12 @@ from typing import TypeVar
 
 from syncapi.cli.configuration import load_settings
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases, PoolLimits
 from syncapi.redis.client import connect
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.usecases.tenants import TenantAdministration
+from syncapi.wiring import database_urls
 
 Result = TypeVar("Result")
 
@@ -36,7 +37,7 @@ def administer(work: Callable[[TenantAdministration], Awaitable[Result]]) -> Res
 async def _administration(settings: Settings) -> AsyncIterator[TenantAdministration]:
     async with AsyncExitStack() as stack:
         databases = await stack.enter_async_context(
-            Databases(_database_urls(settings), PoolLimits(size=1))
+            Databases(database_urls(settings), PoolLimits(size=1))
         )
         redis = None
         if settings.redis_url is not None:
@@ -45,16 +46,3 @@ async def _administration(settings: Settings) -> AsyncIterator[TenantAdministrat
         yield TenantAdministration(
             ControlStore(databases.control), databases, Invalidations(redis)
         )
-
-
-def _database_urls(settings: Settings) -> DatabaseUrls:
-    control = settings.control_database_url
-    template = settings.tenant_database_url_template
-    return DatabaseUrls(
-        default=settings.database_url.get_secret_value(),
-        control=None if control is None else control.get_secret_value(),
-        named={
-            name: url.get_secret_value() for name, url in settings.tenant_database_urls.items()
-        },
-        template=None if template is None else template.get_secret_value(),
-    )

@@ -1,0 +1,27 @@
+"""What settings mean to the parts that the service and the command line both use."""
+
+from syncapi.postgres.databases import DatabaseUrls, PoolLimits
+from syncapi.settings import Settings
+
+
+def database_urls(settings: Settings) -> DatabaseUrls:
+    """Where each database is."""
+    control, template = settings.control_database_url, settings.tenant_database_url_template
+    named = settings.tenant_database_urls
+    return DatabaseUrls(
+        default=settings.database_url.get_secret_value(),
+        control=control.get_secret_value() if control else None,
+        named={name: url.get_secret_value() for name, url in named.items()},
+        template=template.get_secret_value() if template else None,
+    )
+
+
+def pool_limits(settings: Settings) -> PoolLimits:
+    """How many connections the service holds, and for how long."""
+    return PoolLimits(
+        size=settings.pool_size,
+        wait=settings.pool_timeout,
+        idle=settings.pool_idle_seconds,
+        statement_timeout=settings.statement_timeout,
+        prepared_statements=settings.prepared_statements,
+    )
