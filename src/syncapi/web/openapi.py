@@ -1,7 +1,7 @@
 """The API's description (OpenAPI 3.1), made for people and for generators of clients."""
 
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from fastapi import APIRouter, Depends, FastAPI, Request
@@ -10,9 +10,8 @@ from starlette.responses import Response
 
 from syncapi.web.errors import PROBLEM_MEDIA_TYPE
 from syncapi.web.query import refuse_unknown_query
+from syncapi.web.tidy import Json, named, plain_parameter, without_titles
 from syncapi.wire.problem import Problem
-
-Json = dict[str, Any]
 
 TENANT_PREFIX: Final = "/api/tenants/{tenant_id}"
 
@@ -81,6 +80,8 @@ _HEADERS: Json = {
 }
 _OF_EVERY_ANSWER = ("X-Request-ID",)
 _OF_A_MEMBERS_ANSWER = ("RateLimit", "RateLimit-Policy")
+_OF_A_BODY = (400, 413, 415)
+_BEFORE_COUNTING = frozenset({"401", "403"})
 _OF_STATUS = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
 
 
@@ -117,7 +118,9 @@ def describe(app: FastAPI) -> Json:
     _replace_validation_errors(components.setdefault("schemas", {}))
     for operation in _operations(document):
         _finish(operation)
-    return document
+    for part in ("components", "paths"):
+        document[part] = without_titles(document[part])
+    return named(document)
 
 
 def _problem(status: int) -> Json:
@@ -141,15 +144,20 @@ def _operations(document: Json) -> list[Json]:
 
 
 def _finish(operation: Json) -> None:
-    """Take out the framework's 422 and declare the headers that the service adds."""
+    """Declare what the service adds to every route, and take out the framework's 422."""
     responses = operation["responses"]
     responses.pop(str(HTTPStatus.UNPROCESSABLE_ENTITY.value), None)
+    if "requestBody" in operation:
+        for status in _OF_A_BODY:
+            responses.setdefault(str(status), _problem(status))
     for status, response in responses.items():
         names = [*_OF_EVERY_ANSWER, *_OF_STATUS.get(int(status), ())]
-        if "security" in operation and status not in {"401", "404"}:
+        if "security" in operation and status not in _BEFORE_COUNTING:
             names += _OF_A_MEMBERS_ANSWER
         for name in names:
             response.setdefault("headers", {}).update(header(name))
+    for parameter in operation.get("parameters", ()):
+        plain_parameter(parameter)
 
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(refuse_unknown_query)])

@@ -18,7 +18,8 @@ class Problem(WireModel):
     """`application/problem+json` (RFC 9457), with this API's extensions."""
 
     type: str = Field(
-        description="A URI that names the kind of problem.", examples=["about:blank"]
+        description="A URI that names the kind of problem.",
+        examples=["urn:syncapi:problem:invalid_request"],
     )
     title: str
     status: int = Field(ge=400, le=599)
