@@ -65,7 +65,7 @@ def test_a_sane_request_id_is_kept(client: httpx.Client, request_id: str) -> Non
 
 @pytest.mark.parametrize("request_id", ["", "x" * 129, "a b", "<script>", 'a"', "-a", "ü"])
 def test_another_is_replaced(client: httpx.Client, request_id: str) -> None:
-    answer = client.get("/things/a", headers={"X-Request-ID": request_id.encode()})
+    answer = client.get("/things/a", headers={b"X-Request-ID": request_id.encode()})
     assert answer.headers["x-request-id"].isalnum()
     assert answer.headers["x-request-id"] != request_id
 
