@@ -8,20 +8,19 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
 _MAX_CONNECTIONS = 50
-_TIMEOUT = 0.25  # seconds, to connect and for each answer
 
 
-def connect(url: str) -> Redis:
+def connect(url: str, *, timeout: float = 0.25) -> Redis:
     """A client for ``redis://…``, ``rediss://…`` or ``unix://…``; it connects when first used.
 
-    The caller closes it with ``aclose()``.
+    It waits ``timeout`` seconds to connect, and for each answer. Close it with ``aclose()``.
     """
     pool = BlockingConnectionPool.from_url(
         url,
         max_connections=_MAX_CONNECTIONS,
-        timeout=_TIMEOUT,
-        socket_timeout=_TIMEOUT,
-        socket_connect_timeout=_TIMEOUT,
+        timeout=timeout,
+        socket_timeout=timeout,
+        socket_connect_timeout=timeout,
         retry=Retry(NoBackoff(), 0),
         protocol=2,
     )

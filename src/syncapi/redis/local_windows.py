@@ -51,16 +51,18 @@ class LocalWindows:
         """Count one hit of ``key``, unless it is over the limit."""
         number, elapsed = divmod(self._now(), self._window)
         window = self._touch(key, int(number))
-        carried = window.previous * (1 - elapsed / self._window)
-        is_admitted = math.floor(carried) + window.count < self._limit
+        left = self._window - elapsed
+        carried = math.floor(window.previous * left / self._window)
+        is_admitted = carried + window.count < self._limit
         if is_admitted:
             window.count += 1
-        return Quota(
+        return Quota.of_sliding_window(
             is_admitted=is_admitted,
             limit=self._limit,
             window=self._window,
-            remaining=max(0, self._limit - math.floor(carried) - window.count),
-            reset=math.ceil(self._until_more(window, elapsed)),
+            previous=window.previous,
+            current=window.count,
+            left=left,
         )
 
     def _touch(self, key: Hashable, number: int) -> _Window:
@@ -72,7 +74,3 @@ class LocalWindows:
         self._windows.move_to_end(key)
         window.roll(number)
         return window
-
-    def _until_more(self, window: _Window, elapsed: float) -> float:
-        left = self._window - elapsed
-        return left % (self._window / window.previous) if window.previous else left

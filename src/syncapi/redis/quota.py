@@ -1,6 +1,8 @@
 """What is left of a rate limit, and the headers that say so."""
 
+import math
 from dataclasses import dataclass
+from typing import Self
 
 from syncapi.domain.errors import RateLimited
 
@@ -13,7 +15,7 @@ class Quota:
         limit: requests in a window.
         window: its length in seconds.
         remaining: requests left now.
-        reset: whole seconds until more are left.
+        reset: whole seconds after which more are left.
     """
 
     is_admitted: bool
@@ -21,6 +23,36 @@ class Quota:
     window: int
     remaining: int
     reset: int
+
+    @classmethod
+    def of_sliding_window(
+        cls,
+        *,
+        is_admitted: bool,
+        limit: int,
+        window: int,
+        previous: int,
+        current: int,
+        left: float,
+    ) -> Self:
+        """The quota where the hits of the window before count by the share that is still theirs.
+
+        Args:
+            is_admitted: whether this request was counted.
+            limit: requests in a window.
+            window: its length in seconds.
+            previous: hits in the window before.
+            current: hits in the window that ends in ``left`` seconds.
+            left: what is left of the current window.
+        """
+        until_more = left % (window / previous) if previous else left
+        return cls(
+            is_admitted=is_admitted,
+            limit=limit,
+            window=window,
+            remaining=max(0, limit - math.floor(previous * left / window) - current),
+            reset=math.floor(until_more) + 1,
+        )
 
     @property
     def headers(self) -> dict[str, str]:
@@ -39,6 +71,6 @@ class Quota:
         if not self.is_admitted:
             raise RateLimited(
                 f"More than {self.limit} requests in {self.window} seconds. "
-                f"Wait {max(self.reset, 1)} seconds.",
-                retry_after=max(self.reset, 1),
+                f"Wait {self.reset} seconds.",
+                retry_after=self.reset,
             )

@@ -1,22 +1,18 @@
 """How many requests a member may make: counted in Redis for all processes, or here."""
 
 import asyncio
-import math
 import time
 from collections.abc import Callable
 from uuid import UUID
 
 import limits
 import structlog
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from syncapi.redis.local_windows import LocalWindows
 from syncapi.redis.quota import Quota
-
-_PATIENCE = 0.5  # seconds, for all that one request asks of Redis
+from syncapi.redis.shared_windows import SharedWindows
 
 _log = structlog.get_logger(__name__)
 
@@ -25,7 +21,7 @@ class RateLimiter:
     """One limit, for each user in each tenant.
 
     Without Redis every process counts for itself. When Redis is gone they do so too, and ask
-    it again once in ``retry_interval``: a request then waits for it at most half a second.
+    it again once in ``retry_interval``: one request then waits for it, up to ``patience``.
     """
 
     def __init__(
@@ -34,6 +30,7 @@ class RateLimiter:
         redis: Redis | None,
         *,
         key_prefix: str = "syncapi",
+        patience: float = 0.5,
         retry_interval: float = 2,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -42,9 +39,10 @@ class RateLimiter:
         Raises:
             ValueError: the rate is not written so.
         """
-        self._item = limits.parse(rate)
+        self._item = _parsed(rate)
         self._local = LocalWindows(self._item.amount, self._item.get_expiry())
-        self._shared = None if redis is None else _shared_windows(redis, key_prefix)
+        self._shared = SharedWindows(self._item, redis, key_prefix) if redis else None
+        self._patience = patience
         self._retry_interval = retry_interval
         self._now = now
         self._is_down = False
@@ -72,26 +70,17 @@ class RateLimiter:
         quota.enforce()
         return quota
 
-    async def _hit_shared(
-        self, windows: SlidingWindowCounterRateLimiter, key: str
-    ) -> Quota | None:
+    async def _hit_shared(self, windows: SharedWindows, key: str) -> Quota | None:
         if self._is_down:  # one request tries; the others do not wait for what it finds
             self._ask_again_at = self._now() + self._retry_interval
         try:
-            async with asyncio.timeout(_PATIENCE):
-                is_admitted = await windows.hit(self._item, key)
-                stats = await windows.get_window_stats(self._item, key)
+            async with asyncio.timeout(self._patience):
+                quota = await windows.hit(key)
         except (RedisError, OSError, TimeoutError) as error:
             self._note_down(error)
             return None
         self._note_up()
-        return Quota(
-            is_admitted=is_admitted,
-            limit=self._item.amount,
-            window=self._item.get_expiry(),
-            remaining=stats.remaining,
-            reset=max(0, math.ceil(stats.reset_time - time.time())),
-        )
+        return quota
 
     def _note_down(self, error: Exception) -> None:
         self._ask_again_at = self._now() + self._retry_interval
@@ -106,11 +95,8 @@ class RateLimiter:
             _log.info("rate_limit_with_redis_again")
 
 
-def _shared_windows(redis: Redis, key_prefix: str) -> SlidingWindowCounterRateLimiter:
-    storage = RedisStorage(
-        "async+redis://",  # the pool knows where Redis is
-        implementation="redispy",
-        key_prefix=f"{key_prefix}:rate",
-        connection_pool=redis.connection_pool,  # type: ignore[arg-type]  # as its docs say
-    )
-    return SlidingWindowCounterRateLimiter(storage)
+def _parsed(rate: str) -> limits.RateLimitItem:
+    try:
+        return limits.parse(rate)
+    except ValueError as error:
+        raise ValueError(f"the rate {rate!r} is not written as '3000/minute'") from error
