@@ -29,7 +29,10 @@ from syncapi.storage.bucket import Bucket
 from syncapi.storage.s3 import ObjectStore
 from syncapi.storage.signing import UrlSigner
 from syncapi.usecases.access import AccessGate
+from syncapi.usecases.documents import Documents
+from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.pull import Pull
+from syncapi.usecases.uploads import UploadRules, Uploads
 from syncapi.web.app import WebOptions, build_app
 from syncapi.web.logging import configure_logging
 from syncapi.web.readiness import Check, ReadinessChecks
@@ -81,17 +84,22 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
     )
     await stack.enter_async_context(invalidations.listening())
     keys = (settings.cursor_key, *settings.cursor_previous_keys)
+    signer = UrlSigner(_public_bucket(settings))
+    rules = UploadRules(settings.upload_max_bytes, settings.upload_allowed_types)
     pull = Pull(
         databases,
         Heads(databases),
         CursorCodec([key.get_secret_value() for key in keys]),
         PagePositions(redis),
-        UrlSigner(_public_bucket(settings)),
+        signer,
         url_seconds=settings.url_expires_seconds,
     )
     return Service(
         gate=gate,
         pull=pull,
+        documents=Documents(databases, store, rules),
+        uploads=Uploads(databases, store, rules),
+        downloads=Downloads(databases, signer),
         limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,
         readiness=ReadinessChecks(_checks(databases, control, store, redis)),
     )

@@ -19,18 +19,19 @@ from syncapi.web.middleware.compression import Compression
 from syncapi.web.middleware.idle_poll import IdlePoll
 from syncapi.web.middleware.request_context import RequestContext
 from syncapi.web.query import declared_query
-from syncapi.web.routes import health, sync
+from syncapi.web.routes import documents, health, sync, uploads
 
 ROUTERS: tuple[APIRouter, ...] = (
-    # documents.router,
-    sync.router,
+    sync.router,  # before documents: its path is not the id of one
+    uploads.router,
+    documents.router,
     health.router,
     metrics.router,
     openapi.router,
     docs.router,
 )
 
-STREAMING: frozenset[Callable[..., Any]] = frozenset()
+STREAMING: frozenset[Callable[..., Any]] = frozenset({uploads.create_document})
 """Endpoints that read their body as a stream, under a limit of their own."""
 
 _EXPOSED_HEADERS = ("ETag", "RateLimit", "RateLimit-Policy", "Retry-After", "X-Request-ID")

@@ -18,7 +18,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from syncapi.domain.access import Permission, TenantScope
 from syncapi.domain.errors import Unauthenticated
 from syncapi.redis.rate_limit import RateLimiter
+from syncapi.usecases.documents import Documents
+from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.pull import Pull
+from syncapi.usecases.uploads import Uploads
 from syncapi.web.context import RequestRecord, record_of
 from syncapi.web.metrics import Metrics
 from syncapi.web.query import refuse_unknown_query
@@ -103,6 +106,18 @@ async def _pull(request: Request) -> Pull:
     return service_of(request).pull
 
 
+async def _documents(request: Request) -> Documents:
+    return service_of(request).documents
+
+
+async def _uploads(request: Request) -> Uploads:
+    return service_of(request).uploads
+
+
+async def _downloads(request: Request) -> Downloads:
+    return service_of(request).downloads
+
+
 async def _metrics(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
@@ -114,5 +129,8 @@ DeleteScope = Annotated[TenantScope, Depends(_admission(Permission.DELETE))]
 AdminScope = Annotated[TenantScope, Depends(_admission(Permission.ADMIN))]
 
 PullsWith = Annotated[Pull, Depends(_pull)]
+DocumentsWith = Annotated[Documents, Depends(_documents)]
+UploadsWith = Annotated[Uploads, Depends(_uploads)]
+DownloadsWith = Annotated[Downloads, Depends(_downloads)]
 CountedIn = Annotated[Metrics, Depends(_metrics)]
 Readied = Annotated[ReadinessChecks, Depends(_readiness)]

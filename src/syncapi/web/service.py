@@ -6,7 +6,10 @@ from starlette.requests import HTTPConnection
 
 from syncapi.redis.rate_limit import RateLimiter
 from syncapi.usecases.access import AccessGate
+from syncapi.usecases.documents import Documents
+from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.pull import Pull
+from syncapi.usecases.uploads import Uploads
 from syncapi.web.readiness import ReadinessChecks
 
 
@@ -20,6 +23,9 @@ class Service:
 
     gate: AccessGate
     pull: Pull
+    documents: Documents
+    uploads: Uploads
+    downloads: Downloads
     limiter: RateLimiter | None
     readiness: ReadinessChecks
 
