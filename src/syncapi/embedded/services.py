@@ -6,6 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from syncapi.embedded.addresses import ServiceAddresses
 from syncapi.embedded.postgres import PostgresServer
 from syncapi.embedded.s3 import S3Server
 from syncapi.embedded.server import Server
@@ -28,6 +29,18 @@ class EmbeddedServices:
     @property
     def servers(self) -> tuple[Server, ...]:
         return self.postgres, self.s3, self.valkey
+
+    @property
+    def addresses(self) -> ServiceAddresses:
+        """Where they are. Raises `EmbeddedError` before the first start."""
+        return ServiceAddresses(
+            postgres_admin_url=self.postgres.admin_url,
+            redis_url=self.valkey.url,
+            s3_endpoint_url=self.s3.endpoint_url,
+            s3_bucket=self.s3.bucket,
+            s3_access_key_id=self.s3.access_key_id,
+            s3_secret_access_key=self.s3.secret_access_key,
+        )
 
     def start(self) -> None:
         """Start all side by side; if one fails, stop the others.
