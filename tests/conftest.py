@@ -26,6 +26,7 @@ from syncapi.settings import Settings
 
 CreateDatabase = Callable[[], str]
 
+pytest.register_assert_rewrite("fixtures")  # before one of them imports another
 pytest_plugins = [f"fixtures.{path.stem}" for path in Path(__file__).parent.glob("fixtures/*.py")]
 
 _TEMPLATE = "migrated"

@@ -18,22 +18,28 @@ Written without look-ahead, which neither Pydantic's engine nor all readers of O
 _FILENAME = re.compile(FILENAME_PATTERN.removesuffix("$") + r"\Z")
 
 
+_RULE: Final = (
+    "It is not a file name. Leave out control characters, line breaks and the separators of "
+    "paths, '/' and '\\'; '.' and '..' are no names."
+)
+
+
+def filename_fault(name: str) -> str | None:
+    """What is wrong with ``name``; None if it can be kept, in the sender's own Unicode form."""
+    if len(name) > LONGEST_FILENAME:
+        return f"It has {len(name)} characters. At most {LONGEST_FILENAME} are kept."
+    return None if _FILENAME.match(name) else _RULE
+
+
 def checked_filename(name: str, field: str) -> str:
-    """Return ``name`` as it is, in the sender's own Unicode form.
+    """Return ``name`` as it is.
 
     Raises:
         InvalidInput: names ``field`` and says what is wrong.
     """
-    if len(name) > LONGEST_FILENAME:
-        raise InvalidInput.of(
-            field, f"It has {len(name)} characters. At most {LONGEST_FILENAME} are kept."
-        )
-    if not _FILENAME.match(name):
-        raise InvalidInput.of(
-            field,
-            "It is not a file name. Leave out control characters, line breaks and the "
-            "separators of paths, '/' and '\\'; '.' and '..' are no names.",
-        )
+    fault = filename_fault(name)
+    if fault is not None:
+        raise InvalidInput.of(field, fault)
     return name
 
 

@@ -47,18 +47,25 @@ def media_type_of(filename: str) -> str:
     return _FURTHER.get(extension) or builtin.get(extension, _UNKNOWN)
 
 
+def media_type_fault(media_type: str) -> str | None:
+    """What is wrong with ``media_type``; None if it is one, without parameters."""
+    if len(media_type) <= LONGEST_MEDIA_TYPE and _MEDIA_TYPE.match(media_type):
+        return None
+    return (
+        "It is not a media type. Write it as 'application/pdf', without parameters, in at most "
+        f"{LONGEST_MEDIA_TYPE} characters."
+    )
+
+
 def checked_media_type(media_type: str, field: str) -> str:
-    """Return ``media_type`` if it is one, without parameters.
+    """Return ``media_type`` as it is.
 
     Raises:
-        InvalidInput: names ``field``.
+        InvalidInput: names ``field`` and says what is wrong.
     """
-    if len(media_type) > LONGEST_MEDIA_TYPE or not _MEDIA_TYPE.match(media_type):
-        raise InvalidInput.of(
-            field,
-            "It is not a media type. Write it as 'application/pdf', without parameters, in at "
-            f"most {LONGEST_MEDIA_TYPE} characters.",
-        )
+    fault = media_type_fault(media_type)
+    if fault is not None:
+        raise InvalidInput.of(field, fault)
     return media_type
 
 

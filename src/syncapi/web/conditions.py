@@ -28,7 +28,7 @@ def document_answer(
     message: str,
     document: Document,
     *,
-    status: int = HTTPStatus.OK,
+    status: int = HTTPStatus.OK.value,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
     """Answer a document with its version as the entity tag."""

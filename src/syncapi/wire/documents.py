@@ -1,23 +1,51 @@
 """Documents and their files."""
 
+from collections.abc import Callable
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import Field, StringConstraints
+from pydantic import AfterValidator, Field
 
-from syncapi.domain.filenames import FILENAME_PATTERN, LONGEST_FILENAME
-from syncapi.domain.media_types import LONGEST_MEDIA_TYPE, MEDIA_TYPE_PATTERN
+from syncapi.domain.filenames import FILENAME_PATTERN, LONGEST_FILENAME, filename_fault
+from syncapi.domain.media_types import LONGEST_MEDIA_TYPE, MEDIA_TYPE_PATTERN, media_type_fault
 from syncapi.wire.base import RequestModel, Timestamp, WireModel
+
+
+def _without(fault_of: Callable[[str], str | None]) -> AfterValidator:
+    """Tell a fault in words; the pattern is for machines."""
+
+    def check(text: str) -> str:
+        fault = fault_of(text)
+        if fault is not None:
+            raise ValueError(fault)
+        return text
+
+    return AfterValidator(check)
+
 
 Filename = Annotated[
     str,
-    StringConstraints(min_length=1, max_length=LONGEST_FILENAME, pattern=FILENAME_PATTERN),
-    Field(examples=["report.pdf"]),
+    _without(filename_fault),
+    Field(
+        examples=["report.pdf"],
+        json_schema_extra={
+            "minLength": 1,
+            "maxLength": LONGEST_FILENAME,
+            "pattern": FILENAME_PATTERN,
+        },
+    ),
 ]
 MimeType = Annotated[
     str,
-    StringConstraints(min_length=3, max_length=LONGEST_MEDIA_TYPE, pattern=MEDIA_TYPE_PATTERN),
-    Field(examples=["application/pdf"]),
+    _without(media_type_fault),
+    Field(
+        examples=["application/pdf"],
+        json_schema_extra={
+            "minLength": 3,
+            "maxLength": LONGEST_MEDIA_TYPE,
+            "pattern": MEDIA_TYPE_PATTERN,
+        },
+    ),
 ]
 
 

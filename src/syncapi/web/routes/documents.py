@@ -111,7 +111,7 @@ async def get_document(
     document = await documents.get(scope, document_id)
     if known is not None and known.fits(document.updated_at):
         return Response(
-            status_code=HTTPStatus.NOT_MODIFIED, headers={"ETag": etag(document.updated_at)}
+            status_code=HTTPStatus.NOT_MODIFIED.value, headers={"ETag": etag(document.updated_at)}
         )
     return document_answer("Document found", document)
 

@@ -64,7 +64,7 @@ _LOCATION: Final = {
     "/documents",
     operation_id="createDocument",
     summary="Upload a document",
-    status_code=HTTPStatus.CREATED,
+    status_code=HTTPStatus.CREATED.value,
     response_model=Success[DocumentData],
     responses={
         201: {"description": "The new document.", "headers": {**header("ETag"), **_LOCATION}},
@@ -87,7 +87,10 @@ async def create_document(request: Request, scope: WriteScope, uploads: UploadsW
         document = await uploads.upload(scope, chunks, lambda: _description(form))
     location = f"{request.url.path}/{document.id}"
     return document_answer(
-        "Document created", document, status=HTTPStatus.CREATED, headers={"Location": location}
+        "Document created",
+        document,
+        status=HTTPStatus.CREATED.value,
+        headers={"Location": location},
     )
 
 
