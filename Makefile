@@ -1,0 +1,56 @@
+# make run    the service with all it needs, on http://127.0.0.1:4999
+# make test   the whole test suite, on real servers
+# make check  format, lint, types, imports, lock file
+# make help   everything else
+#
+# Each makes the environment (.venv) first where that is needed. PYTHON=python3.12 chooses another.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+CODE := src tests tools benchmarks alembic
+
+SECONDS ?= 60
+SEED ?= 1
+TESTS ?=
+
+.PHONY: help run test check format lock upgrade soak bench clean
+
+help: ## Say what there is
+	@sed -n 's/^\([a-z]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
+
+$(READY): requirements.lock pyproject.toml tools/environment.sh
+	@tools/environment.sh "$(PYTHON)"
+	@touch $@
+
+run: $(READY) ## Serve on http://127.0.0.1:4999, with PostgreSQL, S3, Valkey and a demo tenant
+	@$(BIN)/syncapi dev
+
+test: $(READY) ## Run the tests; TESTS=tests/web for some of them
+	$(BIN)/pytest --numprocesses 2 --dist worksteal $(TESTS)
+
+check: $(READY) ## Check format, lint, types, import rules and the lock file
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/python tools/lock.py check
+
+format: $(READY) ## Format the code, and mend what the linter can mend
+	$(BIN)/ruff format $(CODE)
+	$(BIN)/ruff check --fix $(CODE)
+
+lock: $(READY) ## Bring requirements.lock in step with pyproject.toml
+	$(BIN)/python tools/lock.py write
+
+upgrade: $(READY) ## Raise every pin in requirements.lock to the newest release
+	$(BIN)/python tools/lock.py write --upgrade
+
+soak: $(READY) ## Check the feed at random for SECONDS=60 from SEED=1
+	$(BIN)/python -m tests.soak --seconds $(SECONDS) --seed $(SEED)
+
+bench: $(READY) ## Measure; see docs/performance.md
+	$(BIN)/python -m benchmarks
+
+clean: ## Remove .venv, the data of `make run`, caches
+	rm -rf .venv .syncapi .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage
