@@ -8,7 +8,7 @@ from typing import Any
 from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import CursorCodec
 from syncapi.domain.errors import CursorExpired
-from syncapi.domain.feed import Run, Start, begin, from_micros, is_idle, to_micros
+from syncapi.domain.feed import Run, Start, begin, from_micros, is_idle
 from syncapi.postgres.databases import Databases
 from syncapi.postgres.feed import FeedRow, Heads, position, read_page
 from syncapi.redis.page_positions import PagePositions
@@ -173,8 +173,9 @@ class Pull:
             urls = self._signer.sign_many(
                 [row["s3_path"] for row in live], datetime.now(UTC), self._url_seconds
             )
+        base = from_micros(run.base)
         for row, url in zip(live, urls, strict=True):
-            is_new = to_micros(row["appeared_at"]) > run.base
+            is_new = row["appeared_at"] > base
             (page.added if is_new else page.modified).append(_document(row, url))
         if run.tells_deletions:
             page.deleted += [_tombstone(row) for row in rows if row["s3_path"] is None]
@@ -212,5 +213,4 @@ def _tombstone(row: FeedRow) -> Json:
 
 
 def _utc(moment: datetime) -> str:
-    # The connection's time zone is UTC: the offset is always the last six characters.
-    return moment.isoformat(timespec="microseconds")[:-6] + "Z"
+    return moment.isoformat("T", "microseconds") + "Z"

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Query
+from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from syncapi.domain.cursor import CURSOR_LENGTH
@@ -94,6 +94,7 @@ async def pull_request(
     },
 )
 async def pull_changes(
+    request: Request,
     scope: ReadScope,
     asked: Annotated[PullRequest, Depends(pull_request)],
     pull: PullsWith,
@@ -114,7 +115,11 @@ async def pull_changes(
         ("deleted", page.deleted),
     ):
         metrics.rows.labels(kind).inc(len(rows))
-    headers = {"ETag": idle_etag(asked.cursor)} if page.is_idle and asked.cursor else None
+    headers = {}
+    if page.is_idle and asked.cursor is not None:
+        headers["ETag"] = idle_etag(asked.cursor)
+        if request.headers.get("If-None-Match") == headers["ETag"]:
+            return Response(status_code=304, headers=headers)
     return success_json(_message(page), orjson.dumps(_body(page)), headers=headers)
 
 

@@ -1,0 +1,31 @@
+"""Run the benchmarks and print their ratios."""
+
+import argparse
+import asyncio
+
+from benchmarks.pull import depth, idle_poll_against_empty_route, page_against_libpq
+from benchmarks.setting import running
+
+
+async def main() -> None:
+    parser = argparse.ArgumentParser(description="Measure ratios, side by side in one run.")
+    parser.add_argument("only", nargs="*", help="a, b, c: which; all by default")
+    parser.add_argument("--documents", type=int, default=1_000_000, help="of the depth test")
+    arguments = parser.parse_args()
+    wanted = set(arguments.only or "abc")
+    async with running() as setting:
+        if "a" in wanted:
+            print((await page_against_libpq(setting, pairs=200)).report(), flush=True)
+        if "b" in wanted:
+            print(
+                (await idle_poll_against_empty_route(setting, rounds=7, seconds=2)).report(),
+                flush=True,
+            )
+        if "c" in wanted:
+            print(
+                (await depth(setting, documents=arguments.documents, pairs=200)).report(),
+                flush=True,
+            )
+
+
+asyncio.run(main())

@@ -1,0 +1,169 @@
+"""What the benchmarks run against: embedded services, a real ``syncapi serve``, and data."""
+
+import asyncio
+import os
+import secrets
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+
+from syncapi.embedded import EmbeddedServices
+from syncapi.identity.tokens import SecretIssuer, issue
+from syncapi.postgres.migrations import Target, Tree, upgrade
+
+SECRET = secrets.token_hex(32)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """A running service.
+
+    Attributes:
+        url: of the service, without a path.
+        token: of an admin of every tenant that `tenant` makes.
+    """
+
+    url: str
+    database_url: str
+    token: str
+    user: UUID
+
+    def pull_url(self, tenant: UUID, query: str) -> str:
+        return f"{self.url}/api/tenants/{tenant}/documents/sync?{query}"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"}
+
+
+@asynccontextmanager
+async def running() -> AsyncIterator[Setting]:
+    """Start everything in a fresh folder, and stop it."""
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedServices(Path(folder) / "data", durable=False) as services,
+    ):
+        database_url = services.addresses.postgres_admin_url
+        for tree in Tree:
+            await asyncio.to_thread(upgrade, Target(tree, "default", database_url))
+        with _served(services, database_url) as url:
+            user = uuid4()
+            issuer = SecretIssuer("syncapi", "syncapi", SECRET)
+            yield Setting(url, database_url, issue(issuer, user, lifetime=86_400), user)
+
+
+async def seed(setting: Setting, documents: int) -> UUID:
+    """A tenant with so many documents, each with a file of its own and a stamp per hundred."""
+    tenant = uuid4()
+    connection = await asyncpg.connect(setting.database_url)
+    await connection.execute(
+        "INSERT INTO tenants (id, name, slug) VALUES ($1, 'bench', $2)", tenant, f"b-{tenant.hex}"
+    )
+    await connection.execute(
+        "INSERT INTO memberships (tenant_id, user_id, role) VALUES ($1, $2, 'admin')",
+        tenant,
+        setting.user,
+    )
+    await _copy_in(connection, tenant, documents)
+    await connection.execute("VACUUM ANALYZE")
+    await connection.close()
+    return tenant
+
+
+async def _copy_in(connection: asyncpg.Connection, tenant: UUID, documents: int) -> None:
+    """Write the rows as the triggers would, without paying for a million trigger calls."""
+    parameters = (tenant, documents)
+    await connection.execute("SET session_replication_role = replica")
+    await connection.execute(
+        """INSERT INTO files (tenant_id, id, md5_hash, sha256_hash, s3_path, file_size)
+           SELECT $1::uuid, gen_random_uuid(), md5(i::text), md5(i::text) || md5('x' || i),
+                  $1::uuid || '/' || gen_random_uuid(), i
+           FROM generate_series(1, $2::int) i""",
+        *parameters,
+    )
+    await connection.execute(
+        """INSERT INTO documents (tenant_id, filename, mime_type, file_id, user_id, created_by)
+           SELECT $1, 'Quarterly report ' || file_size || '.pdf', 'application/pdf', id,
+                  gen_random_uuid(), gen_random_uuid()
+           FROM files WHERE tenant_id = $1 ORDER BY file_size LIMIT $2""",
+        *parameters,
+    )
+    await connection.execute(
+        """INSERT INTO feed_entries
+           SELECT $1, id, stamp, stamp, false FROM (
+             SELECT id, timestamptz '2026-01-01 00:00Z'
+                        + (row_number() OVER () / 100) * interval '1 s' AS stamp
+             FROM documents WHERE tenant_id = $1 LIMIT $2) d""",
+        *parameters,
+    )
+    await connection.execute("SET session_replication_role = DEFAULT")
+    await connection.execute(
+        """INSERT INTO tenant_clock (tenant_id, last, opened_at, lineage)
+           SELECT $1, max(updated_at), min(updated_at), feed.lineage()
+           FROM feed_entries WHERE tenant_id = $1""",
+        tenant,
+    )
+
+
+@contextmanager
+def _served(services: EmbeddedServices, database_url: str) -> Iterator[str]:
+    addresses = services.addresses
+    environment = {
+        "SYNCAPI_DATABASE_URL": database_url,
+        "SYNCAPI_REDIS_URL": addresses.redis_url,
+        "SYNCAPI_S3_ENDPOINT_URL": addresses.s3_endpoint_url,
+        "SYNCAPI_S3_BUCKET": addresses.s3_bucket,
+        "SYNCAPI_S3_ACCESS_KEY_ID": addresses.s3_access_key_id,
+        "SYNCAPI_S3_SECRET_ACCESS_KEY": addresses.s3_secret_access_key,
+        "SYNCAPI_JWT_SECRET": SECRET,
+        "SYNCAPI_CURSOR_KEY": SECRET,
+        "SYNCAPI_RATE_LIMIT": "1000000/second",
+    }
+    port = free_port()
+    command = [sys.executable, "-m", "syncapi", "serve", "--port", str(port)]
+    with process(command, environment, f"http://127.0.0.1:{port}/livez") as url:
+        yield url.removesuffix("/livez")
+
+
+@contextmanager
+def process(command: list[str], environment: dict[str, str], ready_url: str) -> Iterator[str]:
+    """A server process, once it answers, until the block ends; its log lines go nowhere."""
+    with subprocess.Popen(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    ) as server:
+        try:
+            _wait_for(ready_url)
+            yield ready_url
+        finally:
+            server.terminate()
+
+
+def _wait_for(url: str) -> None:
+    until = time.monotonic() + 60
+    while time.monotonic() < until:
+        try:
+            httpx.get(url, timeout=1)
+        except httpx.HTTPError:
+            time.sleep(0.1)
+        else:
+            return
+    raise TimeoutError(f"{url} does not answer")
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
