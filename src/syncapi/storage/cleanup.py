@@ -14,7 +14,7 @@ _PAUSES: Final = (1, 5, 30, 120, 600, 3600)
 """Seconds before each further attempt."""
 
 _GRACE: Final = 5
-"""Seconds that clean-ups under way are given when the store closes."""
+"""Seconds that first attempts are given when the store closes."""
 
 Act = Callable[[], Awaitable[None]]
 
@@ -23,45 +23,52 @@ class CleanUps:
     """Runs clean-ups to their end, whatever happens to their callers."""
 
     def __init__(self) -> None:
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._first_attempts: set[asyncio.Task[None]] = set()
+        self._repeats: set[asyncio.Task[None]] = set()
 
     async def run(self, key: str, act: Act) -> None:
         """Try ``act`` once before returning; while it is `Unavailable`, go on in the background.
 
         A cancelled caller returns at once, and the clean-up goes on all the same.
         """
-        await asyncio.shield(self._begin(self._first(key, act)))
+        await asyncio.shield(_begin(self._first(key, act), self._first_attempts))
 
     async def close(self) -> None:
-        """Give what is under way a few seconds, then stop."""
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=_GRACE)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """Give first attempts a few seconds, and stop what has failed before."""
+        late: set[asyncio.Task[None]] = set()
+        if self._first_attempts:
+            _, late = await asyncio.wait(self._first_attempts, timeout=_GRACE)
+        stopped = [*late, *self._repeats]
+        for task in stopped:
+            task.cancel()
+        await asyncio.gather(*stopped, return_exceptions=True)
 
     async def _first(self, key: str, act: Act) -> None:
         try:
             await act()
         except Unavailable:
-            _ = self._begin(self._later(key, act))
+            _ = _begin(_repeat(key, act), self._repeats)
 
-    async def _later(self, key: str, act: Act) -> None:
-        try:
-            for pause in _PAUSES:
-                await asyncio.sleep(pause)
-                try:
-                    return await act()
-                except Unavailable:
-                    log.info("clean_up_waits", key=key)
-        except asyncio.CancelledError:
-            log.warning("clean_up_stopped", key=key)
-            raise
-        log.error("clean_up_given_up", key=key)
-        return None
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
-        task = asyncio.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
+async def _repeat(key: str, act: Act) -> None:
+    try:
+        for pause in _PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                return await act()
+            except Unavailable:
+                log.info("clean_up_waits", key=key)
+    except asyncio.CancelledError:
+        log.warning("clean_up_stopped", key=key)
+        raise
+    log.error("clean_up_given_up", key=key)
+    return None
+
+
+def _begin(
+    work: Coroutine[Any, Any, None], running: set[asyncio.Task[None]]
+) -> asyncio.Task[None]:
+    task = asyncio.create_task(work)
+    running.add(task)
+    task.add_done_callback(running.discard)
+    return task
