@@ -13,6 +13,9 @@ FILE: Final = "file"
 _MOST_BESIDES = 64 * 1024
 """Bytes of everything but the file: heads, fields, and what surrounds the form."""
 
+_LONGEST_FIELD = 4096
+"""Bytes of a text field."""
+
 Check = Callable[[str], object]
 
 
@@ -97,7 +100,7 @@ class FileForm:
             self._besides -= len(event)
             return event
         else:
-            self._text += event
+            self._add_text(event)
         return None
 
     def _begin(self, head: PartHead) -> None:
@@ -112,6 +115,13 @@ class FileForm:
         self._seen.add(head.name)
         self._part = head.name
 
+    def _add_text(self, data: bytes) -> None:
+        self._text += data
+        if len(self._text) > _LONGEST_FIELD:
+            raise InvalidInput.of(
+                f"{BODY}.{self._part}", f"It has more than {_LONGEST_FIELD} bytes."
+            )
+
     def _end(self) -> None:
         name, text, self._part, self._text = self._part, self._text, None, b""
         if name is None or name == FILE or not text:
@@ -124,9 +134,7 @@ class FileForm:
         self.fields[name] = value
 
     def _check_size(self) -> None:
-        if self._besides <= _MOST_BESIDES:
-            return
-        field = BODY if self._part is None else f"{BODY}.{self._part}"
-        raise InvalidInput.of(
-            field, f"The form has more than {_MOST_BESIDES} bytes besides the file."
-        )
+        if self._besides > _MOST_BESIDES:
+            raise InvalidInput.of(
+                BODY, f"The form has more than {_MOST_BESIDES} bytes besides the file."
+            )
