@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
+import limits
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -16,6 +17,18 @@ def _postgres_url(url: SecretStr) -> SecretStr:
 
 
 PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
+
+
+def _rate(text: str) -> str:
+    try:
+        if not text or limits.parse(text).amount:
+            return text
+    except ValueError:
+        pass
+    raise ValueError("write it as 3000/minute or 100 per 10 seconds, or leave it empty")
+
+
+RateLimit = Annotated[str, AfterValidator(_rate)]
 
 
 class IssuerSettings(BaseModel):
@@ -115,7 +128,7 @@ class Settings(BaseSettings):
         default=("*/*",), description="Media types, also as 'image/*'."
     )
     request_max_bytes: int = Field(default=8 * 1024**2, gt=0, description="Of a JSON body.")
-    rate_limit: str | None = Field(
+    rate_limit: RateLimit | None = Field(
         default="3000/minute", description="Requests of one member; empty for none."
     )
 
@@ -133,6 +146,15 @@ class Settings(BaseSettings):
     log_format: Literal["json", "console"] = "json"
 
     @model_validator(mode="after")
+    def _issuers_differ(self) -> Self:
+        names = [issuer.issuer for issuer in self.issuers]
+        if self.jwt_secret is not None:
+            names.append(self.jwt_issuer)
+        if len(set(names)) < len(names):
+            raise ValueError("SYNCAPI_ISSUERS and SYNCAPI_JWT_ISSUER must name each issuer once")
+        return self
+
+    @model_validator(mode="after")
     def _strong_secrets(self) -> Self:
         if self.jwt_secret is None and not self.issuers:
             raise ValueError("set SYNCAPI_JWT_SECRET or SYNCAPI_ISSUERS: nobody could log in")
@@ -140,4 +162,6 @@ class Settings(BaseSettings):
         for name, secret in secrets.items():
             if secret is not None and len(secret.get_secret_value().encode()) < 32:  # noqa: PLR2004
                 raise ValueError(f"{name} must have at least 32 bytes: try `openssl rand -hex 32`")
+            if secret is not None and secret.get_secret_value().startswith(("-----", "ssh-")):
+                raise ValueError(f"{name} is no place for a key pair: try `openssl rand -hex 32`")
         return self

@@ -16,6 +16,7 @@ from syncapi.settings import Settings
 
 USER = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 SECRET = "a secret of more than thirty-two bytes"
+OWN_NAME = {"issuer": "syncapi", "audience": "x", "jwks_file": "/keys.json"}
 
 
 @dataclass
@@ -146,8 +147,12 @@ def test_redis_that_is_not_there_hinders_no_operator(shell: Shell, slug: str) ->
         ("SYNCAPI_PORT", "hush", "SYNCAPI_PORT: Input should be a valid integer"),
         ("SYNCAPI_CURSOR_KEY", "hush", "SYNCAPI_CURSOR_KEY must have at least 32 bytes"),
         ("SYNCAPI_JWT_SECRET", None, "SYNCAPI_JWT_SECRET or SYNCAPI_ISSUERS"),
+        ("SYNCAPI_JWT_SECRET", f"-----BEGIN hush{SECRET}", "no place for a key pair"),
         ("SYNCAPI_ISSUERS", '[{"issuer": "hush"}]', "SYNCAPI_ISSUERS.0.audience is missing"),
         ("SYNCAPI_ISSUERS", "[hush", "write it as JSON"),
+        ("SYNCAPI_ISSUERS", json.dumps([OWN_NAME]), "must name each issuer once"),
+        ("SYNCAPI_RATE_LIMIT", "hush", "SYNCAPI_RATE_LIMIT: write it as 3000/minute"),
+        ("SYNCAPI_RATE_LIMIT", "0/minute", "SYNCAPI_RATE_LIMIT: write it as 3000/minute"),
     ],
 )
 def test_settings_that_are_wrong_are_named_with_the_way_out(
