@@ -36,21 +36,29 @@ def show(
 
 def visible(settings: Settings) -> dict[str, Any]:
     """The settings as JSON values, without what must not be seen."""
-    return {name: _visible(value) for name, value in settings}
+    return _members(settings)
 
 
-def _visible(value: object) -> Any:  # noqa: ANN401 - JSON values are of any type
-    if isinstance(value, SecretStr):
-        return _hide(value.get_secret_value())
-    if isinstance(value, BaseModel):
-        return {name: _visible(inner) for name, inner in value}
-    if isinstance(value, dict):
-        return {name: _visible(inner) for name, inner in value.items()}
-    if isinstance(value, tuple):
-        return [_visible(inner) for inner in value]
-    if isinstance(value, str) and "://" in value:
-        return _hide(value)
-    return value if isinstance(value, str | int | float | bool | None) else str(value)
+def _members(model: BaseModel) -> dict[str, Any]:
+    return {name: _visible(value, is_url="url" in name) for name, value in model}
+
+
+def _visible(value: object, *, is_url: bool) -> Any:  # noqa: ANN401, PLR0911 - any JSON
+    match value:
+        case SecretStr():
+            return _hide(value.get_secret_value()) if is_url else _HIDDEN
+        case BaseModel():
+            return _members(value)
+        case dict():
+            return {name: _visible(inner, is_url=is_url) for name, inner in value.items()}
+        case tuple():
+            return [_visible(inner, is_url=is_url) for inner in value]
+        case str() if is_url:
+            return _hide(value)
+        case None | str() | int() | float():
+            return value
+        case _:
+            return str(value)
 
 
 def _hide(secret: str) -> str:

@@ -95,11 +95,11 @@ def _console(stream: TextIO) -> Processor:
 
 
 def _route_others(threshold: int) -> None:
-    """Let uvicorn's lines come to the root handler, and quieten those that tell too much."""
-    for name in ("uvicorn", "uvicorn.error", "uvicorn.access"):
+    """Let uvicorn's lines come to the root handler, and quieten what tells too much."""
+    for name, is_heard in (("uvicorn", True), ("uvicorn.error", True), ("uvicorn.access", False)):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = True
+        logger.propagate = is_heard  # the access log tells query strings; ours does not
     for name in _INDISCREET:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
