@@ -43,6 +43,8 @@ TABLES = [
       is_deleted boolean NOT NULL DEFAULT false,
       deleted_at timestamptz,
       deleted_by uuid,
+      updated_by uuid,
+      change_id uuid,
       CONSTRAINT documents_pkey PRIMARY KEY (tenant_id, id),
       CONSTRAINT documents_tenant_id_file_id_fkey
         FOREIGN KEY (tenant_id, file_id) REFERENCES files (tenant_id, id))
@@ -70,6 +72,11 @@ TABLES = [
       CONSTRAINT document_history_pkey PRIMARY KEY (tenant_id, document_id, updated_at))
     """,
     "CREATE INDEX document_history_file_idx ON document_history (tenant_id, file_id)",
+    # The ledger of pushes: a change that was applied is found again.
+    """
+    CREATE UNIQUE INDEX document_history_change_idx ON document_history (tenant_id, change_id)
+      WHERE change_id IS NOT NULL
+    """,
     # One hot row a tenant: room on the page and eager vacuum keep its updates HOT.
     """
     CREATE TABLE tenant_clock (
@@ -199,12 +206,15 @@ FUNCTIONS = [
       RETURN feed.issued_stamp(tenant);
     END $$
     """,
-    # A version written twice in one transaction is one version: the last state.
+    # A version written twice in one transaction is one version: the last state. Who wrote it
+    # says the setting syncapi.actor: a user's id, or 'row' for a transaction that combines the
+    # pushes of several, which leave it in the document's updated_by and change_id.
     """
     CREATE FUNCTION feed.write_version(document public.documents, dead boolean) RETURNS void
       LANGUAGE plpgsql VOLATILE AS $$
     DECLARE
       stamp timestamptz := feed.stamp(document.tenant_id);
+      actor text := current_setting('syncapi.actor', true);
     BEGIN
       INSERT INTO public.feed_entries AS entry
       VALUES (document.tenant_id, document.id, stamp, stamp, dead)
@@ -218,7 +228,9 @@ FUNCTIONS = [
       INSERT INTO public.document_history VALUES (
         document.tenant_id, document.id, stamp, document.filename, document.mime_type,
         document.file_id, document.user_id, dead,
-        nullif(current_setting('syncapi.actor', true), '')::uuid, session_user, NULL)
+        CASE actor WHEN 'row' THEN document.updated_by ELSE nullif(actor, '')::uuid END,
+        session_user,
+        CASE actor WHEN 'row' THEN document.change_id END)
       ON CONFLICT (tenant_id, document_id, updated_at) DO UPDATE SET
         filename = excluded.filename, mime_type = excluded.mime_type,
         file_id = excluded.file_id, user_id = excluded.user_id,

@@ -69,6 +69,9 @@ documents = Table(
     Column("is_deleted", Boolean, nullable=False, server_default=text("false")),
     Column("deleted_at", Moment),
     Column("deleted_by", UUID),
+    # Of the last push: the history takes them over, see feed.write_version.
+    Column("updated_by", UUID),
+    Column("change_id", UUID),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id", "file_id"], ["files.tenant_id", "files.id"]),
     Index("documents_file_idx", "tenant_id", "file_id"),
@@ -98,6 +101,13 @@ document_history = Table(
     Column("change_id", UUID),
     PrimaryKeyConstraint("tenant_id", "document_id", "updated_at"),
     Index("document_history_file_idx", "tenant_id", "file_id"),
+    Index(
+        "document_history_change_idx",
+        "tenant_id",
+        "change_id",
+        unique=True,
+        postgresql_where=text("change_id IS NOT NULL"),
+    ),
 )
 
 tenant_clock = Table(
