@@ -13,6 +13,7 @@ CODE := src tests tools benchmarks alembic
 SECONDS ?= 60
 SEED ?= 1
 TESTS ?=
+PORT ?=
 
 .PHONY: help run test check format lock upgrade soak bench clean
 
@@ -24,7 +25,7 @@ $(READY): requirements.lock pyproject.toml tools/environment.sh
 	@touch $@
 
 run: $(READY) ## Serve on http://127.0.0.1:4999, with PostgreSQL, S3, Valkey and a demo tenant
-	@$(BIN)/syncapi dev
+	@$(BIN)/syncapi dev $(if $(PORT),--port $(PORT))
 
 test: $(READY) ## Run the tests; TESTS=tests/web for some of them
 	$(BIN)/pytest --numprocesses 2 --dist worksteal $(TESTS)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -40,10 +41,10 @@ class Child:
     """A process that ends with ours, however ours ends.
 
     Its pid and start time are kept in `record`, so that the next run can end what a run whose
-    end nobody saw has left behind.
+    end nobody saw has left behind. Without a `log` it writes where we do.
     """
 
-    def __init__(self, record: Path, log: Path, stop_signal: signal.Signals) -> None:
+    def __init__(self, record: Path, log: Path | None, stop_signal: signal.Signals) -> None:
         self.log = log
         self._record = record
         self._stop_signal = stop_signal
@@ -64,7 +65,7 @@ class Child:
             write_private(self._record, json.dumps(asdict(process)))
 
     def _open(self, command: Command) -> subprocess.Popen[bytes]:
-        with _opened_log(self.log) as log:
+        with _opened_log(self.log) if self.log else nullcontext() as log:
             return subprocess.Popen(  # noqa: S603
                 leashed(command, self._stop_signal),
                 cwd=self._record.parent,

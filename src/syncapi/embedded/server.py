@@ -1,6 +1,7 @@
 """What the three servers have in common: folder, ports, start, readiness, stop, kill."""
 
 import signal
+import threading
 import time
 from abc import ABC, abstractmethod
 from pathlib import Path
@@ -34,10 +35,12 @@ class Server(ABC):
         self.folder = ServerFolder(data_dir)
         self.durable = durable
         self._wanted_port = port
+        self._lock = threading.RLock()
+        self._is_unwanted = threading.Event()
         self._port: int | None = None
         self._child = Child(
             record=self.folder.path / "process.json",
-            log=self.folder.path / "server.log",
+            log=self.log,
             stop_signal=self.stop_signal,
         )
 
@@ -58,22 +61,26 @@ class Server(ABC):
 
     @property
     def log(self) -> Path:
-        return self._child.log
+        return self.folder.path / "server.log"
 
     def start(self) -> None:
-        """Start, and return when the server really serves.
+        """Start, or start again after a crash, and return when the server really serves.
 
         Raises:
-            EmbeddedError: it does not start, its port is taken or its folder is in use.
+            EmbeddedError: it does not start, its port is taken, its folder is in use, or
+                another thread stops it meanwhile.
         """
-        self.folder.claim()
-        try:
-            self._child.recover(self.stop_seconds)
-            self._prepare()
-            self._start_on_free_ports()
-        except BaseException:
-            self.kill()
-            raise
+        with self._lock:
+            self._is_unwanted.clear()
+            self.folder.claim()
+            try:
+                self._child.recover(self.stop_seconds)
+                self._clean_up()
+                self._prepare()
+                self._start_on_free_ports()
+            except BaseException:
+                self.kill()
+                raise
 
     def _start_on_free_ports(self) -> None:
         """A port found free may be taken before the server binds it: then try others."""
@@ -91,15 +98,19 @@ class Server(ABC):
 
     def stop(self) -> None:
         """Stop in order, and return when no process is left."""
-        self._child.stop(self.stop_seconds)
-        self._clean_up()
-        self.folder.release()
+        self._is_unwanted.set()
+        with self._lock:
+            self._child.stop(self.stop_seconds)
+            self._clean_up()
+            self.folder.release()
 
     def kill(self) -> None:
         """SIGKILL for the server and all it started: a crash. `start` recovers from it."""
-        self._child.kill()
-        self._clean_up()
-        self.folder.release()
+        self._is_unwanted.set()
+        with self._lock:
+            self._child.kill()
+            self._clean_up()
+            self.folder.release()
 
     def restart(self) -> None:
         """Stop and start on the same port."""
@@ -134,6 +145,8 @@ class Server(ABC):
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + self.start_seconds
         while not self._is_ready():
+            if self._is_unwanted.is_set():
+                raise EmbeddedError(f"{self.label} was stopped while it started")
             if not self._child.is_running:
                 raise EndedEarlyError(self._failure("ended while starting"))
             if time.monotonic() > deadline:

@@ -1,0 +1,1 @@
+"""The documents of the demo tenant: real files of many kinds, made by arithmetic."""
