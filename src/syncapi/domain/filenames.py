@@ -16,6 +16,7 @@ Written without look-ahead, which neither Pydantic's engine nor all readers of O
 """
 
 _FILENAME = re.compile(FILENAME_PATTERN.removesuffix("$") + r"\Z")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")  # no character: UTF-8 cannot carry it (RFC 3629 §3)
 
 
 _RULE: Final = (
@@ -28,7 +29,7 @@ def filename_fault(name: str) -> str | None:
     """What is wrong with ``name``; None if it can be kept, in the sender's own Unicode form."""
     if len(name) > LONGEST_FILENAME:
         return f"It has {len(name)} characters. At most {LONGEST_FILENAME} are kept."
-    return None if _FILENAME.match(name) else _RULE
+    return None if _FILENAME.match(name) and not _SURROGATE.search(name) else _RULE
 
 
 def checked_filename(name: str, field: str) -> str:
