@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from syncapi.web.context import RequestRecord, Served, attach, current_record
-from syncapi.web.logging import access_log, configure_logging
+from syncapi.web.logging import AccessLog, configure_logging
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 SIGNED = "http://127.0.0.1:9000/b/k?X-Amz-Credential=AKIA&X-Amz-Signature=abcdef"
@@ -32,7 +32,7 @@ def _lines(stream: io.StringIO) -> list[dict[str, object]]:
 
 
 def _served(status: int = 200, route: str | None = "/api/tenants/{tenant_id}/documents") -> Served:
-    return Served("GET", route, status, 0.0123456, 10)
+    return Served({}, "GET", route, status, 0.0123456, 10)
 
 
 def test_a_request_is_one_line_with_all_that_matters() -> None:
@@ -40,7 +40,7 @@ def test_a_request_is_one_line_with_all_that_matters() -> None:
     configure_logging("info", "json", stream)
     tenant, user = uuid4(), uuid4()
     attach({}, RequestRecord("r-1", tenant_id=tenant, user_id=user))
-    access_log(_served())
+    AccessLog()(_served())
     [line] = _lines(stream)
     assert line.pop("time")
     assert line == {
@@ -59,8 +59,8 @@ def test_a_request_is_one_line_with_all_that_matters() -> None:
 def test_probes_are_quiet_and_failures_are_not() -> None:
     stream = io.StringIO()
     configure_logging("info", "json", stream)
-    access_log(_served(route="/livez"))
-    access_log(_served(status=503, route="/readyz"))
+    AccessLog()(_served(route="/livez"))
+    AccessLog()(_served(status=503, route="/readyz"))
     assert [(line["level"], line["status"]) for line in _lines(stream)] == [("error", 503)]
 
 
@@ -110,6 +110,6 @@ def test_console_lines_are_for_people() -> None:
     stream = io.StringIO()
     configure_logging("info", "console", stream)
     attach({}, RequestRecord("r-3", tenant_id=UUID(int=1)))
-    access_log(_served())
+    AccessLog()(_served())
     assert "r-3" in stream.getvalue()
     assert "12.346" in stream.getvalue()

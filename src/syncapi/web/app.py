@@ -13,7 +13,7 @@ from typing_extensions import override
 from syncapi import __version__
 from syncapi.web import docs, metrics, openapi
 from syncapi.web.errors import install_error_handlers
-from syncapi.web.logging import access_log
+from syncapi.web.logging import AccessLog
 from syncapi.web.middleware.body_limit import BodyLimit
 from syncapi.web.middleware.compression import Compression
 from syncapi.web.middleware.idle_poll import IdlePoll
@@ -92,7 +92,7 @@ def build_app(
 def _middleware(options: WebOptions, counted: metrics.Metrics) -> list[Middleware]:
     """From the outside in."""
     return [
-        Middleware(RequestContext, observers=(counted.observe, access_log)),
+        Middleware(RequestContext, observers=(counted.observe, AccessLog())),
         *_cors(options),
         Middleware(IdlePoll, metrics=counted),
         Middleware(BodyLimit, max_bytes=options.request_max_bytes, streaming=STREAMING),

@@ -47,11 +47,13 @@ class Served:
     """A request that is over.
 
     Attributes:
+        scope: of the ASGI server.
         route: the path template, or None where no route matched.
         seconds: from the first byte of the request's head to the last of the answer.
         body_bytes: of the answer, as sent.
     """
 
+    scope: MutableMapping[str, Any]
     method: str
     route: str | None
     status: int

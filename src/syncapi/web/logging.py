@@ -26,6 +26,7 @@ _INDISCREET = (
     "sqlalchemy",
     "asyncio",
 )
+_SUSPECT = re.compile(r"(?i)bearer|eyj|://")
 _SECRETS = (
     (re.compile(r"(?i)\bbearer\s+[\w.~+/=-]+"), "Bearer …"),
     (re.compile(r"\beyJ[\w-]+\.[\w-]+\.[\w-]*"), "…"),
@@ -54,22 +55,26 @@ def configure_logging(level: str, log_format: LogFormat, stream: TextIO = sys.st
     _route_others(threshold)
 
 
-def access_log(served: Served) -> None:
-    """Write the one line that every request gets; probes get theirs at debug level."""
-    log = structlog.get_logger("syncapi.access")
-    if served.status >= 500:  # noqa: PLR2004 - the class of server errors
-        write = log.error
-    elif served.route in _PROBES:
-        write = log.debug
-    else:
-        write = log.info
-    write(
-        "request",
-        method=served.method,
-        route=served.route,
-        status=served.status,
-        duration_ms=round(served.seconds * 1000, 3),
-    )
+class AccessLog:
+    """Writes the one line that every request gets; probes get theirs at debug level."""
+
+    def __init__(self) -> None:
+        self._log = structlog.get_logger("syncapi.access").bind()  # once: it takes 7 µs
+
+    def __call__(self, served: Served) -> None:
+        if served.status >= 500:  # noqa: PLR2004 - the class of server errors
+            write = self._log.error
+        elif served.route in _PROBES:
+            write = self._log.debug
+        else:
+            write = self._log.info
+        write(
+            "request",
+            method=served.method,
+            route=served.route,
+            status=served.status,
+            duration_ms=round(served.seconds * 1000, 3),
+        )
 
 
 def _common() -> list[Processor]:
@@ -123,6 +128,8 @@ def _scrub(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
 
 
 def _scrubbed(text: str) -> str:
+    if not _SUSPECT.search(text):
+        return text
     for pattern, replacement in _SECRETS:
         text = pattern.sub(replacement, text)
     return text

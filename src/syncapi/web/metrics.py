@@ -1,18 +1,17 @@
 """Prometheus metrics: one registry per app, labels that cannot grow with tenants or users."""
 
 import os
-from functools import lru_cache
 
 from fastapi import APIRouter, Depends, Request
 from prometheus_client import (
     CONTENT_TYPE_LATEST,
     CollectorRegistry,
     Counter,
-    Histogram,
     ProcessCollector,
     generate_latest,
 )
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_fastapi_instrumentator.metrics import Info, latency, requests
 from starlette.responses import Response
 
 from syncapi.web.context import Served
@@ -26,8 +25,9 @@ _METHODS = frozenset({"GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"
 class Metrics:
     """What the service counts. Labels are route templates, methods, statuses and kinds.
 
-    The HTTP metrics have the names of prometheus-fastapi-instrumentator, so that dashboards made
-    for it work; its middleware is not used, because it matches every route a second time.
+    Requests are counted by the instruments of prometheus-fastapi-instrumentator, so that
+    dashboards made for it work. Its middleware is not used: it matches every route a second time,
+    for 100 µs, where the router has already said which one it was.
 
     Attributes:
         idle_polls: polls answered 304 because nothing had changed.
@@ -39,18 +39,9 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = registry = CollectorRegistry()
         ProcessCollector(registry=registry)
-        self._requests = Counter(
-            "http_requests",
-            "Requests answered.",
-            ("method", "handler", "status"),
-            registry=registry,
-        )
-        self._seconds = Histogram(
-            "http_request_duration_seconds",
-            "From the head of a request to the end of its answer.",
-            ("method", "handler"),
-            buckets=_SECONDS,
-            registry=registry,
+        self._instruments = (
+            requests(registry=registry),
+            latency(registry=registry, should_include_status=False, buckets=_SECONDS),
         )
         self._bytes = Counter(
             "http_response_bytes",
@@ -66,14 +57,22 @@ class Metrics:
         self.cursors_expired = Counter(
             "syncapi_cursors_expired", "Pulls whose cursor had expired.", registry=registry
         )
-        self._series = lru_cache(maxsize=1024)(self._make_series)
 
     def observe(self, served: Served) -> None:
         """Count a request that is over."""
-        requests, seconds, sent = self._series(served.method, served.route, served.status)
-        requests.inc()
-        seconds.observe(served.seconds)
-        sent.inc(served.body_bytes)
+        handler = served.route or "none"
+        info = Info(
+            Request(served.scope),
+            None,
+            method=served.method if served.method in _METHODS else "other",
+            modified_handler=handler,
+            modified_status=f"{served.status // 100}xx",
+            modified_duration=served.seconds,
+        )
+        for instrument in self._instruments:
+            if instrument is not None:
+                instrument(info)
+        self._bytes.labels(handler).inc(served.body_bytes)
 
     def exposition(self) -> bytes:
         """All metrics in Prometheus' text format, those of all worker processes together."""
@@ -82,17 +81,6 @@ class Metrics:
         everyone = CollectorRegistry()
         MultiProcessCollector(everyone)  # type: ignore[no-untyped-call]
         return generate_latest(everyone)
-
-    def _make_series(
-        self, method: str, route: str | None, status: int
-    ) -> tuple[Counter, Histogram, Counter]:
-        method = method if method in _METHODS else "other"
-        handler = route or "none"
-        return (
-            self._requests.labels(method, handler, f"{status // 100}xx"),
-            self._seconds.labels(method, handler),
-            self._bytes.labels(handler),
-        )
 
 
 router = APIRouter(include_in_schema=False, dependencies=[Depends(refuse_unknown_query)])

@@ -4,6 +4,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import Callable
+from functools import lru_cache
 
 import zstandard
 from starlette.datastructures import MutableHeaders
@@ -82,6 +83,7 @@ async def _compress(encode: Callable[[bytes], bytes], body: bytes) -> bytes:
     return await asyncio.to_thread(encode, body)
 
 
+@lru_cache(maxsize=256)  # there are few clients, and they ask for the same
 def negotiated(accept_encoding: str) -> str | None:
     """The best encoding that the client takes; None for the body as it is (RFC 9110 §12.5.3)."""
     accepted = {

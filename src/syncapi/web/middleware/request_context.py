@@ -51,6 +51,7 @@ class RequestContext:
 
     def _tell(self, scope: Scope, record: RequestRecord, answer: "_Answer") -> None:
         served = Served(
+            scope=scope,
             method=scope["method"],
             route=record.route or getattr(scope.get("route"), "path", None),
             status=answer.status,
