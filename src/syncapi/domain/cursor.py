@@ -2,7 +2,8 @@
 
 Layout before base64url (RFC 4648 §5, no padding), big-endian::
 
-    version 1 | kind 1 | filters 1 | lineage 8 | base 8 | upper 8 | time 8 | id 16 | MAC 16
+    version 1 | kind 1 | filters 1 | lineage 8 | base 8 | upper 8 | seen 8 | time 8 | id 16
+    | MAC 16
 
 The tenant is not written down but signed: the MAC (HMAC-SHA-256, RFC 2104, cut to 128 bits)
 covers it, so that a cursor is void for every other tenant. Times are µs since the epoch, as
@@ -21,7 +22,7 @@ from uuid import UUID
 from syncapi.domain.errors import FieldError, InvalidCursor
 
 _VERSION = 1
-_BODY = struct.Struct(">BBB8sqqq16s")
+_BODY = struct.Struct(">BBB8sqqqq16s")
 _MAC_BYTES = 16
 _LENGTH = _BODY.size + _MAC_BYTES
 CURSOR_LENGTH = -(-_LENGTH * 4 // 3)
@@ -60,6 +61,8 @@ class Cursor:
         filters: fingerprint of the filters that the run was begun with.
         base: µs; what appeared after it is *added*.
         upper: µs; the run ends there. Equal to ``position.time`` in a TOKEN.
+        seen: µs; the head that the last page was read under. A document that was written again
+            by then had left its place for one further on, so it is this that must not be lost.
     """
 
     kind: Kind
@@ -67,6 +70,7 @@ class Cursor:
     lineage: bytes
     base: int
     upper: int
+    seen: int
     position: Position
 
 
@@ -85,6 +89,7 @@ class CursorCodec:
             cursor.lineage,
             cursor.base,
             cursor.upper,
+            cursor.seen,
             cursor.position.time,
             cursor.position.id.bytes,
         )
@@ -101,9 +106,9 @@ class CursorCodec:
         body, mac = signed[: _BODY.size], signed[_BODY.size :]
         if not any(hmac.compare_digest(_mac(key, body, tenant), mac) for key in self._keys):
             raise invalid_cursor("It was altered, or belongs to another tenant or server.")
-        _, kind, filters, lineage, base, upper, moment, raw_id = _BODY.unpack(body)
+        _, kind, filters, lineage, base, upper, seen, moment, raw_id = _BODY.unpack(body)
         position = Position(moment, UUID(bytes=raw_id))
-        return Cursor(Kind(kind), filters, lineage, base, upper, position)
+        return Cursor(Kind(kind), filters, lineage, base, upper, seen, position)
 
 
 def invalid_cursor(why: str) -> InvalidCursor:

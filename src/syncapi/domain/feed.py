@@ -88,11 +88,11 @@ class Start:
         return cls(cursor, cursor.position, base, filters)
 
     @property
-    def bound(self) -> tuple[bytes, int] | None:
-        """Lineage and upper bound of the run so far; None on a run's first page."""
+    def bound(self) -> int | None:
+        """The upper bound of the run so far, µs; None on a run's first page."""
         if self.cursor is None or self.cursor.kind is Kind.TOKEN:
             return None
-        return self.cursor.lineage, self.cursor.upper
+        return self.cursor.upper
 
     @property
     def starts_a_run(self) -> bool:
@@ -116,12 +116,14 @@ class Run:
     Attributes:
         base: what appeared after it is *added*, else *modified*: a hint, upserts are idempotent.
         upper: the last stamp that belongs to the run.
+        seen: the head that this page is read under.
     """
 
     filters: int
     lineage: bytes
     base: int
     upper: int
+    seen: int
 
     @property
     def tells_deletions(self) -> bool:
@@ -131,7 +133,7 @@ class Run:
         """The cursor behind a page: a PAGE at the last row read, or the TOKEN at the end."""
         kind = Kind.TOKEN if last_read is None else Kind.PAGE
         position = last_read or Position(self.upper, LAST_ID)
-        return Cursor(kind, self.filters, self.lineage, self.base, self.upper, position)
+        return Cursor(kind, self.filters, self.lineage, self.base, self.upper, self.seen, position)
 
 
 def begin(start: Start, head: Head) -> Run:
@@ -150,16 +152,21 @@ def begin(start: Start, head: Head) -> Run:
     if start.cursor is not None:
         _check_lineage(start.cursor, head)
     base = NEVER if is_first else start.base
-    return Run(start.filters, head.lineage, base, _upper(start, head))
+    upper = head.last if start.bound is None else start.bound
+    return Run(start.filters, head.lineage, base, upper, head.last)
 
 
 def _check_lineage(cursor: Cursor, head: Head) -> None:
-    at = cursor.position.time
+    """Refuse what was read from a history that is lost.
+
+    The position alone may lie before the fork while the page was read after it: a document that
+    had moved on by then is back at its old place, behind the position.
+    """
     if cursor.lineage == NO_LINEAGE:
         return  # issued when the tenant had no history at all
     agrees_to = {head.lineage: head.last, head.previous_lineage: head.forked_at}
     known = agrees_to.get(cursor.lineage)
-    if known is None or at > known:
+    if known is None or cursor.seen > known:
         raise CursorExpired(
             "The server was restored or failed over, and what this position has seen is partly "
             f"lost. {_RESYNC}"
@@ -173,12 +180,6 @@ def is_idle(start: Start, head: Head) -> bool:
         cursor is not None
         and start.starts_a_run
         and (cursor.lineage, cursor.upper) == (head.lineage, head.last)
+        and cursor.seen <= head.last
         and Position(head.tombstone_floor, LAST_ID) <= cursor.position
     )
-
-
-def _upper(start: Start, head: Head) -> int:
-    """The run's bound holds on its own lineage only: elsewhere its stamps may come again."""
-    if start.bound is None or start.bound[0] != head.lineage:
-        return head.last
-    return min(start.bound[1], head.last)

@@ -25,8 +25,8 @@ _HEAD = """
 """
 
 # $1 tenant  $2, $3 position  $4 upper bound of the run so far, NULL on its first page
-# $5 lineage that the bound belongs to  $6 most rows  $7 whether tombstones are wanted
-# $8 tombstones are wanted only if the tenant's first stamp is not after this; NULL for always
+# $5 most rows  $6 whether tombstones are wanted
+# $7 tombstones are wanted only if the tenant's first stamp is not after this; NULL for always
 #
 # - One statement is one snapshot: the head, the page and the documents agree.
 # - The keyset is spelt `tenant_id = … AND (updated_at, id) > (…)`: the three-column comparison
@@ -39,8 +39,8 @@ PAGE_SQL = f"""
 WITH head AS MATERIALIZED (
   SELECT 1::bigint AS n, {_HEAD} FROM tenant_clock WHERE tenant_id = $1
 ), wanted AS MATERIALIZED (
-  SELECT CASE lineage WHEN $5 THEN least($4, last) ELSE last END AS upper,
-         $7 AND opened_at <= coalesce($8, opened_at) AS tombstones
+  SELECT least($4, last) AS upper,
+         $6 AND opened_at <= coalesce($7, opened_at) AS tombstones
   FROM head
 ), page AS (
   SELECT row_number() OVER (ORDER BY updated_at, id) AS n, * FROM (
@@ -48,7 +48,7 @@ WITH head AS MATERIALIZED (
     WHERE tenant_id = $1 AND (updated_at, id) > ($2, $3)
       AND updated_at <= (SELECT upper FROM wanted)
       AND (NOT is_deleted OR (SELECT tombstones FROM wanted))
-    ORDER BY updated_at, id LIMIT $6) entry
+    ORDER BY updated_at, id LIMIT $5) entry
 )
 SELECT
   head.last, head.opened_at, head.lineage, head.previous_lineage, head.forked_at,
@@ -78,19 +78,15 @@ async def read_page(
 ) -> tuple[Head, Sequence[FeedRow]]:
     """Read at most `most` entries behind `start`, in the feed's order, with the tenant's head.
 
-    The bound of a run counts on its own lineage only, as in `domain.feed`.
-
     Raises:
         Unavailable: the database does not answer.
     """
-    lineage, upper = start.bound or (None, None)
     rows = await connection.driver.fetch(
         PAGE_SQL,
         connection.tenant_id,
         from_micros(start.position.time),
         start.position.id,
-        None if upper is None else from_micros(upper),
-        lineage,
+        None if start.bound is None else from_micros(start.bound),
         most,
         with_tombstones and start.base != NEVER,
         from_micros(start.base) if start.cursor is None else None,
