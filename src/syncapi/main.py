@@ -31,6 +31,7 @@ from syncapi.storage.signing import UrlSigner
 from syncapi.usecases.access import AccessGate
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
+from syncapi.usecases.group_commit import GroupCommit
 from syncapi.usecases.pull import Pull
 from syncapi.usecases.uploads import UploadRules, Uploads
 from syncapi.web.app import WebOptions, build_app
@@ -97,6 +98,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
     return Service(
         gate=gate,
         pull=pull,
+        pushes=GroupCommit(databases, rules),
         documents=Documents(databases, store, rules),
         uploads=Uploads(databases, store, rules),
         downloads=Downloads(databases, signer),

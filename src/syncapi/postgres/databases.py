@@ -27,6 +27,7 @@ WRITE_ATTEMPTS = 6
 DEFAULT_DATABASE = "default"
 
 _FLUSH = text("SELECT feed.flush(:tenant)")
+_AS_IN_THE_ROW = "row"
 _SET_ACTOR = text("SELECT set_config('syncapi.actor', :actor, true)")
 
 Result = TypeVar("Result")
@@ -208,9 +209,16 @@ class Databases:
             yield TenantConnection(scope, connection, driver)
 
     async def writing(
-        self, scope: TenantScope, work: Callable[[TenantConnection], Awaitable[Result]]
+        self,
+        scope: TenantScope,
+        work: Callable[[TenantConnection], Awaitable[Result]],
+        *,
+        has_several_authors: bool = False,
     ) -> Result:
         """Run `work` in a transaction and commit it before returning.
+
+        The history names the scope's user as the author of what is written, or, of several
+        authors, the one that each row names in `updated_by`.
 
         Serialisation failures, deadlocks and lock time-outs run `work` again, so it must have
         no effect outside the transaction. A connection lost during COMMIT is not retried: what
@@ -219,9 +227,10 @@ class Databases:
         Raises:
             Unavailable: the database does not answer, or every attempt failed.
         """
+        actor = _AS_IN_THE_ROW if has_several_authors else str(scope.user_id or "")
         for attempt in range(1, WRITE_ATTEMPTS + 1):
             try:
-                return await self._transaction(scope, work)
+                return await self._transaction(scope, work, actor)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -230,14 +239,17 @@ class Databases:
         raise unavailable(scope.database)
 
     async def _transaction(
-        self, scope: TenantScope, work: Callable[[TenantConnection], Awaitable[Result]]
+        self,
+        scope: TenantScope,
+        work: Callable[[TenantConnection], Awaitable[Result]],
+        actor: str,
     ) -> Result:
         async with (
             self._connection(scope.database, autocommit=False) as (connection, driver),
             connection.begin(),
         ):
             # Also opens the transaction, so that work on the bare driver is inside it.
-            await connection.execute(_SET_ACTOR, {"actor": str(scope.user_id or "")})
+            await connection.execute(_SET_ACTOR, {"actor": actor})
             return await work(TenantConnection(scope, connection, driver))
 
     @asynccontextmanager

@@ -20,6 +20,7 @@ from syncapi.domain.errors import Unauthenticated
 from syncapi.redis.rate_limit import RateLimiter
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
+from syncapi.usecases.group_commit import GroupCommit
 from syncapi.usecases.pull import Pull
 from syncapi.usecases.uploads import Uploads
 from syncapi.web.context import RequestRecord, record_of
@@ -106,6 +107,10 @@ async def _pull(request: Request) -> Pull:
     return service_of(request).pull
 
 
+async def _pushes(request: Request) -> GroupCommit:
+    return service_of(request).pushes
+
+
 async def _documents(request: Request) -> Documents:
     return service_of(request).documents
 
@@ -129,6 +134,7 @@ DeleteScope = Annotated[TenantScope, Depends(_admission(Permission.DELETE))]
 AdminScope = Annotated[TenantScope, Depends(_admission(Permission.ADMIN))]
 
 PullsWith = Annotated[Pull, Depends(_pull)]
+PushesWith = Annotated[GroupCommit, Depends(_pushes)]
 DocumentsWith = Annotated[Documents, Depends(_documents)]
 UploadsWith = Annotated[Uploads, Depends(_uploads)]
 DownloadsWith = Annotated[Downloads, Depends(_downloads)]

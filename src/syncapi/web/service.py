@@ -8,6 +8,7 @@ from syncapi.redis.rate_limit import RateLimiter
 from syncapi.usecases.access import AccessGate
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
+from syncapi.usecases.group_commit import GroupCommit
 from syncapi.usecases.pull import Pull
 from syncapi.usecases.uploads import Uploads
 from syncapi.web.readiness import ReadinessChecks
@@ -23,6 +24,7 @@ class Service:
 
     gate: AccessGate
     pull: Pull
+    pushes: GroupCommit
     documents: Documents
     uploads: Uploads
     downloads: Downloads

@@ -1,5 +1,6 @@
-"""Pull: what changed since a cursor."""
+"""Pull and push: what changed here, and what a client changed."""
 
+from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -11,10 +12,11 @@ from syncapi.domain.cursor import CURSOR_LENGTH
 from syncapi.domain.errors import FieldError, InvalidInput
 from syncapi.domain.feed import to_micros
 from syncapi.usecases.pull import Page, PullRequest
-from syncapi.web.dependencies import CountedIn, PullsWith, ReadScope
+from syncapi.web.dependencies import CountedIn, PullsWith, PushesWith, ReadScope, WriteScope
 from syncapi.web.openapi import header, problems, tenant_router
-from syncapi.web.responses import success_json
+from syncapi.web.responses import success, success_json
 from syncapi.wire.base import Instant, Success, format_time
+from syncapi.wire.push import PushOutcome, PushRequest
 from syncapi.wire.sync import SyncPage
 
 router: APIRouter = tenant_router("sync")
@@ -150,3 +152,31 @@ def _body(page: Page) -> dict[str, Any]:
 def _message(page: Page) -> str:
     found = len(page.added) + len(page.modified) + len(page.deleted)
     return f"{found} changes, more to come" if page.has_more else f"{found} changes, up to date"
+
+
+@router.post(
+    SYNC_PATH,
+    operation_id="pushChanges",
+    summary="Push changes",
+    response_model=Success[PushOutcome],
+    responses={
+        200: {"description": "One result per change, in their order."},
+        **problems(413, 415),
+    },
+)
+async def push_changes(scope: WriteScope, asked: PushRequest, pushes: PushesWith) -> Response:
+    """Apply the changes that a client made, with optimistic concurrency.
+
+    Every change gets its own result. One that was made from another version than the server's is
+    a conflict, which carries both sides; `on_conflict` says what the server does then. Nothing
+    is overwritten without a trace: every version stays in the document's history. Sending the
+    same push again is harmless, whatever became of the first: a change is known by its
+    `change_id`.
+    """
+    outcome = await pushes.push(scope, asked)
+    return success(_told(outcome), outcome)
+
+
+def _told(outcome: PushOutcome) -> str:
+    counts = Counter(result.status for result in outcome.results)
+    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))

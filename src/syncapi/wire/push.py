@@ -1,0 +1,119 @@
+"""A push: the changes of a client and what became of each."""
+
+from typing import Annotated, Literal, Self
+from uuid import UUID
+
+from pydantic import Field, model_validator
+
+from syncapi.wire.base import Instant, RequestModel, Timestamp, WireModel
+from syncapi.wire.documents import Document, Filename, MimeType
+
+MOST_CHANGES = 500
+
+ChangeId = Annotated[
+    UUID,
+    Field(description="Made by the client; the same change sent again is not applied again."),
+]
+BaseVersion = Annotated[
+    Instant, Field(description="The `updated_at` of the document that the client changed.")
+]
+
+
+class CreateChange(RequestModel):
+    """A document that the client made; it chooses the id."""
+
+    op: Literal["create"]
+    change_id: ChangeId
+    id: UUID
+    filename: Filename
+    mime_type: MimeType
+    file_id: UUID = Field(description="A complete file of the tenant.")
+
+
+class UpdateChange(RequestModel):
+    """Fields that the client changed; what is left out stays as it is."""
+
+    op: Literal["update"]
+    change_id: ChangeId
+    id: UUID
+    base_updated_at: BaseVersion
+    filename: Filename | None = None
+    mime_type: MimeType | None = None
+    file_id: UUID | None = Field(default=None, description="A complete file of the tenant.")
+
+    @model_validator(mode="after")
+    def _changes_something(self) -> Self:
+        if self.filename is None and self.mime_type is None and self.file_id is None:
+            raise ValueError("name at least one of filename, mime_type and file_id")
+        return self
+
+
+class DeleteChange(RequestModel):
+    """A deletion; it needs the permission `delete`."""
+
+    op: Literal["delete"]
+    change_id: ChangeId
+    id: UUID
+    base_updated_at: BaseVersion
+
+
+PushedChange = Annotated[CreateChange | UpdateChange | DeleteChange, Field(discriminator="op")]
+
+
+class PushRequest(RequestModel):
+    """Changes of one client, each document at most once."""
+
+    changes: list[PushedChange] = Field(min_length=1, max_length=MOST_CHANGES)
+    mode: Literal["partial", "atomic"] = Field(
+        default="partial",
+        description="`partial`: a conflict never sinks the others. `atomic`: all or none.",
+    )
+    on_conflict: Literal["reject", "last_write_wins", "first_write_wins", "merge"] = "reject"
+
+
+class BaseFields(WireModel):
+    """The version that the client started from, as the history has it."""
+
+    filename: str
+    mime_type: str
+    file_id: UUID
+    updated_at: Timestamp
+
+
+class ConflictDetail(WireModel):
+    """Both sides had changed the document."""
+
+    resolution: Literal["open", "server", "client", "merged"] = Field(
+        description="`open`: the client decides. Else what the strategy settled on."
+    )
+    fields: list[str] = Field(
+        description="In which both sides differ; `is_deleted` for a deletion."
+    )
+    server: Document | None = Field(
+        description="The server's document before this push; null if it was hard-deleted."
+    )
+    base: BaseFields | None = Field(description="Null if the history does not reach back to it.")
+
+
+class ChangeProblem(WireModel):
+    code: Literal["not_found", "forbidden", "invalid_file", "unsupported_type", "not_applied"]
+    detail: str
+
+
+class ChangeResult(WireModel):
+    """What became of one change."""
+
+    change_id: UUID
+    id: UUID
+    status: Literal["applied", "unchanged", "conflict", "rejected"]
+    document: Document | None = Field(
+        description="The server's document now; null if there is none."
+    )
+    conflict: ConflictDetail | None
+    problem: ChangeProblem | None = Field(description="Why it was rejected.")
+
+
+class PushOutcome(WireModel):
+    """One result per change, in their order."""
+
+    results: list[ChangeResult]
