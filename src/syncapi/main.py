@@ -32,6 +32,7 @@ from syncapi.usecases.access import AccessGate
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
+from syncapi.usecases.history import History
 from syncapi.usecases.pull import Pull
 from syncapi.usecases.uploads import UploadRules, Uploads
 from syncapi.web.app import WebOptions, build_app
@@ -100,6 +101,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
         pull=pull,
         pushes=GroupCommit(databases, rules),
         documents=Documents(databases, store, rules),
+        history=History(databases),
         uploads=Uploads(databases, store, rules),
         downloads=Downloads(databases, signer),
         limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,

@@ -21,6 +21,7 @@ from syncapi.redis.rate_limit import RateLimiter
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
+from syncapi.usecases.history import History
 from syncapi.usecases.pull import Pull
 from syncapi.usecases.uploads import Uploads
 from syncapi.web.context import RequestRecord, record_of
@@ -111,6 +112,10 @@ async def _pushes(request: Request) -> GroupCommit:
     return service_of(request).pushes
 
 
+async def _history(request: Request) -> History:
+    return service_of(request).history
+
+
 async def _documents(request: Request) -> Documents:
     return service_of(request).documents
 
@@ -135,6 +140,7 @@ AdminScope = Annotated[TenantScope, Depends(_admission(Permission.ADMIN))]
 
 PullsWith = Annotated[Pull, Depends(_pull)]
 PushesWith = Annotated[GroupCommit, Depends(_pushes)]
+HistoryWith = Annotated[History, Depends(_history)]
 DocumentsWith = Annotated[Documents, Depends(_documents)]
 UploadsWith = Annotated[Uploads, Depends(_uploads)]
 DownloadsWith = Annotated[Downloads, Depends(_downloads)]

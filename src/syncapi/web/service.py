@@ -9,6 +9,7 @@ from syncapi.usecases.access import AccessGate
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
+from syncapi.usecases.history import History
 from syncapi.usecases.pull import Pull
 from syncapi.usecases.uploads import Uploads
 from syncapi.web.readiness import ReadinessChecks
@@ -26,6 +27,7 @@ class Service:
     pull: Pull
     pushes: GroupCommit
     documents: Documents
+    history: History
     uploads: Uploads
     downloads: Downloads
     limiter: RateLimiter | None

@@ -1,0 +1,41 @@
+"""The versions that a document had."""
+
+from uuid import UUID
+
+from pydantic import Field
+
+from syncapi.wire.base import Instant, RequestModel, Timestamp, WireModel
+from syncapi.wire.documents import FileInfo
+
+
+class DocumentVersion(WireModel):
+    """A document as of one write."""
+
+    updated_at: Timestamp = Field(description="The version.")
+    filename: str
+    mime_type: str
+    is_deleted: bool = Field(description="Whether this write deleted the document.")
+    file: FileInfo | None = Field(description="Null if the bytes were removed from the database.")
+    changed_by: UUID | None = Field(
+        description="The user; null for a write that did not come through the API."
+    )
+    database_role: str = Field(description="The role of the database session that wrote.")
+    change_id: UUID | None = Field(description="The pushed change; null for any other write.")
+
+
+class DocumentHistory(WireModel):
+    """Versions, newest first."""
+
+    versions: list[DocumentVersion]
+    next_before: Timestamp | None = Field(
+        description="Send it as `before` for the older ones; null if there are none."
+    )
+
+
+class RestoreRequest(RequestModel):
+    """Which version to bring back."""
+
+    updated_at: Instant | None = Field(
+        default=None,
+        description="A version of the history. Without it a deleted document comes back whole.",
+    )
