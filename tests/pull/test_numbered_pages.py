@@ -1,5 +1,7 @@
 """The timestamp protocol: `since` and `page`, for clients that know no cursors."""
 
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
 from uuid import UUID, uuid4
 
 import pytest
@@ -8,7 +10,8 @@ from redis.asyncio import Redis
 from fixtures.pulling import BEGINNING, added, ask, deleted, modified, problem_of, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.redis.page_positions import KEPT_SECONDS, PagePositions
+from syncapi.redis.client import connect
+from syncapi.redis.page_positions import KEPT_SECONDS, PAGES_BEHIND, PagePositions
 from syncapi.settings import Settings
 from syncapi.wire.base import format_time
 from syncapi.wire.sync import SyncPage
@@ -137,7 +140,7 @@ async def test_users_do_not_share_their_pages(tenant: TestTenant, writer: SqlWri
 
 @pytest.mark.parametrize(
     "other",
-    [{"page": 3}, {"per_page": 3}, {"since": "1970-01-01T00:00:01Z"}, {"include_deleted": False}],
+    [{"page": 4}, {"per_page": 3}, {"since": "1970-01-01T00:00:01Z"}, {"include_deleted": False}],
 )
 async def test_a_page_that_nobody_asked_the_way_to(
     tenant: TestTenant, writer: SqlWriter, other: dict[str, str | int | bool]
@@ -146,9 +149,6 @@ async def test_a_page_that_nobody_asked_the_way_to(
     await pull(tenant.viewer, since=BEGINNING, page=1, per_page=2)
     known: dict[str, str | int | bool] = {"since": BEGINNING, "page": 2, "per_page": 2}
     await pull(tenant.viewer, **known)
-    known["page"] = 2
-    if other == {"page": 3}:
-        other = {"page": 4}
     problem = problem_of(await ask(tenant.viewer, **(known | other)), 410, "cursor_expired")
     assert "page=1" in problem.detail
     assert "sync_token" in problem.detail
@@ -177,39 +177,92 @@ async def test_a_time_is_the_same_however_it_is_written(
     assert len(page.added) == 1
 
 
+@dataclass
+class Clock:
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Kept:
+    """The positions of one run of a user."""
+
+    def __init__(self, positions: PagePositions, run: str = "run") -> None:
+        self._positions = positions
+        self._run = run
+        self._tenant = uuid4()
+
+    async def keep(self, page: int, cursor: str) -> str | None:
+        return await self._positions.keep(self._tenant, None, self._run, page, cursor)
+
+    async def find(self, page: int) -> str | None:
+        return await self._positions.find(self._tenant, None, self._run, page)
+
+
+@pytest.fixture
+async def redis(settings: Settings) -> AsyncIterator[Redis]:
+    assert settings.redis_url is not None
+    async with connect(settings.redis_url.get_secret_value()) as redis:
+        yield redis
+
+
 class TestPositions:
     """Where positions are kept: in Redis for all processes, else in this one, for a while."""
 
-    async def test_redis_forgets_them_in_time(self, settings: Settings) -> None:
-        assert settings.redis_url is not None
-        prefix, tenant = f"test-{uuid4()}", uuid4()
-        async with Redis.from_url(settings.redis_url.get_secret_value()) as redis:
-            positions = PagePositions(redis, key_prefix=prefix)
-            await positions.keep(tenant, None, "run", 2, "here")
-            keys = [key async for key in redis.scan_iter(f"{prefix}:*")]
-            assert [0 < await redis.ttl(key) <= KEPT_SECONDS for key in keys] == [True]
-            elsewhere = PagePositions(redis, key_prefix=prefix)
-            assert await elsewhere.find(tenant, None, "run", 2) == "here"
-            assert await elsewhere.find(tenant, None, "run", 3) is None
-            assert await elsewhere.find(uuid4(), None, "run", 2) is None
+    @pytest.fixture(params=["in Redis", "here"])
+    def kept(self, request: pytest.FixtureRequest, redis: Redis) -> Kept:
+        in_redis = PagePositions(redis, key_prefix=f"test-{uuid4()}")
+        return Kept(in_redis if request.param == "in Redis" else PagePositions(None))
 
-    async def test_without_redis_this_process_forgets_them_in_time(self) -> None:
-        now = 0.0
+    async def test_the_older_position_stays(self, kept: Kept) -> None:
+        """It repeats rows for who comes later, and skips none for who came first."""
+        assert await kept.keep(2, "older") == "older"
+        assert await kept.keep(2, "newer") == "older"
+        assert await kept.find(2) == "older"
+        assert await kept.find(3) is None
+
+    async def test_a_run_begins_with_its_second_page(self, kept: Kept) -> None:
+        assert await kept.keep(3, "of a run that is forgotten") is None
+        assert await kept.find(3) is None
+
+    async def test_what_lies_far_behind_is_forgotten_but_for_the_beginning(
+        self, kept: Kept
+    ) -> None:
+        for page in range(2, PAGES_BEHIND + 5):
+            await kept.keep(page, f"{page}")
+        known = [page for page in range(2, PAGES_BEHIND + 5) if await kept.find(page)]
+        assert known == [2, *range(5, PAGES_BEHIND + 5)]
+
+    async def test_redis_forgets_a_run_as_a_whole(self, redis: Redis) -> None:
+        prefix = f"test-{uuid4()}"
+        kept = Kept(PagePositions(redis, key_prefix=prefix))
+        await kept.keep(2, "here")
+        (key,) = [key async for key in redis.scan_iter(f"{prefix}:*")]
+        assert 0 < await redis.ttl(key) <= KEPT_SECONDS
+        await redis.expire(key, 1000)
+        await kept.keep(3, "there")  # a run does not last longer for being used
+        assert await redis.ttl(key) <= 1000
+
+    async def test_this_process_forgets_a_run_as_a_whole(self) -> None:
+        clock = Clock()
+        kept = Kept(PagePositions(None, now=clock))
+        await kept.keep(2, "here")
+        clock.now = KEPT_SECONDS - 1
+        await kept.keep(3, "there")
+        assert await kept.find(2) == "here"
+        clock.now = KEPT_SECONDS + 1
+        assert await kept.find(2) is None
+        assert await kept.find(3) is None
+
+    async def test_processes_share_what_is_in_redis(self, redis: Redis) -> None:
+        one, other = (PagePositions(redis, key_prefix="test") for _ in range(2))
         tenant = uuid4()
-        positions = PagePositions(None, now=lambda: now)
-        await positions.keep(tenant, None, "run", 2, "here")
-        await positions.keep(tenant, None, "run", 2, "later")  # the older one repeats, never skips
-        assert await positions.find(tenant, None, "run", 2) == "here"
-        now = KEPT_SECONDS - 1
-        assert await positions.find(tenant, None, "run", 2) == "here"
-        now = KEPT_SECONDS + 1
-        assert await positions.find(tenant, None, "run", 2) is None
-        await positions.keep(tenant, None, "run", 2, "later")
-        assert await positions.find(tenant, None, "run", 2) == "later"
+        await one.keep(tenant, None, "run", 2, "here")
+        assert await other.find(tenant, None, "run", 2) == "here"
 
     async def test_a_redis_that_is_gone_is_done_without(self) -> None:
-        async with Redis(host="127.0.0.1", port=1) as nowhere:
-            positions = PagePositions(nowhere)
-            tenant = uuid4()
-            await positions.keep(tenant, None, "run", 2, "here")
-            assert await positions.find(tenant, None, "run", 2) == "here"
+        async with connect("redis://127.0.0.1:1") as nowhere:
+            kept = Kept(PagePositions(nowhere))
+            await kept.keep(2, "here")
+            assert await kept.find(2) == "here"

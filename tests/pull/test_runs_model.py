@@ -187,4 +187,4 @@ class Paging(RuleBasedStateMachine):
 
 
 TestPaging = Paging.TestCase
-TestPaging.settings = settings(max_examples=50, stateful_step_count=25, deadline=None)
+TestPaging.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)

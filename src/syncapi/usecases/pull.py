@@ -160,9 +160,13 @@ class Pull:
 
     async def _number(self, scope: TenantScope, request: PullRequest, page: Page) -> None:
         page.next_page = request.page + 1
-        await self._positions.keep(
+        kept = await self._positions.keep(
             scope.tenant_id, scope.user_id, _run_name(request), page.next_page, page.sync_token
         )
+        if kept is not None:
+            # The next page may go on in a run that was begun before: promise no more than that.
+            upper = self._codec.decode(kept, scope.tenant_id).upper
+            page.complete_to = min(page.complete_to, from_micros(upper))
 
     def _fill(self, page: Page, rows: Sequence[FeedRow], run: Run, *, sign: bool) -> None:
         # Only a live document brings its file. One that is gone without a word (deleted while
