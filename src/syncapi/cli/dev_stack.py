@@ -72,8 +72,9 @@ class DevStack:
                 raise CommandFailed("the service has ended by itself: see its log above")
             for server in self.services.servers:
                 if not server.is_running:
-                    typer.echo(f"{server.label} has ended (log: {server.log}); starting it again")
+                    typer.echo(f"{server.label} has ended (log: {server.log})")
                     server.start()
+                    typer.echo(f"{server.label} is up again")
 
     def stop(self) -> None:
         """Stop all, the service first."""

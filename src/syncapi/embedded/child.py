@@ -105,6 +105,7 @@ class Child:
 
     def recover(self, seconds: float) -> None:
         """End what an earlier run left behind, if it certainly is ours."""
+        self.kill()  # one of this run, that has crashed
         if not self._record.exists():
             return
         process = _recorded(self._record)
