@@ -1,0 +1,74 @@
+"""A short run of the randomised checker, and the proof that it finds what it looks for."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+
+import pytest
+from pydantic import SecretStr
+
+from fixtures.server import serving
+from soak.checker import Cast, Checker
+from soak.disturbances import make_clock_step, make_stamps_naive
+from soak.session import session
+from soak.tally import Budget
+from soak.world import World, open_world
+from syncapi.main import create_app
+from syncapi.settings import Settings
+from syncapi.web.logging import configure_logging
+
+MakeWorld = Callable[[int], Awaitable[World]]
+
+
+@pytest.fixture
+async def make_world(
+    settings: Settings, create_migrated_database: Callable[[], str]
+) -> AsyncIterator[MakeWorld]:
+    """Serves a database that is nobody else's, so that its clock may step."""
+    async with AsyncExitStack() as stack:
+
+        async def make(tenants: int) -> World:
+            url = SecretStr(create_migrated_database())
+            own = settings.model_copy(update={"database_url": url, "rate_limit": None})
+            configure_logging(own.log_level, own.log_format)
+            service = stack.enter_context(serving(create_app(own)))
+            return await open_world(service, own, stack, tenants=tenants)
+
+        yield make
+
+
+@pytest.mark.slow
+async def test_at_rest_every_replica_equals_the_server(make_world: MakeWorld) -> None:
+    world = await make_world(2)
+    async with session(world.database_url) as connection:
+        await make_clock_step(connection)
+    outcome = await Checker(world, seed=1, cast=Cast()).run(Budget(acts=400))
+    assert not outcome.misses, str(outcome)
+    counts = outcome.tally.counts
+    for what in (
+        "sql: committed, read committed",
+        "sql: committed, repeatable read",
+        "sql: hard deletion",
+        "sql: undelete",
+        "sql: rolled back",
+        "sql: savepoint rolled back",
+        "api: upload, done",
+        "api: soft deletion, done",
+        "read: crash before storing",
+        "read: crash after storing",
+        "disturbed: clock stepped",
+        "checked: a replica under way",
+        "checked: documents at rest",
+    ):
+        assert counts[what], f"the run proves nothing of '{what}':\n{outcome}"
+
+
+@pytest.mark.slow
+async def test_it_finds_what_stamps_of_the_transactions_own_time_miss(
+    make_world: MakeWorld,
+) -> None:
+    world = await make_world(1)
+    async with session(world.database_url) as connection:
+        await make_stamps_naive(connection)
+    cast = Cast(api_writers=0, is_disturbed=False)
+    outcome = await Checker(world, seed=1, cast=cast).run(Budget(acts=200))
+    assert len({miss.document for miss in outcome.misses}) > 1, str(outcome)

@@ -1,0 +1,107 @@
+"""Writes through the API: uploads, renames, new content, deletions."""
+
+import asyncio
+import random
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+import httpx
+
+from soak.reader import ProtocolError
+from soak.tally import Budget, Tally
+from soak.world import Member, World
+
+_OUTCOMES = {
+    HTTPStatus.OK: "done",
+    HTTPStatus.CREATED: "done",
+    HTTPStatus.NOT_FOUND: "gone already",
+    HTTPStatus.BAD_REQUEST: "content gone already",
+    HTTPStatus.PRECONDITION_FAILED: "changed meanwhile",
+    HTTPStatus.SERVICE_UNAVAILABLE: "503",
+}
+_REMEMBERED = 40
+
+
+@dataclass(slots=True)
+class ApiWriter:
+    """A member who works with documents."""
+
+    world: World
+    member: Member
+    rng: random.Random
+    tally: Tally
+    _known: list[dict[str, Any]] = field(default_factory=list)
+
+    async def write(self, budget: Budget) -> None:
+        """Act until the budget is spent; a service that is gone is asked again."""
+        acts = (self.upload, self.rename, self.change_content, self.delete, self.erase, self.look)
+        while budget.take():
+            act = self.rng.choices(acts, (5, 6, 2, 3, 1, 2))[0]
+            try:
+                await act()
+            except httpx.TransportError:
+                self.tally("api: connection lost")
+                await budget.pause(0.1)
+            await asyncio.sleep(self.rng.random() ** 2 * 0.05)
+
+    async def upload(self) -> None:
+        """Some of the bytes are those of another document."""
+        content = f"content {self.rng.randint(0, 200)}".encode()
+        files = {"file": (f"file {self.rng.random()}.txt", content, "text/plain")}
+        answer = await self._send("upload", "POST", "/documents", files=files)
+        if answer.status_code == HTTPStatus.CREATED:
+            self._remember(answer.json()["data"]["document"])
+
+    async def look(self) -> None:
+        """See what others wrote."""
+        query = {"per_page": 20, "page": self.rng.randint(1, 3)}
+        answer = await self._send("list", "GET", "/documents", params=query)
+        if answer.status_code == HTTPStatus.OK:
+            for document in answer.json()["data"]["documents"]:
+                self._remember(document)
+
+    async def rename(self) -> None:
+        await self._change("rename", {"filename": f"renamed {self.rng.random()}.txt"})
+
+    async def change_content(self) -> None:
+        if self._known:
+            file = self.rng.choice(self._known)["file"]
+            await self._change("new content", {"file_id": file["id"]})
+
+    async def delete(self) -> None:
+        await self._delete("soft deletion", {})
+
+    async def erase(self) -> None:
+        await self._delete("hard deletion", {"hard": "true"})
+
+    async def _change(self, name: str, changes: dict[str, str]) -> None:
+        if not self._known:
+            return
+        path = f"/documents/{self.rng.choice(self._known)['id']}"
+        headers = {}
+        if self.rng.random() < 0.3:
+            read = await self._send("read", "GET", path)
+            if read.status_code == HTTPStatus.OK:
+                headers = {"If-Match": read.headers["etag"]}
+        await self._send(name, "PATCH", path, json=changes, headers=headers)
+
+    async def _delete(self, name: str, query: dict[str, str]) -> None:
+        if self._known:
+            document = self._known.pop(self.rng.randrange(len(self._known)))
+            await self._send(name, "DELETE", f"/documents/{document['id']}", params=query)
+
+    def _remember(self, document: dict[str, Any]) -> None:
+        self._known.append(document)
+        if len(self._known) > _REMEMBERED:
+            self._known.pop(self.rng.randrange(_REMEMBERED))
+
+    async def _send(
+        self, name: str, method: str, path: str, **arguments: object
+    ) -> httpx.Response:
+        answer = await self.world.request(self.member, method, path, **arguments)  # type: ignore[arg-type]  # passed through
+        outcome = _OUTCOMES.get(HTTPStatus(answer.status_code))
+        if outcome is None or (outcome == "503" and "retry-after" not in answer.headers):
+            raise ProtocolError(f"{name}: {answer.status_code} {answer.text}")
+        self.tally(f"api: {name}, {outcome}")
+        return answer

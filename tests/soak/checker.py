@@ -1,0 +1,136 @@
+"""The randomised checker: many write, many follow, and at rest all replicas equal the server.
+
+Every draw comes from one seed. What the draws meet (who is first, who must retry) is up to the
+machine, so a seed makes a run like another one, not the same.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass
+
+import asyncpg
+from typing_extensions import override
+
+from soak.api_writer import ApiWriter
+from soak.disturbances import disturb
+from soak.reader import Reader
+from soak.replica import ByCursor, ByTime, Disk, Progress
+from soak.sql_writer import write_by_sql
+from soak.tally import Budget, Tally
+from soak.transactions import Planner
+from soak.truth import Miss
+from soak.world import Member, World
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    """Who takes part.
+
+    Attributes:
+        cursor_readers: replicas of each tenant that follow by cursor; every other is prone to
+            crash.
+        time_readers: pairs of replicas of each tenant that follow by `since` and page: two
+            devices of one user, who share what the server keeps of their pages.
+        longest_pause: seconds that a writer's transaction stays open, each time.
+        is_disturbed: whether the clock steps, tombstones are collected and cursors voided.
+    """
+
+    sql_writers: int = 8
+    api_writers: int = 3
+    cursor_readers: int = 4
+    time_readers: int = 1
+    longest_pause: float = 0.1
+    is_disturbed: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a run did, and what it found."""
+
+    tally: Tally
+    misses: Sequence[Miss]
+
+    @override
+    def __str__(self) -> str:
+        return "\n".join([*self.tally.lines(), *(f"\nMISS {miss}" for miss in self.misses)])
+
+
+class Checker:
+    """One run.
+
+    Args:
+        world: with tenants; nobody else writes to its database.
+        seed: of all draws.
+    """
+
+    def __init__(self, world: World, *, seed: int, cast: Cast) -> None:
+        self.tally = Tally()
+        self._world = world
+        self._seed = seed
+        self._cast = cast
+
+    async def run(self, budget: Budget, *others: Awaitable[None]) -> Outcome:
+        """Write until the budget is spent, then compare. `others` end with the budget, too."""
+        readers = await self._readers()
+        at_rest = asyncio.Event()
+        async with asyncpg.create_pool(self._world.database_url, min_size=0, max_size=3) as pool:
+            async with asyncio.TaskGroup() as reading:
+                for reader in readers:
+                    reading.create_task(reader.follow(at_rest.is_set, pool))
+                await self._write(budget, others)
+                at_rest.set()
+            async with pool.acquire() as connection:
+                for reader in readers:
+                    await reader.verify(connection)
+        return Outcome(self.tally, [miss for reader in readers for miss in reader.misses])
+
+    async def _write(self, budget: Budget, others: Sequence[Awaitable[None]]) -> None:
+        world, tenants = self._world, self._world.tenants
+        async with asyncio.TaskGroup() as writing:
+            for number in range(self._cast.sql_writers):
+                rng = self._rng(f"sql writer {number}")
+                planner = Planner(rng, tenants, longest_pause=self._cast.longest_pause)
+                writing.create_task(
+                    write_by_sql(world.database_url, planner, budget, self.tally, rng)
+                )
+            for number in range(self._cast.api_writers):
+                member = await world.member(tenants[number % len(tenants)])
+                rng = self._rng(f"api writer {number}")
+                writing.create_task(ApiWriter(world, member, rng, self.tally).write(budget))
+            if self._cast.is_disturbed:
+                rng = self._rng("disturbances")
+                writing.create_task(disturb(world.database_url, tenants, budget, self.tally, rng))
+            for other in others:
+                writing.create_task(_finish(other))
+
+    async def _readers(self) -> list[Reader]:
+        readers = []
+        for tenant in self._world.tenants:
+            for number in range(self._cast.cursor_readers):
+                member = await self._world.member(tenant)
+                readers.append(self._reader(f"cursor reader {number}", member, ByCursor(), number))
+            for pair in range(self._cast.time_readers):
+                member = await self._world.member(tenant)
+                for number, takes_first in enumerate((False, True)):
+                    name = f"time reader {pair}.{number}"
+                    readers.append(self._reader(name, member, ByTime(takes_first), number))
+        return readers
+
+    def _reader(self, name: str, member: Member, start: Progress, number: int) -> Reader:
+        return Reader(
+            name,
+            self._world,
+            member,
+            Disk(start, start),
+            self._rng(f"{name} of {self._world.tenants.index(member.tenant_id)}"),
+            self.tally,
+            is_crash_prone=number % 2 == 1,
+        )
+
+    def _rng(self, name: str) -> random.Random:
+        return random.Random(f"{self._seed} {name}")
+
+
+async def _finish(other: Awaitable[None]) -> None:
+    await other

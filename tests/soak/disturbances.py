@@ -1,0 +1,84 @@
+"""What else happens to a feed: its clock steps, its tombstones are collected, cursors voided."""
+
+import random
+from collections.abc import Sequence
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+
+from soak.session import session
+from soak.tally import Budget, Tally
+from syncapi.postgres.failures import is_down, is_transient
+
+# Less than the 60 s that a `since` may lie in the future: the API's own clock does not step.
+_FURTHEST_STEP = 20.0
+
+_STEPPING_CLOCK = """
+CREATE TABLE IF NOT EXISTS soak_wall (step interval NOT NULL);
+INSERT INTO soak_wall SELECT '0' WHERE NOT EXISTS (SELECT FROM soak_wall);
+CREATE OR REPLACE FUNCTION feed.wall_clock() RETURNS timestamptz LANGUAGE sql VOLATILE AS
+$$ SELECT clock_timestamp() + step FROM public.soak_wall $$;
+"""
+
+# The way of those who never heard of the trouble: the transaction's own time, and a reader who
+# takes the newest that it can see for the end.
+_NAIVE_STAMPS = """
+CREATE OR REPLACE FUNCTION feed.stamp(tenant uuid) RETURNS timestamptz LANGUAGE sql AS
+$$ SELECT now() $$;
+ALTER TABLE tenant_clock RENAME TO former_clock;
+CREATE VIEW tenant_clock AS SELECT
+  tenant_id, coalesce(newest, last) AS last, opened_at, lineage, generation, previous_lineage,
+  forked_at, tombstone_floor
+FROM former_clock, LATERAL (
+  SELECT max(updated_at) AS newest FROM feed_entries entry
+  WHERE entry.tenant_id = former_clock.tenant_id) stamps;
+"""
+
+
+async def make_clock_step(connection: asyncpg.Connection) -> None:
+    """Give the database a clock that `disturb` can step."""
+    await connection.execute(_STEPPING_CLOCK)
+
+
+async def make_stamps_naive(connection: asyncpg.Connection) -> None:
+    """Stamp with `now()` in the stead of the clock: a feed that misses changes."""
+    await connection.execute(_NAIVE_STAMPS)
+
+
+async def disturb(
+    database_url: str,
+    tenants: Sequence[UUID],
+    budget: Budget,
+    tally: Tally,
+    rng: random.Random,
+) -> None:
+    """Disturb until the budget is spent."""
+    while not budget.is_over:
+        await budget.pause(rng.uniform(0.1, 0.8))
+        try:
+            async with session(database_url) as connection:
+                await _disturb_once(connection, tenants, tally, rng)
+        except Exception as error:
+            if not (is_down(error) or is_transient(error)):
+                raise
+            tally("disturbed: in vain")
+
+
+async def _disturb_once(
+    connection: asyncpg.Connection, tenants: Sequence[UUID], tally: Tally, rng: random.Random
+) -> None:
+    draw = rng.random()
+    if draw < 0.6:
+        step = timedelta(seconds=rng.uniform(-_FURTHEST_STEP, _FURTHEST_STEP))
+        await connection.execute("UPDATE soak_wall SET step = $1", step)
+        tally("disturbed: clock stepped")
+    elif draw < 0.95:
+        keep = timedelta(seconds=rng.uniform(0, 3))
+        collect = "SELECT feed.collect_tombstones($1, $2, $3)"
+        tenant, most = rng.choice(tenants), rng.randint(1, 200)
+        collected = await connection.fetchval(collect, tenant, keep, most)
+        tally("disturbed: tombstones collected", collected)
+    else:
+        await connection.execute("SELECT feed.void_cursors()")
+        tally("disturbed: all cursors voided")

@@ -1,0 +1,151 @@
+"""A client that follows the feed over HTTP, and now and then crashes."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+
+from soak import truth
+from soak.replica import ByTime, Disk
+from soak.tally import Tally
+from soak.truth import Miss
+from soak.world import Member, World
+
+_PAGE_SIZES = (1, 5, 20, 100, 500)
+_PAGE_WEIGHTS = (1, 4, 15, 40, 40)
+_CRASHES = 0.06
+_RESTORES = 0.01
+_CHECKS = 0.05
+
+
+class ProtocolError(AssertionError):
+    """The server answered what it must not answer."""
+
+
+@dataclass(slots=True)
+class Reader:
+    """One replica.
+
+    Attributes:
+        is_crash_prone: whether it loses, from time to time, all that is not on its disk; more
+            rarely its disk is set back to a backup of it.
+    """
+
+    name: str
+    world: World
+    member: Member
+    disk: Disk
+    rng: random.Random
+    tally: Tally
+    is_crash_prone: bool
+    misses: list[Miss] = field(default_factory=list)
+    _page_size: int = 100
+    _etag: str | None = None
+    _backup: Disk | None = None
+
+    async def follow(self, is_at_rest: Callable[[], bool], database: asyncpg.Pool) -> None:
+        """Pull until two runs ended at rest: the second of them began there, too."""
+        ended_at_rest = 0
+        while ended_at_rest < 2:
+            has_ended = await self.pull()
+            ended_at_rest += has_ended and is_at_rest()
+            if has_ended and self.rng.random() < _CHECKS:
+                await self._check(database)
+            await asyncio.sleep(self.rng.random() ** 3 * (0.2 if has_ended else 0.05))
+
+    async def pull(self) -> bool:
+        """Ask for one page; whether a run has ended with it."""
+        progress = self.disk.progress
+        if not isinstance(progress, ByTime) or progress.page == 1:  # numbers count in one size
+            self._page_size = self.rng.choices(_PAGE_SIZES, _PAGE_WEIGHTS)[0]
+        query = {**progress.query(), "per_page": self._page_size, "include_urls": "false"}
+        headers = {} if self._etag is None else {"If-None-Match": self._etag}
+        try:
+            answer = await self.world.request(
+                self.member, "GET", "/documents/sync", params=query, headers=headers
+            )
+        except httpx.TransportError:
+            self.tally("read: no connection")
+            await asyncio.sleep(0.1)
+            return False
+        return await self._take(answer)
+
+    async def _take(self, answer: httpx.Response) -> bool:
+        match answer.status_code:
+            case HTTPStatus.OK:
+                return self._apply(answer.json()["data"], answer.headers.get("etag"))
+            case HTTPStatus.NOT_MODIFIED:
+                self.tally("read: 304")
+                return True
+            case HTTPStatus.GONE:
+                self.tally("read: 410, back to where the protocol goes on")
+                self.disk, self._etag = self.disk.expired(), None
+            case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
+                self.tally("read: 503 with Retry-After")
+                await asyncio.sleep(0.2)
+            case status:
+                raise ProtocolError(f"{self.name}: {status} {answer.text} to {answer.request.url}")
+        return False
+
+    def _apply(self, data: dict[str, Any], etag: str | None) -> bool:
+        if self._crashes(_CRASHES):
+            self.tally("read: crash before storing")
+            self._etag = None
+            return False
+        self._count(data)
+        self.disk, self._etag = self.disk.with_page(data), etag
+        if self._crashes(_CRASHES):
+            self.tally("read: crash after storing")
+            self._etag = None
+        elif self._crashes(_RESTORES) and self._backup is not None:
+            self.tally("read: disk set back to a backup")
+            self.disk, self._etag = self._backup, None
+            return False
+        elif self._crashes(_RESTORES):
+            self._backup = self.disk
+        return not data["has_more"]
+
+    def _crashes(self, probability: float) -> bool:
+        return self.is_crash_prone and self.rng.random() < probability
+
+    def _count(self, data: dict[str, Any]) -> None:
+        rows = [*data["added"], *data["modified"]]
+        held = self.disk.documents
+        again = [
+            row
+            for row in rows
+            if (copy := held.get(UUID(row["id"]))) and copy.version == row["updated_at"]
+        ]
+        self.tally("read: pages")
+        self.tally("read: changes", len(rows) + len(data["deleted"]))
+        self.tally("read: changes that were held already", len(again))
+
+    async def _check(self, database: asyncpg.Pool) -> None:
+        """Look for what the replica has passed without getting it, while all goes on."""
+        if self.disk.complete_to is None:
+            return
+        self.tally("checked: a replica under way")
+        async with database.acquire() as connection:
+            found = await truth.unsettled(
+                connection, self.member.tenant_id, self.disk.documents, self.disk.complete_to
+            )
+            await self.record(connection, found)
+
+    async def verify(self, connection: asyncpg.Connection) -> None:
+        """Compare the replica with the server, both at rest."""
+        server = await truth.documents(connection, self.member.tenant_id)
+        self.tally("checked: a replica at rest")
+        self.tally("checked: documents at rest", len(server))
+        await self.record(connection, truth.differences(self.disk.documents, server))
+
+    async def record(self, connection: asyncpg.Connection, found: truth.Differences) -> None:
+        """Keep misses with what the database says of them."""
+        for document, what in found:
+            told = await truth.evidence(connection, self.member.tenant_id, document)
+            self.misses.append(Miss(self.member.tenant_id, document, self.name, what, told))
