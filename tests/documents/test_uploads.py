@@ -217,3 +217,53 @@ async def test_an_empty_file_is_a_file(tenant: TestTenant) -> None:
     document = await upload(tenant.user, b"")
     assert document["file"]["file_size"] == 0
     assert await download(tenant.viewer, document) == b""
+
+
+async def send(
+    client: httpx.AsyncClient, key: str, content: bytes, name: str = "a.txt"
+) -> httpx.Response:
+    return await client.post(
+        "/documents", files={"file": (name, content)}, headers={"Idempotency-Key": key}
+    )
+
+
+async def test_a_repeated_upload_makes_no_second_document(
+    tenant: TestTenant, store: ObjectStore
+) -> None:
+    answers = await asyncio.gather(*(send(tenant.user, "key", b"same") for _ in range(6)))
+    assert {answer.status_code for answer in answers} == {201}
+    [document] = {document_of(answer)["id"]: document_of(answer) for answer in answers}.values()
+    assert await count(tenant) == 1
+    assert len(await keys_of(store, tenant)) == 1
+    renamed = await tenant.user.patch(f"/documents/{document['id']}", json={"filename": "b"})
+    late = await send(tenant.user, "key", b"same")
+    assert document_of(late) == document_of(renamed)
+
+
+async def test_a_key_is_of_one_user_and_one_content(
+    tenant: TestTenant, store: ObjectStore
+) -> None:
+    first = document_of(await send(tenant.user, "key", b"first"))
+    others = [
+        document_of(await send(client, key, b"first"))
+        for client, key in ((tenant.admin, "key"), (tenant.user, "other"))
+    ]
+    assert len({first["id"], *(other["id"] for other in others)}) == 3
+    refused = await send(tenant.user, "key", b"second")
+    assert_problem(refused, 409, "conflict", word="Idempotency-Key")
+    assert len(await keys_of(store, tenant)) == 1
+
+
+async def test_a_late_repeat_brings_nothing_back(tenant: TestTenant, store: ObjectStore) -> None:
+    document = document_of(await send(tenant.user, "key", b"content"))
+    await tenant.admin.delete(f"/documents/{document['id']}")
+    assert document_of(await send(tenant.user, "key", b"content"))["is_deleted"] is True
+    await tenant.admin.delete(f"/documents/{document['id']}", params={"hard": True})
+    assert_problem(await send(tenant.user, "key", b"content"), 409, "conflict")
+    assert await keys_of(store, tenant) == []
+
+
+@pytest.mark.parametrize("key", ["", "a b", "a" * 256])
+async def test_a_key_that_is_none_is_refused(tenant: TestTenant, key: str) -> None:
+    answer = await send(tenant.user, key, b"content")
+    assert_problem(answer, 400, "invalid_request", "header.Idempotency-Key")

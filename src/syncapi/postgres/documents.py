@@ -5,7 +5,22 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Select, and_, delete, func, insert, select, true, update
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Select,
+    and_,
+    any_,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    select,
+    true,
+    update,
+)
 
 from syncapi.domain.listing import Listing
 from syncapi.postgres.databases import TenantConnection
@@ -51,6 +66,17 @@ async def find(connection: TenantConnection, document_id: UUID) -> KeptDocument 
     return None if row is None else KeptDocument(_document(row), row.s3_path)
 
 
+async def find_live(connection: TenantConnection, ids: Sequence[UUID]) -> dict[UUID, KeptDocument]:
+    """Those of the documents that live, in one statement, so of one moment."""
+    query = _read().where(
+        documents.c.tenant_id == connection.tenant_id,
+        documents.c.id == any_(literal(ids, ARRAY(documents.c.id.type))),
+        ~documents.c.is_deleted,
+    )
+    rows = await connection.connection.execute(query)
+    return {row.id: KeptDocument(_document(row), row.s3_path) for row in rows}
+
+
 async def find_locked(tx: TenantConnection, document_id: UUID) -> KeptDocument | None:
     """The document, which nobody else changes before this transaction ends.
 
@@ -71,6 +97,24 @@ async def is_gone(connection: TenantConnection, document_id: UUID) -> bool:
         feed_entries.c.is_deleted,
     )
     return (await connection.connection.execute(query)).one_or_none() is not None
+
+
+async def reserve(tx: TenantConnection, document_id: UUID) -> None:
+    """Let nobody else who reserves this id go on before this transaction ends."""
+    lock = select(func.pg_advisory_xact_lock(func.hashtextextended(str(document_id), 0)))
+    await tx.connection.execute(lock)
+
+
+async def had_content(tx: TenantConnection, document_id: UUID, file_id: UUID) -> bool:
+    """Whether a version of the document has this content."""
+    query = select(
+        exists().where(
+            document_history.c.tenant_id == tx.tenant_id,
+            document_history.c.document_id == document_id,
+            document_history.c.file_id == file_id,
+        )
+    )
+    return bool((await tx.connection.execute(query)).scalar_one())
 
 
 async def list_page(

@@ -2,10 +2,10 @@
 
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 from syncapi.domain.access import TenantScope
-from syncapi.domain.errors import InvalidInput
+from syncapi.domain.errors import Conflict, InvalidInput
 from syncapi.domain.filenames import checked_filename
 from syncapi.domain.media_types import admit, checked_media_type, media_type_of
 from syncapi.postgres import documents, files
@@ -60,14 +60,17 @@ class Uploads:
         scope: TenantScope,
         chunks: AsyncIterator[bytes],
         describe: Callable[[], Description],
+        repeat_key: str | None = None,
     ) -> Document:
         """Keep the bytes of ``chunks`` as a new document.
 
         The same bytes are kept once per tenant: where a file has them already, the document
         refers to that one. ``describe`` is called when ``chunks`` has ended, since a form may
-        name the file after its bytes.
+        name the file after its bytes. An upload that says the same ``repeat_key`` as an earlier
+        one of the same user is a repeat: it gives the document that the first one made.
 
         Raises:
+            Conflict: the first upload with this key had other bytes, or was erased since.
             InvalidInput: the description is not fit, or ``chunks`` says so.
             TooLarge: more bytes than the rules allow.
             UnsupportedType: a type that the rules do not allow.
@@ -80,7 +83,7 @@ class Uploads:
         try:
             filename, mime_type = self._named(describe())
             kept, document = await self._databases.writing(
-                scope, _Recording(uuid4(), filename, mime_type, file)
+                scope, _Recording(filename, mime_type, file, repeat_key)
             )
         finally:
             if kept is not file:
@@ -102,14 +105,40 @@ class Uploads:
 class _Recording:
     """The transaction of an upload, which may have to run more than once."""
 
-    document_id: UUID
     filename: str
     mime_type: str
     file: StoredFile
+    repeat_key: str | None
 
     async def __call__(self, tx: TenantConnection) -> tuple[StoredFile, Document]:
+        document_id = self._document_id(tx.scope)
+        if self.repeat_key is not None:
+            await documents.reserve(tx, document_id)
         kept = await files.adopt(tx, self.file)
+        if self.repeat_key is not None:
+            earlier = await _earlier(tx, document_id, kept)
+            if earlier is not None:
+                return kept, earlier
         document = await documents.add(
-            tx, self.document_id, filename=self.filename, mime_type=self.mime_type, file=kept
+            tx, document_id, filename=self.filename, mime_type=self.mime_type, file=kept
         )
         return kept, await documents.committed(tx, document)
+
+    def _document_id(self, scope: TenantScope) -> UUID:
+        """Where there is a key, the id follows from it, so that a repeat finds the document."""
+        if self.repeat_key is None:
+            return uuid4()
+        return uuid5(scope.tenant_id, f"{scope.user_id} {self.repeat_key}")
+
+
+async def _earlier(tx: TenantConnection, document_id: UUID, file: StoredFile) -> Document | None:
+    """The document that the first upload made, as it is now; None if this is the first."""
+    earlier = await documents.find_locked(tx, document_id)
+    if earlier is None and not await documents.is_gone(tx, document_id):
+        return None
+    if earlier is None or not await documents.had_content(tx, document_id, file.id):
+        raise Conflict(
+            "An upload with this Idempotency-Key had other bytes, or its document was erased. "
+            "Send a new key with what is a new upload."
+        )
+    return earlier.document

@@ -2,13 +2,18 @@
 
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Annotated, Any, Final
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Header, Request
 from starlette.responses import Response
 
-from syncapi.domain.filenames import LONGEST_FILENAME, checked_filename, last_component
-from syncapi.domain.media_types import LONGEST_MEDIA_TYPE
+from syncapi.domain.filenames import (
+    FILENAME_PATTERN,
+    LONGEST_FILENAME,
+    checked_filename,
+    last_component,
+)
+from syncapi.domain.media_types import LONGEST_MEDIA_TYPE, MEDIA_TYPE_PATTERN
 from syncapi.usecases.uploads import Description
 from syncapi.web.conditions import document_answer
 from syncapi.web.dependencies import UploadsWith, WriteScope
@@ -39,12 +44,14 @@ _UPLOAD: Final[dict[str, Any]] = {
                         "filename": {
                             "type": "string",
                             "maxLength": LONGEST_FILENAME,
+                            "pattern": f"^$|{FILENAME_PATTERN}",  # empty: as if it were not sent
                             "description": "Instead of the name that the part `file` brings.",
                             "example": "report.pdf",
                         },
                         "mime_type": {
                             "type": "string",
                             "maxLength": LONGEST_MEDIA_TYPE,
+                            "pattern": f"^$|{MEDIA_TYPE_PATTERN}",
                             "description": "Instead of the type of the part `file`; where that "
                             "has none either, the extension decides.",
                             "example": "application/pdf",
@@ -55,6 +62,18 @@ _UPLOAD: Final[dict[str, Any]] = {
         },
     }
 }
+RepeatKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="Any text of the client's own, new for each upload. A repeat with the same "
+        "key makes no second document: it is answered with the one that the first made.",
+        min_length=1,
+        max_length=255,
+        pattern=r"^[\x21-\x7e]+$",
+        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    ),
+]
 _LOCATION: Final = {
     "Location": {"description": "The path of the document.", "schema": {"type": "string"}}
 }
@@ -68,15 +87,18 @@ _LOCATION: Final = {
     response_model=Success[DocumentData],
     responses={
         201: {"description": "The new document.", "headers": {**header("ETag"), **_LOCATION}},
-        **problems(413, 415),
+        **problems(409, 413, 415),
     },
     openapi_extra=_UPLOAD,
 )
-async def create_document(request: Request, scope: WriteScope, uploads: UploadsWith) -> Response:
+async def create_document(
+    request: Request, scope: WriteScope, uploads: UploadsWith, repeat_key: RepeatKey = None
+) -> Response:
     """Upload a file as a new document.
 
     The bytes are hashed on their way to S3. The same bytes are kept once per tenant: the answer
-    names the file that has them. An upload that fails, or is broken off, leaves nothing.
+    names the file that has them. An upload that fails, or is broken off, leaves nothing. With
+    an `Idempotency-Key` it may be repeated when its answer was lost.
     """
     checks: dict[str, Check] = {
         "filename": _check_filename,
@@ -84,7 +106,7 @@ async def create_document(request: Request, scope: WriteScope, uploads: UploadsW
     }
     form = FileForm(request.headers.get("Content-Type", ""), request.stream(), checks)
     async with aclosing(form.chunks()) as chunks:
-        document = await uploads.upload(scope, chunks, lambda: _description(form))
+        document = await uploads.upload(scope, chunks, lambda: _description(form), repeat_key)
     location = f"{request.url.path}/{document.id}"
     return document_answer(
         "Document created",
