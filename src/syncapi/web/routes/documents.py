@@ -31,7 +31,8 @@ from syncapi.wire.documents import (
 
 router: APIRouter = tenant_router("documents")
 
-DOCUMENT_PATH: Final = "/documents/{document_id}"
+# The converter keeps the paths of /documents/sync and its like out of here: they answer 405.
+DOCUMENT_PATH: Final = "/documents/{document_id:uuid}"
 
 DocumentId = Annotated[UUID, Path(description="The document.")]
 
