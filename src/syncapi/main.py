@@ -29,6 +29,9 @@ from syncapi.storage.bucket import Bucket
 from syncapi.storage.s3 import ObjectStore
 from syncapi.storage.signing import UrlSigner
 from syncapi.usecases.access import AccessGate
+from syncapi.usecases.archives.ahead import AHEAD
+from syncapi.usecases.archives.making import Archives
+from syncapi.usecases.archives.slots import Slots
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
@@ -104,8 +107,21 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
         history=History(databases),
         uploads=Uploads(databases, store, rules),
         downloads=Downloads(databases, signer),
+        archives=await _archives(settings, databases, stack),
         limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,
         readiness=ReadinessChecks(_checks(databases, control, store, redis)),
+    )
+
+
+async def _archives(settings: Settings, databases: Databases, stack: AsyncExitStack) -> Archives:
+    """With connections to S3 of their own: slow readers must not keep uploads from it."""
+    most = settings.archives_at_once
+    store = ObjectStore(_bucket(settings), call_seconds=30, max_connections=most * (1 + AHEAD))
+    return Archives(
+        databases,
+        await stack.enter_async_context(store),
+        Slots(most),
+        stall_seconds=settings.archive_stall_seconds,
     )
 
 

@@ -128,6 +128,12 @@ class Settings(BaseSettings):
         default=("*/*",), description="Media types, also as 'image/*'."
     )
     request_max_bytes: int = Field(default=8 * 1024**2, gt=0, description="Of a JSON body.")
+    archives_at_once: int = Field(
+        default=32, ge=1, description="Made in one process; a tenant gets a quarter of them."
+    )
+    archive_stall_seconds: float = Field(
+        default=120, gt=0, description="A download whose client takes nothing is cut."
+    )
     rate_limit: RateLimit | None = Field(
         default="3000/minute", description="Requests of one member; empty for none."
     )

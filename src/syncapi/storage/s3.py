@@ -14,6 +14,7 @@ from syncapi.storage.bucket import Bucket
 from syncapi.storage.calls import Absent, S3Calls, unavailable
 from syncapi.storage.cleanup import Act, CleanUps
 from syncapi.storage.parts import ContentHasher, parts_of
+from syncapi.storage.reading import OpenObject, open_object
 from syncapi.storage.transfer import Transfer
 
 _PART_SIZE: Final = 8 * 1024**2
@@ -146,6 +147,15 @@ class ObjectStore:
         except Absent:
             return None
         return StoredObject(size=answer["ContentLength"], etag=answer["ETag"])
+
+    async def open(self, key: str, *, patience: float = 0) -> OpenObject | None:
+        """Begin to read ``key``; None when it is not there. The caller closes it.
+
+        Args:
+            key: of the object.
+            patience: seconds that S3 may fail, now and whenever it breaks off later.
+        """
+        return await open_object(self._call, key, patience)
 
     async def check(self) -> None:
         """See that the bucket is there and may be used, within three seconds.

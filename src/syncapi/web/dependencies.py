@@ -18,6 +18,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from syncapi.domain.access import Permission, TenantScope
 from syncapi.domain.errors import Unauthenticated
 from syncapi.redis.rate_limit import RateLimiter
+from syncapi.usecases.archives.making import Archives
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
@@ -128,6 +129,10 @@ async def _downloads(request: Request) -> Downloads:
     return service_of(request).downloads
 
 
+async def _archives(request: Request) -> Archives:
+    return service_of(request).archives
+
+
 async def _metrics(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
@@ -144,5 +149,6 @@ HistoryWith = Annotated[History, Depends(_history)]
 DocumentsWith = Annotated[Documents, Depends(_documents)]
 UploadsWith = Annotated[Uploads, Depends(_uploads)]
 DownloadsWith = Annotated[Downloads, Depends(_downloads)]
+ArchivesWith = Annotated[Archives, Depends(_archives)]
 CountedIn = Annotated[Metrics, Depends(_metrics)]
 Readied = Annotated[ReadinessChecks, Depends(_readiness)]

@@ -6,6 +6,7 @@ from starlette.requests import HTTPConnection
 
 from syncapi.redis.rate_limit import RateLimiter
 from syncapi.usecases.access import AccessGate
+from syncapi.usecases.archives.making import Archives
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
@@ -30,6 +31,7 @@ class Service:
     history: History
     uploads: Uploads
     downloads: Downloads
+    archives: Archives
     limiter: RateLimiter | None
     readiness: ReadinessChecks
 

@@ -1,0 +1,139 @@
+"""Reading an object piece by piece, over connections that break."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from time import monotonic
+from typing import Any, Final, cast
+
+from aiohttp import ClientError
+from botocore.exceptions import BotoCoreError
+from structlog import get_logger
+
+from syncapi.domain.errors import Unavailable
+from syncapi.storage.calls import Absent, S3Calls, unavailable
+
+log = get_logger(__name__)
+
+_PIECE: Final = 128 * 1024
+_FIRST_PAUSE: Final = 0.1
+_LONGEST_PAUSE: Final = 5.0
+
+
+class ObjectVanishedError(Exception):
+    """An object was deleted or replaced while it was read: what is left of it cannot be had."""
+
+
+class Patience:
+    """Waits longer and longer while nothing succeeds, and not for ever.
+
+    Args:
+        seconds: from the first failure on; 0 for none.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self._seconds = seconds
+        self.renew()
+
+    def renew(self) -> None:
+        """Something succeeded."""
+        self._failing_since: float | None = None
+        self._pause = _FIRST_PAUSE
+
+    async def bear(self, failure: Unavailable) -> None:
+        """Wait a little; raise ``failure`` when it has gone on for too long."""
+        now = monotonic()
+        if self._failing_since is None:
+            self._failing_since = now
+        if now - self._failing_since >= self._seconds:
+            raise failure
+        await asyncio.sleep(self._pause)
+        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+
+
+class OpenObject:
+    """An object whose first bytes are on their way; read it once, and close it.
+
+    Between two reads nothing but the connection's own buffer fills, so memory is bounded by it,
+    and S3 waits for a reader that is slow.
+
+    Attributes:
+        size: in bytes.
+    """
+
+    def __init__(self, call: S3Calls, key: str, answer: dict[str, Any], patience: float) -> None:
+        self.size: int = answer["ContentLength"]
+        self._call = call
+        self._key = key
+        self._etag: str = answer["ETag"]
+        self._body: Any = answer["Body"]
+        self._offset = 0
+        self._patience = Patience(patience)
+
+    async def pieces(self) -> AsyncGenerator[bytes]:
+        """Exactly `size` bytes; where a connection breaks, the next goes on at that byte.
+
+        Raises:
+            Unavailable: for longer than its patience no byte could be had.
+            ObjectVanishedError: it cannot be had any more.
+        """
+        while self._offset < self.size:
+            try:
+                piece = await self._read()
+            except Unavailable as failure:
+                self.close()
+                await self._patience.bear(failure)
+            else:
+                self._patience.renew()
+                self._offset += len(piece)
+                yield piece
+
+    def close(self) -> None:
+        """Give back the connection; one with bytes still to come is closed."""
+        if self._body is not None:
+            self._body.close()
+            self._body = None
+
+    async def _read(self) -> bytes:
+        if self._body is None:
+            self._body = await self._reopened()
+        try:
+            piece = cast("bytes", await self._body.read(_PIECE))
+        except (BotoCoreError, ClientError, OSError) as error:  # TimeoutError is an OSError
+            log.warning("s3_broke_off", error=type(error).__name__, offset=self._offset)
+            raise unavailable() from error
+        if not piece:
+            raise unavailable()
+        return piece
+
+    async def _reopened(self) -> Any:  # noqa: ANN401 - untyped
+        try:
+            answer = await self._call(
+                "get_object", Key=self._key, Range=f"bytes={self._offset}-", IfMatch=self._etag
+            )
+        except Absent as absent:
+            raise ObjectVanishedError(self._key) from absent
+        if answer["ETag"] != self._etag or answer["ContentLength"] != self.size - self._offset:
+            answer["Body"].close()
+            raise ObjectVanishedError(self._key)
+        return answer["Body"]
+
+
+async def open_object(call: S3Calls, key: str, patience: float) -> OpenObject | None:
+    """Begin to read ``key``; None when it is not there.
+
+    Args:
+        call: the operations of the bucket.
+        key: of the object.
+        patience: seconds that S3 may fail, now and whenever it breaks off later.
+
+    Raises:
+        Unavailable: S3 fails for longer.
+    """
+    patient = Patience(patience)
+    while True:
+        try:
+            return OpenObject(call, key, await call("get_object", Key=key), patience)
+        except Absent:
+            return None
+        except Unavailable as failure:
+            await patient.bear(failure)

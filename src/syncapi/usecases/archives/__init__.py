@@ -1,0 +1,1 @@
+"""Archives of many documents, made while they are read."""
