@@ -178,6 +178,23 @@ def test_many_are_each_alone(keys: list[str], token: str | None) -> None:
     assert some.sign_many(keys, NOW, 60) == [some.sign_get(key, NOW, 60) for key in keys]
 
 
+@unhurried
+@given(st.sampled_from(SOMEWHERE), keys, texts, st.integers(1, 9_999), tokens)
+def test_parts_sign_as_botocore(
+    place: Place, key: str, upload_id: str, number: int, token: str | None
+) -> None:
+    ours = signer(place, token).sign_parts(key, upload_id, (number, number + 1), NOW, 60)
+    theirs = [
+        reference(place, token).generate_presigned_url(
+            "upload_part",
+            Params={"Bucket": place[2], "Key": key, "PartNumber": n, "UploadId": upload_id},
+            ExpiresIn=60,
+        )
+        for n in (number, number + 1)
+    ]
+    assert ours == theirs
+
+
 def test_the_signing_key_follows_the_day() -> None:
     place, one = SOMEWHERE[0], signer(SOMEWHERE[0])
     tomorrow = NOW + timedelta(seconds=2)

@@ -8,12 +8,13 @@ here that is computed once, and a URL costs two to five microseconds.
 import hashlib
 import hmac
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import MappingProxyType
 from typing import Final
 from urllib.parse import quote
 
-from syncapi.storage.bucket import Bucket, BucketAddress, address_of
+from syncapi.storage.bucket import Bucket, address_of
 
 ALGORITHM: Final = "AWS4-HMAC-SHA256"
 LONGEST_EXPIRY: Final = 604_800
@@ -74,6 +75,23 @@ class UrlSigner:
         """A URL that uploads ``key``; the upload must carry exactly these ``headers``."""
         return self._signature_of("PUT", now, expires, headers=headers)(key)
 
+    def sign_parts(
+        self, key: str, upload_id: str, numbers: Iterable[int], now: datetime, expires: int
+    ) -> list[str]:
+        """URLs that upload the parts ``numbers`` of a multipart upload, in their order."""
+        signed = {"host": self._address.host}
+        terms = self._terms(now, expires, signed)
+        path = self._address.prefix + quote(key, safe="/~")
+        upload = f"&uploadId={_encoded(upload_id)}"
+        # Parameters are signed in the order of their names, in which capitals come first.
+        head = f"PUT\n{path}\n{_joined(sorted(terms.parameters))}&partNumber="
+        tail = f"{upload}{_canonical_headers(signed)}"
+        url, rest = f"{self._address.origin}{path}?partNumber=", _joined(terms.parameters)
+        return [
+            f"{url}{number}{upload}&{rest}&X-Amz-Signature={terms.sign(f'{head}{number}{tail}')}"
+            for number in numbers
+        ]
+
     def _signature_of(
         self,
         method: str,
@@ -84,20 +102,30 @@ class UrlSigner:
         headers: Mapping[str, str] = _NOTHING,
     ) -> Callable[[str], str]:
         """Compute all that URLs of one moment share, and return what signs a key."""
+        signed = _signed_headers({**headers, "host": self._address.host})
+        terms = self._terms(now, expires, signed)
+        given = [(_encoded(name), _encoded(value)) for name, value in query.items()]
+        parameters = given + terms.parameters
+        address, sign = self._address, terms.sign
+        head = f"{method}\n"
+        tail = f"\n{_joined(sorted(parameters))}{_canonical_headers(signed)}"
+        url_tail = f"?{_joined(parameters)}&X-Amz-Signature="
+
+        def url(key: str) -> str:
+            path = address.prefix + quote(key, safe="/~")
+            return address.origin + path + url_tail + sign(head + path + tail)
+
+        return url
+
+    def _terms(self, now: datetime, expires: int, signed: Mapping[str, str]) -> "_Terms":
         if not 1 <= expires <= LONGEST_EXPIRY:
             raise ValueError(f"expires must lie in 1…{LONGEST_EXPIRY} seconds, not {expires}")
         time = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
         day = time[:8]
-        signed = _signed_headers({**headers, "host": self._address.host})
-        given = [(_encoded(name), _encoded(value)) for name, value in query.items()]
-        own = self._own_parameters(time, expires, ";".join(signed))
-        return _key_signer(
-            method=method,
-            address=self._address,
-            query=_joined(given + own),
-            canonical_tail=_canonical_tail(sorted(given + own), signed),
-            to_sign=f"{ALGORITHM}\n{time}\n{day}/{self._bucket.region}/s3/aws4_request\n",
-            signing_key=self._signing_key(day),
+        to_sign = f"{ALGORITHM}\n{time}\n{day}/{self._bucket.region}/s3/aws4_request\n"
+        return _Terms(
+            self._own_parameters(time, expires, ";".join(signed)),
+            _signature(self._signing_key(day), to_sign),
         )
 
     def _own_parameters(self, time: str, expires: int, signed: str) -> list[tuple[str, str]]:
@@ -123,16 +151,21 @@ class UrlSigner:
         return key
 
 
-def _key_signer(
-    *,
-    method: str,
-    address: BucketAddress,
-    query: str,
-    canonical_tail: str,
-    to_sign: str,
-    signing_key: bytes,
-) -> Callable[[str], str]:
-    """The part that runs once for a URL: one SHA-256 of the request, one HMAC.
+@dataclass(frozen=True, slots=True)
+class _Terms:
+    """What URLs of one moment have in common.
+
+    Attributes:
+        parameters: those of the signature itself, encoded.
+        sign: the signature of a canonical request.
+    """
+
+    parameters: list[tuple[str, str]]
+    sign: Callable[[str], str]
+
+
+def _signature(signing_key: bytes, to_sign: str) -> Callable[[str], str]:
+    """The part that runs once for a URL: one SHA-256 of the canonical request, one HMAC.
 
     HMAC is spelt out because the inner hash over the key's pad and the first three lines is the
     same for all URLs; a copy of it halves the cost.
@@ -140,16 +173,13 @@ def _key_signer(
     block = signing_key.ljust(_BLOCK, b"\0")
     inner = hashlib.sha256(block.translate(_INNER_PAD) + to_sign.encode())
     outer = hashlib.sha256(block.translate(_OUTER_PAD))
-    canonical_head = f"{method}\n"
-    url_tail = f"?{query}&X-Amz-Signature="
 
-    def sign(key: str) -> str:
-        path = address.prefix + quote(key, safe="/~")
-        request = hashlib.sha256((canonical_head + path + canonical_tail).encode())
+    def sign(canonical_request: str) -> str:
+        request = hashlib.sha256(canonical_request.encode())
         first, second = inner.copy(), outer.copy()
         first.update(request.hexdigest().encode())
         second.update(first.digest())
-        return address.origin + path + url_tail + second.hexdigest()
+        return second.hexdigest()
 
     return sign
 
@@ -161,10 +191,10 @@ def _signed_headers(headers: Mapping[str, str]) -> dict[str, str]:
     )
 
 
-def _canonical_tail(query: Iterable[tuple[str, str]], signed: Mapping[str, str]) -> str:
-    """The canonical request from behind the path on."""
+def _canonical_headers(signed: Mapping[str, str]) -> str:
+    """The canonical request from behind the query on."""
     lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
-    return f"\n{_joined(query)}\n{lines}\n{';'.join(signed)}\nUNSIGNED-PAYLOAD"
+    return f"\n{lines}\n{';'.join(signed)}\nUNSIGNED-PAYLOAD"
 
 
 def _joined(query: Iterable[tuple[str, str]]) -> str:
