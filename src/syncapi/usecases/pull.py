@@ -50,7 +50,9 @@ class Page:
 
     Attributes:
         complete_to: the feed's time up to which the run brings everything.
-        is_idle: nothing had changed; the same request may be answered 304 from now on.
+        is_idle: nothing had changed, not even the cursor. Only then may the same request be
+            answered 304: a client that keeps its cursor although the head moves on comes to
+            stand before tombstones that are collected.
     """
 
     sync_token: str
@@ -120,9 +122,9 @@ class Pull:
         return Start.at(self._codec.decode(cursor, scope.tenant_id), request.filters)
 
     async def _numbered(self, scope: TenantScope, request: PullRequest) -> str:
-        cursor = await self._positions.find(
-            scope.tenant_id, scope.user_id, _run_name(request), request.page
-        )
+        head = await self._heads.read(scope.database, scope.tenant_id)
+        run = _run_name(request, head.lineage)
+        cursor = await self._positions.find(scope.tenant_id, scope.user_id, run, request.page)
         if cursor is None:
             raise CursorExpired(
                 f"Where page {request.page} begins is no longer known. Start again with page=1, "
@@ -148,20 +150,20 @@ class Pull:
         rows = rows[: request.per_page]
         cursor = run.cursor(position(rows[-1]) if has_more else None)
         page = Page(
-            self._codec.encode(cursor, scope.tenant_id),
-            from_micros(run.upper),
-            has_more,
-            is_idle=not rows,
+            self._codec.encode(cursor, scope.tenant_id), from_micros(run.upper), has_more
         )
         self._fill(page, rows, run, sign=request.include_urls)
         if request.since is not None and has_more:
-            await self._number(scope, request, page)
+            await self._number(scope, request, page, run.lineage)
         return page
 
-    async def _number(self, scope: TenantScope, request: PullRequest, page: Page) -> None:
+    async def _number(
+        self, scope: TenantScope, request: PullRequest, page: Page, lineage: bytes
+    ) -> None:
         page.next_page = request.page + 1
+        run = _run_name(request, lineage)
         kept = await self._positions.keep(
-            scope.tenant_id, scope.user_id, _run_name(request), page.next_page, page.sync_token
+            scope.tenant_id, scope.user_id, run, page.next_page, page.sync_token
         )
         if kept is not None:
             # The next page may go on in a run that was begun before: promise no more than that.
@@ -185,8 +187,10 @@ class Pull:
             page.deleted += [_tombstone(row) for row in rows if row["s3_path"] is None]
 
 
-def _run_name(request: PullRequest) -> str:
-    return f"{request.since}:{request.per_page}:{request.filters}"
+def _run_name(request: PullRequest, lineage: bytes) -> str:
+    # With the lineage: after a fail-over the kept positions may be lost ones, and a run that
+    # begins again must not come upon them.
+    return f"{lineage.hex()}:{request.since}:{request.per_page}:{request.filters}"
 
 
 def _document(row: FeedRow, url: str | None) -> Json:
