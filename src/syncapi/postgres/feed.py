@@ -1,7 +1,7 @@
 """The feed: a page of changes in one statement, and the heads of many tenants in one query."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 from uuid import UUID
@@ -111,7 +111,7 @@ class Heads:
 
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
-        self._waiting: dict[str, dict[UUID, asyncio.Future[Head]]] = {}
+        self._waiting: dict[str, _Waiters] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
 
     async def read(self, database: str, tenant: UUID) -> Head:
@@ -120,33 +120,42 @@ class Heads:
         Raises:
             Unavailable: the database does not answer.
         """
-        waiting = self._waiting.setdefault(database, {})
-        if tenant not in waiting:
-            waiting[tenant] = asyncio.get_running_loop().create_future()
+        # A future each, so that one poller that hangs up takes nothing from the others.
+        mine: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(database, {}).setdefault(tenant, []).append(mine)
         if database not in self._readers:
             self._readers[database] = asyncio.create_task(self._drain(database))
-        # Shielded: one poller that hangs up must not cancel the others' read.
-        return await asyncio.shield(waiting[tenant])
+        return await mine
 
     async def _drain(self, database: str) -> None:
         try:
-            while batch := self._waiting.pop(database, None):
-                await self._answer(database, batch)
+            while waiters := self._waiting.pop(database, None):
+                await self._answer(database, waiters)
         finally:
             del self._readers[database]
 
-    async def _answer(self, database: str, batch: dict[UUID, "asyncio.Future[Head]"]) -> None:
+    async def _answer(self, database: str, waiters: "_Waiters") -> None:
         try:
             async with self._databases.database(database) as driver:
-                rows = await driver.fetch(_HEADS, list(batch))
+                rows = await driver.fetch(_HEADS, list(waiters))
         except Exception as error:  # noqa: BLE001 - each waiter gets it
-            for future in batch.values():
+            for future in _still_there(waiters.values()):
                 future.set_exception(error)
-                future.exception()  # seen: a waiter that hung up is no unhandled error
             return
-        found = {UUID(str(row["tenant_id"])): _head(row) for row in rows}
-        for tenant, future in batch.items():
-            future.set_result(found.get(tenant, EMPTY))
+        heads = {row["tenant_id"]: _head(row) for row in rows}
+        for tenant, futures in waiters.items():
+            for future in _still_there([futures]):
+                future.set_result(heads.get(tenant, EMPTY))
+
+
+_Waiters = dict[UUID, list["asyncio.Future[Head]"]]
+
+
+def _still_there(
+    waiters: Iterable[list["asyncio.Future[Head]"]],
+) -> Iterator["asyncio.Future[Head]"]:
+    """The futures of those who have not hung up."""
+    return (future for futures in waiters for future in futures if not future.done())
 
 
 def _head(row: FeedRow) -> Head:

@@ -94,9 +94,9 @@ def build_app(
 def _middleware(options: WebOptions, counted: metrics.Metrics) -> list[Middleware]:
     """From the outside in."""
     return [
-        Middleware(RequestContext, observers=(counted.observe, AccessLog())),
-        *_cors(options),
+        *_cors(options),  # outermost: a browser needs its headers on every answer
         Middleware(IdlePoll, metrics=counted),
+        Middleware(RequestContext, observers=(counted.observe, AccessLog())),
         Middleware(BodyLimit, max_bytes=options.request_max_bytes, streaming=STREAMING),
         Middleware(Compression),
     ]

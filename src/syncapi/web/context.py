@@ -17,14 +17,12 @@ class RequestRecord:
         request_id: of the client, if it sent a sane one, else made here.
         tenant_id: None until the membership is proven.
         user_id: None until the token is verified.
-        route: its path template, where no router will run; None leaves it to the router.
         headers: for the answer, whoever makes it: a route, the error table or a middleware.
     """
 
     request_id: str
     tenant_id: UUID | None = None
     user_id: UUID | None = None
-    route: str | None = None
     headers: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 

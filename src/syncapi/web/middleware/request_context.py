@@ -14,7 +14,7 @@ from syncapi.web.errors import CLIENT_CLOSED_REQUEST, internal_problem
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:+/=@-]{0,127}")
 _NOSNIFF = (b"x-content-type-options", b"nosniff")
 # Answers carry signed URLs and private names: nobody but the client that asked may keep them.
-_NO_STORE = (b"cache-control", b"no-store")
+NO_STORE = (b"cache-control", b"no-store")
 
 
 class RequestContext:
@@ -29,7 +29,7 @@ class RequestContext:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        record = RequestRecord(_request_id(scope))
+        record = RequestRecord(request_id(scope))
         attach(scope, record)
         answer = _Answer(record, send)
         try:
@@ -39,7 +39,7 @@ class RequestContext:
         except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
             await self._fail(error, scope, receive, answer)
         finally:
-            self._tell(scope, record, answer)
+            self._tell(scope, answer)
 
     async def _fail(
         self, error: Exception, scope: Scope, receive: Receive, answer: "_Answer"
@@ -49,11 +49,11 @@ class RequestContext:
             return
         await internal_problem(answer.record.request_id)(scope, receive, answer)
 
-    def _tell(self, scope: Scope, record: RequestRecord, answer: "_Answer") -> None:
+    def _tell(self, scope: Scope, answer: "_Answer") -> None:
         served = Served(
             scope=scope,
             method=scope["method"],
-            route=record.route or getattr(scope.get("route"), "path", None),
+            route=getattr(scope.get("route"), "path_format", None),
             status=answer.status,
             seconds=perf_counter() - answer.started_at,
             body_bytes=answer.body_bytes,
@@ -92,11 +92,11 @@ class _Answer:
             *self.record.headers,
         ]
         if not any(name == b"cache-control" for name, _ in headers):
-            headers.append(_NO_STORE)
+            headers.append(NO_STORE)
         return headers
 
 
-def _request_id(scope: Scope) -> str:
+def request_id(scope: Scope) -> str:
     """The client's ``X-Request-ID``, if it is sane enough for a log, else a new one."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
