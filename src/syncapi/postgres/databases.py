@@ -122,6 +122,7 @@ def create_engine(url: str, limits: PoolLimits) -> AsyncEngine:
         max_overflow=0,
         pool_timeout=limits.wait,
         pool_use_lifo=True,
+        hide_parameters=True,  # errors are logged, and values are names of files
     )
     event.listen(engine.sync_engine, "checkout", _refuse_closed)
     return engine
