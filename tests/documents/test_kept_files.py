@@ -1,0 +1,171 @@
+"""Whether a row keeps some bytes, asked while others insert and delete it."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from functools import partial
+from uuid import UUID, uuid4
+
+import pytest
+
+from fixtures.service import TestTenant
+from fixtures.until import until
+from syncapi.domain.content import Digest
+from syncapi.postgres import documents, files
+from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.files import StoredFile
+
+Work = Callable[[TenantConnection], Awaitable[object]]
+
+
+class RolledBackError(Exception):
+    pass
+
+
+def new_file(sha256_hash: str = "a" * 64) -> StoredFile:
+    return StoredFile(uuid4(), f"path/{uuid4()}", Digest("b" * 32, sha256_hash, 7))
+
+
+class Pausing:
+    """A transaction that waits after its work, and then commits or rolls back."""
+
+    def __init__(self, databases: Databases, tenant: TestTenant, work: Work) -> None:
+        self._work = work
+        self._is_done = asyncio.Event()
+        self._may_end = asyncio.Event()
+        self._commits = True
+        self._task = asyncio.create_task(databases.writing(tenant.scope(), self._run))
+
+    async def _run(self, tx: TenantConnection) -> None:
+        await self._work(tx)
+        self._is_done.set()
+        await self._may_end.wait()
+        if not self._commits:
+            raise RolledBackError
+
+    async def reach(self) -> "Pausing":
+        await self._is_done.wait()
+        return self
+
+    async def end(self, *, commits: bool) -> None:
+        self._commits = commits
+        self._may_end.set()
+        with suppress(RolledBackError):
+            await self._task
+
+
+async def is_waiting(databases: Databases, tenant: TestTenant) -> bool:
+    """Whether a session of this database waits for another's row of files."""
+    async with databases.reading(tenant.scope()) as connection:
+        waiting: int = await connection.driver.fetchval(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND wait_event_type = 'Lock' AND query LIKE '%files%'"
+        )
+    return waiting > 0
+
+
+async def add_document(tx: TenantConnection, file: StoredFile) -> UUID:
+    kept = await files.adopt(tx, file)
+    document = await documents.add(tx, uuid4(), filename="a", mime_type="a/b", file=kept)
+    return document.id
+
+
+async def erase(tx: TenantConnection, document_id: UUID) -> None:
+    file_ids = await documents.remove(tx, document_id)
+    await files.drop_unreferenced(tx, file_ids)
+
+
+async def test_bytes_that_no_row_has_are_not_kept(
+    databases: Databases, tenant: TestTenant
+) -> None:
+    file = new_file()
+    asked = partial(files.is_kept, file=file)
+    assert await databases.writing(tenant.scope(), asked) is False
+    assert await databases.writing(tenant.scope(), asked) is False  # asking left no row
+    await databases.writing(tenant.scope(), partial(add_document, file=file))
+    assert await databases.writing(tenant.scope(), asked) is True
+
+
+async def test_bytes_that_lost_to_the_same_ones_are_not_kept(
+    databases: Databases, tenant: TestTenant
+) -> None:
+    winner, loser = new_file(), new_file()
+    assert await databases.writing(tenant.scope(), partial(files.adopt, file=winner)) == winner
+    assert await databases.writing(tenant.scope(), partial(files.adopt, file=loser)) == winner
+    assert await databases.writing(tenant.scope(), partial(files.is_kept, file=loser)) is False
+    assert await databases.writing(tenant.scope(), partial(files.is_kept, file=winner)) is True
+
+
+@pytest.mark.parametrize("commits", [True, False], ids=["commit", "rollback"])
+async def test_asking_waits_for_who_is_about_to_keep_them(
+    databases: Databases, tenant: TestTenant, commits: bool
+) -> None:
+    """A lost connection leaves such a transaction: its COMMIT may still be under way."""
+    file = new_file()
+    other = await Pausing(databases, tenant, partial(add_document, file=file)).reach()
+    asking = asyncio.create_task(
+        databases.writing(tenant.scope(), partial(files.is_kept, file=file))
+    )
+    await until(lambda: is_waiting(databases, tenant))
+    assert not asking.done()
+    await other.end(commits=commits)
+    assert await asking is commits
+
+
+@pytest.mark.parametrize("commits", [True, False], ids=["commit", "rollback"])
+async def test_asking_waits_for_who_is_about_to_drop_them(
+    databases: Databases, tenant: TestTenant, commits: bool
+) -> None:
+    file = new_file()
+    document_id = await databases.writing(tenant.scope(), partial(add_document, file=file))
+    other = await Pausing(databases, tenant, partial(erase, document_id=document_id)).reach()
+    asking = asyncio.create_task(
+        databases.writing(tenant.scope(), partial(files.is_kept, file=file))
+    )
+    await until(lambda: is_waiting(databases, tenant))
+    await other.end(commits=commits)
+    assert await asking is not commits
+
+
+async def test_who_erases_waits_for_who_has_pinned(
+    databases: Databases, tenant: TestTenant
+) -> None:
+    """And then sees the document that came meanwhile, and keeps the file."""
+    file = new_file()
+    document_id = await databases.writing(tenant.scope(), partial(add_document, file=file))
+    other = await Pausing(databases, tenant, partial(add_document, file=new_file())).reach()
+    erasing = asyncio.create_task(
+        databases.writing(tenant.scope(), partial(erase, document_id=document_id))
+    )
+    await until(lambda: is_waiting(databases, tenant))
+    await other.end(commits=True)
+    await erasing
+    assert await databases.writing(tenant.scope(), partial(files.is_kept, file=file)) is True
+
+
+async def test_who_uploads_waits_for_who_erases_and_then_keeps_its_own(
+    databases: Databases, tenant: TestTenant
+) -> None:
+    file, again = new_file(), new_file()
+    document_id = await databases.writing(tenant.scope(), partial(add_document, file=file))
+    other = await Pausing(databases, tenant, partial(erase, document_id=document_id)).reach()
+    uploading = asyncio.create_task(
+        databases.writing(tenant.scope(), partial(files.adopt, file=again))
+    )
+    await until(lambda: is_waiting(databases, tenant))
+    await other.end(commits=True)
+    assert await uploading == again
+
+
+async def test_a_file_that_is_being_erased_cannot_be_pinned(
+    databases: Databases, tenant: TestTenant
+) -> None:
+    file = new_file()
+    document_id = await databases.writing(tenant.scope(), partial(add_document, file=file))
+    other = await Pausing(databases, tenant, partial(erase, document_id=document_id)).reach()
+    pinning = asyncio.create_task(
+        databases.writing(tenant.scope(), partial(files.pin, file_id=file.id))
+    )
+    await until(lambda: is_waiting(databases, tenant))
+    await other.end(commits=True)
+    assert await pinning is None
