@@ -1,39 +1,12 @@
 """A short run of the randomised checker, and the proof that it finds what it looks for."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-
 import pytest
-from pydantic import SecretStr
 
-from fixtures.server import serving
+from fixtures.worlds import MakeWorld
 from soak.checker import Cast, Checker
 from soak.disturbances import make_clock_step, make_stamps_naive
 from soak.session import session
 from soak.tally import Budget
-from soak.world import World, open_world
-from syncapi.main import create_app
-from syncapi.settings import Settings
-from syncapi.web.logging import configure_logging
-
-MakeWorld = Callable[[int], Awaitable[World]]
-
-
-@pytest.fixture
-async def make_world(
-    settings: Settings, create_migrated_database: Callable[[], str]
-) -> AsyncIterator[MakeWorld]:
-    """Serves a database that is nobody else's, so that its clock may step."""
-    async with AsyncExitStack() as stack:
-
-        async def make(tenants: int) -> World:
-            url = SecretStr(create_migrated_database())
-            own = settings.model_copy(update={"database_url": url, "rate_limit": None})
-            configure_logging(own.log_level, own.log_format)
-            service = stack.enter_context(serving(create_app(own)))
-            return await open_world(service, own, stack, tenants=tenants)
-
-        yield make
 
 
 @pytest.mark.slow

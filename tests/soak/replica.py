@@ -115,7 +115,8 @@ class Disk:
         """What 410 asks for: go back to where the protocol can go on, and keep the documents."""
         back = self.progress.expired()
         if back is not None:
-            return replace(self, progress=back)
+            brought = None if self.brought is None else frozenset[UUID]()
+            return replace(self, progress=back, brought=brought)
         return replace(self, progress=self.start, complete_to=None, brought=frozenset())
 
 

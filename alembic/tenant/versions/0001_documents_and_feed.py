@@ -285,14 +285,17 @@ FUNCTIONS = [
     END $$
     """,
     # For an operator, after work that the triggers could not see (a restored snapshot,
-    # disabled triggers, session_replication_role): no cursor goes on.
+    # disabled triggers, session_replication_role): no cursor goes on, by its lineage, and no
+    # `since`, which knows none, by the floor.
     """
     CREATE FUNCTION feed.void_cursors() RETURNS bigint LANGUAGE plpgsql AS $$
     DECLARE
       voided bigint;
     BEGIN
+      PERFORM feed.tick(tenant_id) FROM public.tenant_clock;
       UPDATE public.tenant_clock SET
-        generation = generation + 1, previous_lineage = NULL, forked_at = NULL;
+        generation = generation + 1, previous_lineage = NULL, forked_at = NULL,
+        tombstone_floor = last;
       GET DIAGNOSTICS voided = ROW_COUNT;
       RETURN voided;
     END $$
