@@ -6,6 +6,7 @@ most ``STATEMENT_TIMEOUT``; one that needs more sets its own.
 """
 
 import asyncio
+import time
 
 from alembic import context
 from sqlalchemy import Connection
@@ -23,7 +24,7 @@ url: str = context.config.attributes["url"]
 
 
 def run(connection: Connection) -> None:
-    connection.exec_driver_sql(f"SELECT pg_advisory_lock({ONE_AT_A_TIME})")
+    _wait_for_turn(connection)
     connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
     connection.exec_driver_sql(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
     connection.commit()
@@ -34,6 +35,15 @@ def run(connection: Connection) -> None:
     )
     with context.begin_transaction():
         context.run_migrations()
+
+
+def _wait_for_turn(connection: Connection) -> None:
+    # A session that waits inside a statement would hold up the other's CREATE INDEX CONCURRENTLY.
+    while not connection.exec_driver_sql(
+        f"SELECT pg_try_advisory_lock({ONE_AT_A_TIME})"
+    ).scalar_one():
+        connection.commit()
+        time.sleep(0.2)
 
 
 async def online() -> None:

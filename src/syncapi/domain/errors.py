@@ -93,6 +93,21 @@ class Conflict(Refusal):
     title = "The request conflicts with the server's state"
 
 
+class UploadIncomplete(Conflict):
+    code = "upload_incomplete"
+    title = "Bytes are missing"
+
+
+class ContentMismatch(Conflict):
+    code = "content_mismatch"
+    title = "The bytes are not the declared ones"
+
+
+class IdempotencyKeyReused(Conflict):
+    code = "idempotency_key_reused"
+    title = "The idempotency key was used for another request"
+
+
 class CursorExpired(Refusal):
     code = "cursor_expired"
     title = "The cursor has expired"

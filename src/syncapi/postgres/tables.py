@@ -8,11 +8,13 @@ from sqlalchemy import (
     CHAR,
     BigInteger,
     Boolean,
+    CheckConstraint,
     Column,
     DateTime,
     ForeignKeyConstraint,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     String,
@@ -51,6 +53,8 @@ files = Table(
     Column("created_by", UUID),
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "sha256_hash"),
+    CheckConstraint("file_size >= 0", name="file_size"),
+    Index("files_s3_path_idx", "tenant_id", "s3_path"),
 )
 
 documents = Table(
@@ -147,4 +151,63 @@ feed_entries = Table(
         "updated_at",
         postgresql_where=text("is_deleted"),
     ),
+)
+
+direct_uploads = Table(
+    "direct_uploads",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("id", UUID, nullable=False),
+    Column("md5_hash", CHAR(32), nullable=False),
+    Column("sha256_hash", CHAR(64), nullable=False),
+    Column("file_size", BigInteger, nullable=False),
+    Column("mime_type", String(100), nullable=False),
+    Column("s3_path", String(500), nullable=False),
+    # Null where one PUT takes the file.
+    Column("s3_upload_id", Text),
+    Column("part_size", BigInteger, nullable=False),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    Column("created_by", UUID),
+    # When the last URL that was signed stops working.
+    Column("expires_at", Moment, nullable=False),
+    # The file that it became; null while it is under way.
+    Column("file_id", UUID),
+    PrimaryKeyConstraint("tenant_id", "id"),
+    UniqueConstraint("tenant_id", "s3_path"),
+    CheckConstraint("file_size >= 0", name="file_size"),
+    Index(
+        "direct_uploads_pending_idx",
+        "tenant_id",
+        "sha256_hash",
+        "md5_hash",
+        "file_size",
+        unique=True,
+        postgresql_where=text("file_id IS NULL"),
+    ),
+    Index("direct_uploads_expiry_idx", "tenant_id", "expires_at"),
+)
+
+idempotency_keys = Table(
+    "idempotency_keys",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("user_id", UUID, nullable=False),
+    Column("key", String(255), nullable=False),
+    Column("fingerprint", LargeBinary, nullable=False),
+    Column("answer", JSONB),
+    Column("created_at", Moment, nullable=False, server_default=func.now()),
+    PrimaryKeyConstraint("tenant_id", "user_id", "key"),
+    Index("idempotency_keys_created_idx", "tenant_id", "created_at"),
+)
+
+# The ledger of pushes whose versions were collected from the history.
+collected_changes = Table(
+    "collected_changes",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("change_id", UUID, nullable=False),
+    Column("document_id", UUID, nullable=False),
+    Column("applied_at", Moment, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "change_id"),
+    Index("collected_changes_applied_idx", "tenant_id", "applied_at"),
 )

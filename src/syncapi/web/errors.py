@@ -15,9 +15,11 @@ from starlette.responses import Response
 
 from syncapi.domain.errors import (
     Conflict,
+    ContentMismatch,
     CursorExpired,
     FieldError,
     Forbidden,
+    IdempotencyKeyReused,
     InvalidCursor,
     InvalidInput,
     NotFound,
@@ -28,6 +30,7 @@ from syncapi.domain.errors import (
     Unauthenticated,
     Unavailable,
     UnsupportedType,
+    UploadIncomplete,
 )
 from syncapi.web.context import record_of
 from syncapi.web.field_errors import field_errors
@@ -42,6 +45,9 @@ STATUS: Mapping[type[Refusal], HTTPStatus] = {
     Forbidden: HTTPStatus.FORBIDDEN,
     NotFound: HTTPStatus.NOT_FOUND,
     Conflict: HTTPStatus.CONFLICT,
+    UploadIncomplete: HTTPStatus.CONFLICT,
+    ContentMismatch: HTTPStatus.CONFLICT,
+    IdempotencyKeyReused: HTTPStatus.CONFLICT,
     CursorExpired: HTTPStatus.GONE,
     PreconditionFailed: HTTPStatus.PRECONDITION_FAILED,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
