@@ -98,22 +98,34 @@ class Settings(BaseSettings):
         default=None,
         description="The endpoint as clients see it, in signed URLs. Default: s3_endpoint_url.",
     )
-    s3_region: str = "us-east-1"
-    s3_bucket: str = Field(min_length=3, max_length=63)
-    s3_access_key_id: str
-    s3_secret_access_key: SecretStr
-    s3_addressing_style: Literal["path", "virtual"] = "path"
-    url_expires_seconds: int = Field(default=3600, ge=60, le=86_400)
+    s3_region: str = Field(default="us-east-1", description="Part of every signature.")
+    s3_bucket: str = Field(
+        min_length=3, max_length=63, description="The bucket of all files; it must exist."
+    )
+    s3_access_key_id: str = Field(description="May read, write, list and delete in the bucket.")
+    s3_secret_access_key: SecretStr = Field(description="Of that key; it signs URLs too.")
+    s3_addressing_style: Literal["path", "virtual"] = Field(
+        default="path", description="Whether the bucket stands in the path or in the host name."
+    )
+    url_expires_seconds: int = Field(
+        default=3600, ge=60, le=86_400, description="How long the signed URLs of a pull work."
+    )
 
     # Tokens
     jwt_secret: SecretStr | None = Field(
         default=None, description="Of HS256 tokens: at least 32 bytes (RFC 7518 §3.2)."
     )
-    jwt_issuer: str = "syncapi"
-    jwt_audience: str = "syncapi"
+    jwt_issuer: str = Field(default="syncapi", description="The 'iss' of HS256 tokens.")
+    jwt_audience: str = Field(default="syncapi", description="The 'aud' of HS256 tokens.")
     jwt_leeway: float = Field(default=30, ge=0, description="Clock skew forgiven on exp and nbf.")
-    issuers: tuple[IssuerSettings, ...] = ()
-    jwks_cache_seconds: float = Field(default=600, gt=0)
+    issuers: tuple[IssuerSettings, ...] = Field(
+        default=(),
+        description="Issuers of RS256 and ES256 tokens: a JSON list of objects with issuer, "
+        "audience, algorithm, and jwks_url or jwks_file.",
+    )
+    jwks_cache_seconds: float = Field(
+        default=600, gt=0, description="How long a key set is believed before it is read again."
+    )
     membership_cache_seconds: float = Field(
         default=10, ge=0, description="How long a removed member may still be let in."
     )
@@ -123,7 +135,7 @@ class Settings(BaseSettings):
     )
 
     # Limits
-    upload_max_bytes: int = Field(default=5 * 1024**3, gt=0)
+    upload_max_bytes: int = Field(default=5 * 1024**3, gt=0, description="Of one file.")
     upload_allowed_types: tuple[str, ...] = Field(
         default=("*/*",), description="Media types, also as 'image/*'."
     )
@@ -139,17 +151,25 @@ class Settings(BaseSettings):
     )
 
     # Serving
-    host: str = "127.0.0.1"
-    port: int = Field(default=4999, ge=0, le=65_535)
-    root_path: str = ""
-    cors_origins: tuple[str, ...] = ()
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=4999, ge=0, le=65_535, description="0 for any that is free.")
+    root_path: str = Field(default="", description="The path that a proxy strips.")
+    cors_origins: tuple[str, ...] = Field(
+        default=(), description="Origins that browsers may call from: a JSON list."
+    )
     trusted_proxies: tuple[str, ...] = Field(
         default=(),
         description="Addresses or networks whose X-Forwarded-For and -Proto are believed.",
     )
-    shutdown_seconds: int = Field(default=20, ge=0)
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    log_format: Literal["json", "console"] = "json"
+    shutdown_seconds: int = Field(
+        default=20, ge=0, description="What requests under way are given when the service stops."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Names of files and the like are said at debug alone."
+    )
+    log_format: Literal["json", "console"] = Field(
+        default="json", description="console is for people."
+    )
 
     @model_validator(mode="after")
     def _issuers_differ(self) -> Self:

@@ -1,4 +1,4 @@
-"""``syncapi config show``: the settings in force, with everything secret hidden."""
+"""``syncapi config``: the settings in force, with everything secret hidden, and all there are."""
 
 import json
 from typing import Annotated, Any
@@ -32,6 +32,19 @@ def show(
         return
     for name, value in shown.items():
         typer.echo(f"SYNCAPI_{name.upper()}={_as_text(value)}")
+
+
+@app.command()
+def example() -> None:
+    """Print an environment file with every setting, what it means and its default."""
+    for name, field in Settings.model_fields.items():
+        default = "" if field.is_required() else _default(field.get_default())
+        typer.echo(f"# {field.description}")
+        typer.echo(f"{'' if field.is_required() else '# '}SYNCAPI_{name.upper()}={default}\n")
+
+
+def _default(value: object) -> str:
+    return json.dumps(value) if isinstance(value, dict | tuple | bool) else _as_text(value)
 
 
 def visible(settings: Settings) -> dict[str, Any]:
