@@ -33,4 +33,4 @@ def test_the_example_needs_only_its_open_lines_filled(
     env_file = tmp_path / ".env"
     env_file.write_text("".join(f"{name}={value}\n" for name, value in filled.items()))
     monkeypatch.chdir(tmp_path)
-    assert Settings(_env_file=env_file).port == 4999  # type: ignore[call-arg]  # from the file
+    assert Settings(_env_file=env_file).port == 4999
