@@ -1,12 +1,17 @@
 """Reading, renaming, retyping and giving new content, and the conditions on it."""
 
 import asyncio
-from uuid import uuid4
+from functools import partial
+from uuid import UUID, uuid4
 
 import pytest
 
+from fixtures.pausing import Pausing, is_waiting
 from fixtures.service import MakeTenant, TestTenant
+from fixtures.until import until
 from fixtures.uploads import Json, assert_problem, document_of, upload
+from syncapi.postgres import documents
+from syncapi.postgres.databases import Databases
 
 
 def path(document: Json) -> str:
@@ -99,6 +104,25 @@ async def test_of_many_who_change_one_version_one_wins(tenant: TestTenant) -> No
     [winner] = [answer for answer in answers if answer.status_code == 200]
     assert {answer.status_code for answer in answers} == {200, 412}
     assert document_of(await tenant.viewer.get(path(document))) == document_of(winner)
+
+
+async def test_who_waited_for_a_change_is_held_against_the_version_it_made(
+    tenant: TestTenant, databases: Databases
+) -> None:
+    """Not against the one that was current when it began to wait."""
+    document = await upload(tenant.user)
+    match = {"If-Match": (await tenant.user.get(path(document))).headers["ETag"]}
+    renaming = partial(
+        documents.change, document_id=UUID(document["id"]), values={"filename": "first"}
+    )
+    first = await Pausing(databases, tenant, renaming).reach()
+    second = asyncio.create_task(
+        tenant.user.patch(path(document), json={"filename": "second"}, headers=match)
+    )
+    await until(lambda: is_waiting(databases, tenant))
+    await first.end(commits=True)
+    assert_problem(await second, 412, "precondition_failed")
+    assert document_of(await tenant.viewer.get(path(document)))["filename"] == "first"
 
 
 @pytest.mark.parametrize("match", ["abc", '"abc', 'W/abc"', '"a" "b"', ""])

@@ -1,13 +1,12 @@
 """Whether a row keeps some bytes, asked while others insert and delete it."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
 
+from fixtures.pausing import Pausing, is_waiting
 from fixtures.service import TestTenant
 from fixtures.until import until
 from syncapi.domain.content import Digest
@@ -15,53 +14,9 @@ from syncapi.postgres import documents, files
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.files import StoredFile
 
-Work = Callable[[TenantConnection], Awaitable[object]]
-
-
-class RolledBackError(Exception):
-    pass
-
 
 def new_file(sha256_hash: str = "a" * 64) -> StoredFile:
     return StoredFile(uuid4(), f"path/{uuid4()}", Digest("b" * 32, sha256_hash, 7))
-
-
-class Pausing:
-    """A transaction that waits after its work, and then commits or rolls back."""
-
-    def __init__(self, databases: Databases, tenant: TestTenant, work: Work) -> None:
-        self._work = work
-        self._is_done = asyncio.Event()
-        self._may_end = asyncio.Event()
-        self._commits = True
-        self._task = asyncio.create_task(databases.writing(tenant.scope(), self._run))
-
-    async def _run(self, tx: TenantConnection) -> None:
-        await self._work(tx)
-        self._is_done.set()
-        await self._may_end.wait()
-        if not self._commits:
-            raise RolledBackError
-
-    async def reach(self) -> "Pausing":
-        await self._is_done.wait()
-        return self
-
-    async def end(self, *, commits: bool) -> None:
-        self._commits = commits
-        self._may_end.set()
-        with suppress(RolledBackError):
-            await self._task
-
-
-async def is_waiting(databases: Databases, tenant: TestTenant) -> bool:
-    """Whether a session of this database waits for another's row of files."""
-    async with databases.reading(tenant.scope()) as connection:
-        waiting: int = await connection.driver.fetchval(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() "
-            "AND wait_event_type = 'Lock' AND query LIKE '%files%'"
-        )
-    return waiting > 0
 
 
 async def add_document(tx: TenantConnection, file: StoredFile) -> UUID:
