@@ -6,17 +6,19 @@ Fixtures of the service itself are in ``fixtures/``; every module there is loade
 """
 
 import json
+import logging
 import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import pytest
+import structlog
 from pydantic import SecretStr
 
 from syncapi.embedded import EmbeddedServices, ServiceAddresses
@@ -127,3 +129,12 @@ def settings(services: ServiceAddresses, database_url: str) -> Settings:
         cursor_key=SecretStr(secrets.token_hex(32)),
         log_level="warning",
     )
+
+
+@pytest.fixture
+def every_log() -> Iterator[None]:
+    """For tests that look at logs: none is held back, whatever a service in this process set."""
+    before = structlog.get_config()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.NOTSET))
+    yield
+    structlog.configure(**before)

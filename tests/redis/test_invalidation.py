@@ -14,6 +14,8 @@ from syncapi.embedded import ServiceAddresses
 from syncapi.redis.client import connect
 from syncapi.redis.invalidation import EVERYTHING, Change, Invalidations
 
+pytestmark = pytest.mark.usefixtures("every_log")
+
 PATIENCE = 30
 
 

@@ -14,6 +14,8 @@ from syncapi.embedded import ServiceAddresses
 from syncapi.redis.client import connect
 from syncapi.redis.rate_limit import RateLimiter
 
+pytestmark = pytest.mark.usefixtures("every_log")
+
 RATE = "5 per 1 hour"
 PATIENCE = 30  # seconds: a busy machine is no outage
 

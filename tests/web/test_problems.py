@@ -22,6 +22,8 @@ from syncapi.web.errors import STATUS
 from syncapi.web.query import declared_query, refuse_unknown_query
 from syncapi.wire.base import RequestModel
 
+pytestmark = pytest.mark.usefixtures("every_log")
+
 LIMIT = 1000
 
 

@@ -17,6 +17,8 @@ from syncapi.web.context import Served, record_of
 from syncapi.web.errors import CLIENT_CLOSED_REQUEST, install_error_handlers
 from syncapi.web.middleware.request_context import RequestContext
 
+pytestmark = pytest.mark.usefixtures("every_log")
+
 
 async def thing(name: str, request: Request) -> Response:
     record_of(request.scope).headers.append((b"ratelimit", b"x"))
