@@ -13,6 +13,7 @@ CODE := src tests tools benchmarks alembic
 SECONDS ?= 60
 SEED ?= 1
 TESTS ?=
+ARGS ?=
 PORT ?=
 
 .PHONY: help run test check format lock upgrade soak bench clean
@@ -48,10 +49,10 @@ upgrade: $(READY) ## Raise every pin in requirements.lock to the newest release
 	$(BIN)/python tools/lock.py write --upgrade
 
 soak: $(READY) ## Check the feed at random for SECONDS=60 from SEED=1
-	$(BIN)/python -m tests.soak --seconds $(SECONDS) --seed $(SEED)
+	PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) --seed $(SEED)
 
 bench: $(READY) ## Measure; see docs/performance.md
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Remove .venv, the data of `make run`, caches
 	rm -rf .venv .syncapi .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache htmlcov .coverage

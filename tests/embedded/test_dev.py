@@ -76,6 +76,7 @@ class Run:
         return httpx.get(
             f"{self.base}/documents/sync",
             params={"since": "1970-01-01T00:00:00Z", "per_page": 500},
+            timeout=SECONDS,
             headers={"Authorization": f"Bearer {token or self.values['SYNCAPI_TOKEN']}"},
         )
 
@@ -127,7 +128,7 @@ def test_the_printed_command_syncs_the_demo(run: Run) -> None:
     command = next(line for line in run.output.splitlines() if line.startswith("curl "))
     *_, header, url = shlex.split(command)
     name, _, value = header.partition(": ")
-    answer = httpx.get(url, headers={name: value}).json()
+    answer = httpx.get(url, headers={name: value}, timeout=SECONDS).json()
     assert len(answer["data"]["added"]) >= 36
     assert answer["data"]["has_more"] is False
     assert run.values["SYNCAPI_TOKEN"] in run.output
@@ -144,7 +145,7 @@ def test_the_demo_is_of_many_kinds(run: Run) -> None:
 
 def test_every_file_of_the_demo_can_be_downloaded(run: Run) -> None:
     for document in run.sync().json()["data"]["added"]:
-        content = httpx.get(document["download_url"]).raise_for_status().content
+        content = httpx.get(document["download_url"], timeout=SECONDS).raise_for_status().content
         assert len(content) == document["file"]["file_size"], document["filename"]
 
 
@@ -161,12 +162,13 @@ def test_the_three_tokens_are_of_three_roles(run: Run) -> None:
     statuses = {}
     for role in ("TOKEN", "TOKEN_USER", "TOKEN_VIEWER"):
         headers = {"Authorization": f"Bearer {run.values[f'SYNCAPI_{role}']}"}
-        created = httpx.post(f"{run.base}/documents", files=files, headers=headers)
-        removed = None
-        if created.is_success:
-            url = f"{run.base}/documents/{created.json()['data']['document']['id']}"
-            removed = httpx.delete(url, params={"hard": True}, headers=headers).status_code
-        statuses[role] = (created.status_code, removed)
+        with httpx.Client(base_url=run.base, headers=headers, timeout=SECONDS) as member:
+            created = member.post("/documents", files=files)
+            removed = None
+            if created.is_success:
+                url = f"/documents/{created.json()['data']['document']['id']}"
+                removed = member.delete(url, params={"hard": True}).status_code
+            statuses[role] = (created.status_code, removed)
     assert statuses == {"TOKEN": (201, 200), "TOKEN_USER": (201, 403), "TOKEN_VIEWER": (403, None)}
 
 
