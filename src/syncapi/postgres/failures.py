@@ -20,6 +20,16 @@ _TRANSIENT = frozenset({"40001", "40P01", "55P03"})
 _DOWN_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
 _READ_ONLY = "25006"
 
+# InternalClientError: of an idle connection that was just told that the server stops, in the
+# moment before the driver sees it closed.
+_DRIVER_DOWN = (
+    OSError,
+    PoolTimeout,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
 
 def sqlstate(error: BaseException) -> str | None:
     """The SQLSTATE of a driver's error, also inside SQLAlchemy's wrapping."""
@@ -42,10 +52,7 @@ def is_down(error: BaseException) -> bool:
     if state is not None:
         return state[:2] in _DOWN_CLASSES or state == _READ_ONLY
     cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(
-        cause,
-        OSError | PoolTimeout | TimeoutError | asyncpg.InterfaceError,
-    )
+    return isinstance(cause, _DRIVER_DOWN)
 
 
 def unavailable(database: str) -> Unavailable:

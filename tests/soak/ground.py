@@ -1,0 +1,91 @@
+"""The ground of a run by command: servers of its own, and the service as a real process."""
+
+import asyncio
+import os
+import secrets
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import SecretStr
+
+from fixtures.process import environment_of, service_process
+from syncapi.embedded import EmbeddedServices
+from syncapi.postgres.migrations import Target, Tree, upgrade
+from syncapi.settings import Settings
+
+_DATABASE = "soak"
+
+
+class Service:
+    """``syncapi serve`` that can be killed and started again.
+
+    Args:
+        folder: its working directory; its log is there.
+    """
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._environment = environment_of(settings)
+        self._folder = folder
+        self._running = ExitStack()
+
+    def start(self) -> str:
+        """Start, and return the URL when it serves."""
+        running = service_process(self._environment, self._folder)
+        return self._running.enter_context(running).url
+
+    def kill(self) -> None:
+        """SIGKILL, whatever it is doing."""
+        self._running.close()
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a run stands on."""
+
+    servers: EmbeddedServices
+    service: Service
+    settings: Settings
+    url: str
+
+
+@asynccontextmanager
+async def ground() -> AsyncIterator[Ground]:
+    """Start servers in a fresh folder, durable as in life; migrate a database and serve it."""
+    with tempfile.TemporaryDirectory(prefix="syncapi-soak-") as folder:
+        servers = EmbeddedServices(Path(folder), durable=True)
+        await asyncio.to_thread(servers.start)
+        try:
+            settings = await asyncio.to_thread(_migrated, servers)
+            service = Service(settings, Path(folder))
+            try:
+                url = await asyncio.to_thread(service.start)
+                yield Ground(servers, service, settings, url)
+            finally:
+                service.kill()
+        finally:
+            await asyncio.to_thread(servers.kill)
+
+
+def _migrated(servers: EmbeddedServices) -> Settings:
+    for name in [name for name in os.environ if name.startswith("SYNCAPI_")]:
+        del os.environ[name]
+    url = servers.postgres.create_database(_DATABASE)
+    for tree in Tree:
+        upgrade(Target(tree, _DATABASE, url))
+    addresses = servers.addresses
+    return Settings(
+        _env_file=None,
+        database_url=SecretStr(url),
+        redis_url=SecretStr(addresses.redis_url),
+        s3_endpoint_url=addresses.s3_endpoint_url,
+        s3_bucket=addresses.s3_bucket,
+        s3_access_key_id=addresses.s3_access_key_id,
+        s3_secret_access_key=SecretStr(addresses.s3_secret_access_key),
+        jwt_secret=SecretStr(secrets.token_hex(32)),
+        cursor_key=SecretStr(secrets.token_hex(32)),
+        rate_limit="",
+        log_level="warning",
+    )
