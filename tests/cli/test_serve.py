@@ -105,7 +105,9 @@ async def test_the_logs_of_a_day_tell_no_secret(
     with service_process(environment, tmp_path) as service:
         base = f"{service.url}/api/tenants/{tenant.id}"
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as client:
+        async with httpx.AsyncClient(
+            base_url=base, headers=headers, trust_env=False, timeout=60
+        ) as client:
             made = await client.post("/documents", files={"file": (name, b"hello")})
             assert made.status_code == 201
             path = f"/documents/{made.json()['data']['document']['id']}"

@@ -13,6 +13,7 @@ from fastapi import Depends, FastAPI, Header, Query
 from pydantic import AwareDatetime, ConfigDict
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fixtures.server import serving
 from syncapi.domain import errors
@@ -74,7 +75,7 @@ def _with_probes() -> FastAPI:
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
-    with serving(_with_probes()) as url, httpx.Client(base_url=url) as client:
+    with serving(_with_probes()) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 
@@ -189,6 +190,25 @@ def test_an_unhandled_exception_tells_nothing_but_its_request_id(client: httpx.C
     assert document["request_id"] == "mine-1"
     assert "secret" not in response.text
     assert [str(log["exc_info"]) for log in logs if "exc_info" in log] == ["the secret inside"]
+
+
+async def test_so_is_a_failure_outside_of_the_requests_context() -> None:
+    class Broken:
+        def __init__(self, app: ASGIApp) -> None:
+            self.app = app
+
+        async def __call__(self, _scope: Scope, _receive: Receive, _send: Send) -> None:
+            raise RuntimeError("the secret inside")
+
+    app = build_app()
+    app.add_middleware(Broken)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+        with structlog.testing.capture_logs() as logs:
+            response = await client.get("/livez")
+    document = _problem(response, 500, "internal_error")
+    assert "secret" not in response.text
+    assert [log["request_id"] for log in logs] == [document["request_id"]]
 
 
 def test_a_declared_body_over_the_limit_is_refused_before_it_is_sent(client: httpx.Client) -> None:

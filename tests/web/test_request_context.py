@@ -55,7 +55,7 @@ def client(served: queue.SimpleQueue[Served]) -> Iterator[httpx.Client]:
     app.add_api_route("/upload", upload, methods=["POST"])
     app.add_api_route("/parsed", parsed, methods=["POST"])
     app.add_api_route("/broken", broken)
-    with serving(app) as url, httpx.Client(base_url=url) as client:
+    with serving(app) as url, httpx.Client(base_url=url, timeout=60) as client:
         yield client
 
 

@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
+from uuid import uuid4
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
@@ -124,6 +126,17 @@ def install_error_handlers(app: FastAPI) -> None:
     app.add_exception_handler(Refusal, _on_refusal)
     app.add_exception_handler(RequestValidationError, _on_invalid_request)
     app.add_exception_handler(HTTPException, _on_http_exception)
+    app.add_exception_handler(Exception, _on_unforeseen)
+
+
+async def _on_unforeseen(_request: Request, error: Exception) -> Response:
+    """The net under what stands outside of the request's context, which ends all else itself."""
+    request_id = uuid4().hex
+    log = structlog.get_logger("syncapi.web")
+    log.error("unhandled exception", request_id=request_id, exc_info=error)
+    answer = internal_problem(request_id)
+    answer.headers["X-Request-ID"] = request_id
+    return answer
 
 
 async def _on_refusal(request: Request, refusal: Exception) -> Response:
