@@ -19,7 +19,7 @@ from syncapi.domain.cursor import CURSOR_LENGTH
 from syncapi.domain.errors import Refusal
 from syncapi.usecases.pull import filters_fingerprint
 from syncapi.web.metrics import Metrics
-from syncapi.web.middleware.request_context import NO_STORE, request_id
+from syncapi.web.middleware.request_context import NO_STORE, NOSNIFF, request_id
 from syncapi.web.openapi import TENANT_PREFIX
 from syncapi.web.routes.sync import SYNC_PATH, idle_etag
 from syncapi.web.service import Service
@@ -53,6 +53,7 @@ class IdlePoll:
         headers = [
             (b"etag", idle_etag(poll.cursor).encode()),
             (b"x-request-id", request_id(scope).encode()),
+            NOSNIFF,
             NO_STORE,
         ]
         await send({"type": "http.response.start", "status": 304, "headers": headers})
@@ -85,7 +86,8 @@ def _poll(scope: Scope) -> _Poll | None:
     etag, bearer = headers.get(b"if-none-match"), headers.get(b"authorization", b"")
     if etag is None or not bearer.startswith(_BEARER):
         return None
-    path, query = _PATH.fullmatch(scope["path"]), _polled(scope["query_string"])
+    path = _PATH.fullmatch(scope["path"].removeprefix(scope.get("root_path", "")))
+    query = _polled(scope["query_string"])
     if path is None or query is None or idle_etag(query[0]).encode() != etag:
         return None
     token = bearer.removeprefix(_BEARER).decode("latin-1")

@@ -12,7 +12,7 @@ from syncapi.web.context import Observer, RequestRecord, Served, attach
 from syncapi.web.errors import CLIENT_CLOSED_REQUEST, internal_problem
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:+/=@-]{0,127}")
-_NOSNIFF = (b"x-content-type-options", b"nosniff")
+NOSNIFF = (b"x-content-type-options", b"nosniff")
 # Answers carry signed URLs and private names: nobody but the client that asked may keep them.
 NO_STORE = (b"cache-control", b"no-store")
 
@@ -88,7 +88,7 @@ class _Answer:
         headers = [
             *message.get("headers", ()),
             (b"x-request-id", self.record.request_id.encode()),
-            _NOSNIFF,
+            NOSNIFF,
             *self.record.headers,
         ]
         if not any(name == b"cache-control" for name, _ in headers):
