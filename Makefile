@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-CODE := src tests tools benchmarks alembic
+CODE := src tests tools benchmarks examples alembic
 
 SECONDS ?= 60
 SEED ?= 1
