@@ -23,6 +23,9 @@ from soak.truth import Miss
 from soak.world import Member, World
 
 
+_SHOWN = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Cast:
     """Who takes part.
@@ -53,7 +56,8 @@ class Outcome:
 
     @override
     def __str__(self) -> str:
-        return "\n".join([*self.tally.lines(), *(f"\nMISS {miss}" for miss in self.misses)])
+        shown = [f"\nMISS {miss}" for miss in self.misses[:_SHOWN]]
+        return "\n".join([*self.tally.lines(), *shown])
 
 
 class Checker:

@@ -4,11 +4,13 @@ import asyncio
 import os
 import secrets
 import tempfile
+import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 from pydantic import SecretStr
 
 from fixtures.process import environment_of, service_process
@@ -32,9 +34,18 @@ class Service:
         self._running = ExitStack()
 
     def start(self) -> str:
-        """Start, and return the URL when it serves."""
+        """Start, and return the URL when it serves.
+
+        Raises:
+            RuntimeError: it ended instead.
+        """
         running = service_process(self._environment, self._folder)
-        return self._running.enter_context(running).url
+        process = self._running.enter_context(running)
+        while not _is_live(process.url):
+            if process.process.poll() is not None:
+                raise RuntimeError(f"the service ended:\n{process.log.read_text()[-2000:]}")
+            time.sleep(0.05)
+        return process.url
 
     def kill(self) -> None:
         """SIGKILL, whatever it is doing."""
@@ -67,6 +78,13 @@ async def ground() -> AsyncIterator[Ground]:
                 service.kill()
         finally:
             await asyncio.to_thread(servers.kill)
+
+
+def _is_live(url: str) -> bool:
+    try:
+        return httpx.get(f"{url}/livez", timeout=2, trust_env=False).is_success
+    except httpx.TransportError:
+        return False
 
 
 def _migrated(servers: EmbeddedServices) -> Settings:

@@ -13,7 +13,7 @@ async def kill(
 ) -> None:
     """SIGKILL the one or the other every few seconds until the budget is spent."""
     while True:
-        await budget.pause(rng.uniform(4, 12))
+        await budget.pause(rng.uniform(5, 15))
         if budget.is_over:
             return
         if rng.random() < 0.6:
