@@ -9,7 +9,7 @@ from aiohttp import ClientError
 from botocore.exceptions import BotoCoreError
 from structlog import get_logger
 
-from syncapi.domain.errors import Unavailable
+from syncapi.domain.errors import NotFound, Unavailable
 from syncapi.storage.calls import Absent, S3Calls, unavailable
 
 log = get_logger(__name__)
@@ -17,10 +17,6 @@ log = get_logger(__name__)
 _PIECE: Final = 128 * 1024
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
-
-
-class ObjectVanishedError(Exception):
-    """An object was deleted or replaced while it was read: what is left of it cannot be had."""
 
 
 class Patience:
@@ -74,7 +70,7 @@ class OpenObject:
 
         Raises:
             Unavailable: for longer than its patience no byte could be had.
-            ObjectVanishedError: it cannot be had any more.
+            NotFound: it was deleted or replaced in the meantime.
         """
         while self._offset < self.size:
             try:
@@ -111,29 +107,36 @@ class OpenObject:
                 "get_object", Key=self._key, Range=f"bytes={self._offset}-", IfMatch=self._etag
             )
         except Absent as absent:
-            raise ObjectVanishedError(self._key) from absent
+            raise _vanished() from absent
         if answer["ETag"] != self._etag or answer["ContentLength"] != self.size - self._offset:
             answer["Body"].close()
-            raise ObjectVanishedError(self._key)
+            raise _vanished()
         return answer["Body"]
 
 
-async def open_object(call: S3Calls, key: str, patience: float) -> OpenObject | None:
+async def open_object(
+    call: S3Calls, key: str, *, opening: float, reading: float
+) -> OpenObject | None:
     """Begin to read ``key``; None when it is not there.
 
     Args:
         call: the operations of the bucket.
         key: of the object.
-        patience: seconds that S3 may fail, now and whenever it breaks off later.
+        opening: seconds that S3 may fail now.
+        reading: seconds that S3 may fail whenever it breaks off later.
 
     Raises:
         Unavailable: S3 fails for longer.
     """
-    patient = Patience(patience)
+    patience = Patience(opening)
     while True:
         try:
-            return OpenObject(call, key, await call("get_object", Key=key), patience)
+            return OpenObject(call, key, await call("get_object", Key=key), reading)
         except Absent:
             return None
         except Unavailable as failure:
-            await patient.bear(failure)
+            await patience.bear(failure)
+
+
+def _vanished() -> NotFound:
+    return NotFound("The object was deleted or replaced while it was being read.")

@@ -148,14 +148,17 @@ class ObjectStore:
             return None
         return StoredObject(size=answer["ContentLength"], etag=answer["ETag"])
 
-    async def open(self, key: str, *, patience: float = 0) -> OpenObject | None:
+    async def open(
+        self, key: str, *, opening: float = 0, reading: float = 0
+    ) -> OpenObject | None:
         """Begin to read ``key``; None when it is not there. The caller closes it.
 
         Args:
             key: of the object.
-            patience: seconds that S3 may fail, now and whenever it breaks off later.
+            opening: seconds that S3 may fail now.
+            reading: seconds that S3 may fail whenever it breaks off later.
         """
-        return await open_object(self._call, key, patience)
+        return await open_object(self._call, key, opening=opening, reading=reading)
 
     async def check(self) -> None:
         """See that the bucket is there and may be used, within three seconds.

@@ -15,10 +15,6 @@ from syncapi.domain.errors import Refusal
 log = get_logger(__name__)
 
 
-class BrokenOffError(Exception):
-    """An answer that cannot be ended rightly: the connection must be cut, so that it shows."""
-
-
 class Streamed(StreamingResponse):
     """Sends pieces, and closes their generator whatever happens.
 
@@ -60,23 +56,28 @@ class Streamed(StreamingResponse):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         try:
             await super().__call__(scope, receive, send)
+        except Refusal as refusal:  # too late for a problem document: the server cuts
+            log.error(  # noqa: TRY400 - the refusal says it all
+                "answer_cut", code=refusal.code, detail=refusal.detail
+            )
+        else:
+            self._check_complete()
         finally:
             await self._rest.aclose()
-        if not self._is_complete:
-            raise ClientDisconnect
 
     @override
     async def stream_response(self, send: Send) -> None:
         start = {"type": "http.response.start", "status": self.status_code}
         await send({**start, "headers": self.raw_headers})
         await self._send(send, self._first)
-        try:
-            async for piece in self._rest:
-                await self._send(send, piece)
-        except Refusal as refusal:  # too late for a problem document
-            raise BrokenOffError(refusal.detail) from refusal
+        async for piece in self._rest:
+            await self._send(send, piece)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         self._is_complete = True
+
+    def _check_complete(self) -> None:
+        if not self._is_complete:
+            raise ClientDisconnect
 
     async def _send(self, send: Send, piece: bytes) -> None:
         try:

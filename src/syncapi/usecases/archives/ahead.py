@@ -46,17 +46,26 @@ async def opened_in_order(
             openings.popleft()
             yield item, opened
     finally:
-        await _close(opening for _, opening in openings if opening is not None)
+        for _, opening in openings:
+            if opening is not None:
+                _abandon(opening)
 
 
 def _opening(store: ObjectStore, key: str | None, patience: float) -> _Opening | None:
-    return None if key is None else asyncio.create_task(store.open(key, patience=patience))
+    if key is None:
+        return None
+    return asyncio.create_task(store.open(key, opening=patience, reading=_PATIENCE))
 
 
-async def _close(openings: Iterable[_Opening]) -> None:
-    tasks = list(openings)
-    for task in tasks:
-        task.cancel()
-    for opened in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(opened, OpenObject):
-            opened.close()
+def _abandon(opening: _Opening) -> None:
+    """Let nothing come of it. Awaits nothing: who is being cancelled may be so again and again."""
+    opening.cancel()
+    opening.add_done_callback(_close)
+
+
+def _close(opening: _Opening) -> None:
+    if opening.cancelled() or opening.exception() is not None:
+        return
+    opened = opening.result()
+    if opened is not None:
+        opened.close()

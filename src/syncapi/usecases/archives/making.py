@@ -75,7 +75,7 @@ class Archives:
         Raises:
             RateLimited: too many archives of the tenant are being made.
             Unavailable: too many of this process, or a dependency is down.
-            ObjectVanishedError: an object was deleted while it was being read.
+            NotFound: an object was deleted while it was being read.
         """
         with self._slots.taken(scope.tenant_id), closing(WRITERS[request.format]()) as writer:
             wanted = await self._snapshot(scope, request.document_ids)
