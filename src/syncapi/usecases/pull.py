@@ -149,9 +149,7 @@ class Pull:
         has_more = len(rows) > request.per_page
         rows = rows[: request.per_page]
         cursor = run.cursor(position(rows[-1]) if has_more else None)
-        page = Page(
-            self._codec.encode(cursor, scope.tenant_id), from_micros(run.upper), has_more
-        )
+        page = Page(self._codec.encode(cursor, scope.tenant_id), from_micros(run.upper), has_more)
         self._fill(page, rows, run, sign=request.include_urls)
         if request.since is not None and has_more:
             await self._number(scope, request, page, run.lineage)

@@ -68,7 +68,8 @@ def _parser(content_type: str, sink: "_Sink") -> MultipartParser:
     if not boundary:
         raise InvalidInput.of("header.Content-Type", "The boundary is missing.")
     try:
-        return MultipartParser(boundary, sink.callbacks())
+        # The parser's type of callbacks exists for type checkers alone.
+        return MultipartParser(boundary, sink.callbacks())  # type: ignore[arg-type]
     except FormParserError as error:
         raise InvalidInput.of("header.Content-Type", f"{error}.") from error
 
