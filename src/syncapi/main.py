@@ -15,6 +15,7 @@ from redis.asyncio import Redis
 from starlette.types import Lifespan
 
 from syncapi.domain.cursor import CursorCodec
+from syncapi.domain.transfers import TransferRules
 from syncapi.identity.key_sources import FileKeySource, KeySource, UrlKeySource
 from syncapi.identity.tokens import Issuer, PublicKeyIssuer, SecretIssuer, TokenVerifier
 from syncapi.postgres.control import ControlStore
@@ -32,12 +33,16 @@ from syncapi.usecases.access import AccessGate
 from syncapi.usecases.archives.ahead import AHEAD
 from syncapi.usecases.archives.making import Archives
 from syncapi.usecases.archives.slots import Slots
+from syncapi.usecases.completion import Completions
+from syncapi.usecases.direct_uploads import DirectUploads
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
 from syncapi.usecases.history import History
+from syncapi.usecases.invitations import Invitations
 from syncapi.usecases.pull import Pull
 from syncapi.usecases.uploads import UploadRules, Uploads
+from syncapi.usecases.verification import Verifier
 from syncapi.web.app import WebOptions, build_app
 from syncapi.web.logging import configure_logging
 from syncapi.web.readiness import Check, ReadinessChecks
@@ -99,6 +104,11 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
         signer,
         url_seconds=settings.url_expires_seconds,
     )
+    transfers = _transfer_rules(settings)
+    completions = Completions(
+        databases, store, Verifier(store, trusts_checksums=transfers.binds_content)
+    )
+    stack.push_async_callback(completions.close)
     return Service(
         gate=gate,
         pull=pull,
@@ -107,9 +117,27 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
         history=History(databases),
         uploads=Uploads(databases, store, rules),
         downloads=Downloads(databases, signer),
+        direct_uploads=DirectUploads(
+            databases,
+            store,
+            rules,
+            transfers,
+            Invitations(signer, binds_content=transfers.binds_content),
+            url_seconds=settings.upload_url_seconds,
+        ),
+        completions=completions,
         archives=await _archives(settings, databases, stack),
         limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,
         readiness=ReadinessChecks(_checks(databases, control, store, redis)),
+    )
+
+
+def _transfer_rules(settings: Settings) -> TransferRules:
+    return TransferRules(
+        max_bytes=settings.direct_upload_max_bytes,
+        single_max_bytes=settings.direct_upload_single_bytes,
+        part_size=settings.direct_upload_part_bytes,
+        binds_content=settings.s3_checksums,
     )
 
 

@@ -7,6 +7,8 @@ import limits
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from syncapi.domain.transfers import LARGEST_OBJECT, LARGEST_PART, LEAST_PART, MIB
+
 _PLAIN_SCHEMES = ("postgresql://", "postgres://")
 
 
@@ -107,6 +109,10 @@ class Settings(BaseSettings):
     s3_addressing_style: Literal["path", "virtual"] = Field(
         default="path", description="Whether the bucket stands in the path or in the host name."
     )
+    s3_checksums: bool = Field(
+        default=True,
+        description="Whether S3 verifies x-amz-checksum-sha256. False: what was uploaded is read.",
+    )
     url_expires_seconds: int = Field(
         default=3600, ge=60, le=86_400, description="How long the signed URLs of a pull work."
     )
@@ -136,6 +142,22 @@ class Settings(BaseSettings):
 
     # Limits
     upload_max_bytes: int = Field(default=5 * 1024**3, gt=0, description="Of one file.")
+    direct_upload_max_bytes: int = Field(
+        default=50 * 1024**3, gt=0, le=LARGEST_OBJECT, description="Of a file straight to S3."
+    )
+    direct_upload_single_bytes: int = Field(
+        default=64 * MIB,
+        ge=0,
+        le=LARGEST_PART,
+        description="A larger file goes straight to S3 in parts.",
+    )
+    direct_upload_part_bytes: int = Field(
+        default=16 * MIB,
+        ge=LEAST_PART,
+        le=LARGEST_PART,
+        description="Of a part; larger where a file would have more than 10,000.",
+    )
+    upload_url_seconds: int = Field(default=3600, ge=1, le=604_800)
     upload_allowed_types: tuple[str, ...] = Field(
         default=("*/*",), description="Media types, also as 'image/*'."
     )

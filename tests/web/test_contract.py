@@ -13,10 +13,12 @@ from syncapi.domain.access import Role
 from syncapi.web.app import build_app
 
 # What these checks take from the schema alone, it cannot say: what a signed cursor is and that it
-# excludes `since`; that an update names a field; that in a form every value is a text.
+# excludes `since`; that an update names a field; that in a form every value is a text; how large
+# a file the settings allow.
 BEYOND_A_SCHEMA = {
     "pullChanges": [positive_data_acceptance],
     "pushChanges": [positive_data_acceptance],
+    "declareFile": [positive_data_acceptance],
     "createDocument": [negative_data_rejection],
 }
 CONDITIONS = ("if-match", "if-none-match")

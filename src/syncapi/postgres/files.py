@@ -44,7 +44,7 @@ async def pin(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
     """The tenant's file of this id, kept from deletion until the transaction ends."""
     query = select(files).where(_is(tx, file_id)).with_for_update(read=True, key_share=True)
     row = (await tx.connection.execute(query)).one_or_none()
-    return None if row is None else _stored(row)
+    return None if row is None else stored(row)
 
 
 async def drop_unreferenced(
@@ -64,7 +64,7 @@ async def drop_unreferenced(
         .where(mine, ~_referred_to_by(documents), ~_referred_to_by(document_history))
         .returning(files)
     )
-    return [_stored(row) for row in await tx.connection.execute(unreferenced)]
+    return [stored(row) for row in await tx.connection.execute(unreferenced)]
 
 
 async def is_kept(tx: TenantConnection, file: StoredFile) -> bool:
@@ -105,7 +105,7 @@ async def _pinned_by_hash(tx: TenantConnection, sha256_hash: str) -> StoredFile 
         .with_for_update(read=True, key_share=True)
     )
     row = (await tx.connection.execute(query)).one_or_none()
-    return None if row is None else _stored(row)
+    return None if row is None else stored(row)
 
 
 def _is(tx: TenantConnection, file_id: UUID) -> ColumnElement[bool]:
@@ -116,6 +116,6 @@ def _referred_to_by(table: Table) -> ColumnElement[bool]:
     return exists().where(table.c.tenant_id == files.c.tenant_id, table.c.file_id == files.c.id)
 
 
-def _stored(row: Row[Any]) -> StoredFile:
+def stored(row: Row[Any]) -> StoredFile:
     digest = Digest(row.md5_hash, row.sha256_hash, row.file_size)
     return StoredFile(id=row.id, s3_path=row.s3_path, digest=digest)

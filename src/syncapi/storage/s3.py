@@ -1,6 +1,7 @@
 """The object store: bytes in, bytes gone, and whether it is there at all."""
 
 import asyncio
+from base64 import b64decode
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from syncapi.domain.content import Digest
 from syncapi.storage.bucket import Bucket
 from syncapi.storage.calls import Absent, S3Calls, unavailable
 from syncapi.storage.cleanup import Act, CleanUps
+from syncapi.storage.multipart import MultipartUploads
 from syncapi.storage.parts import ContentHasher, parts_of
 from syncapi.storage.reading import OpenObject, open_object
 from syncapi.storage.transfer import Transfer
@@ -25,10 +27,15 @@ _CHECK_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class StoredObject:
-    """What S3 says of an object; the entity tag is quoted, as in HTTP."""
+    """What S3 says of an object; the entity tag is quoted, as in HTTP.
+
+    Attributes:
+        sha256_hash: of all its bytes, in hex, where S3 has verified one.
+    """
 
     size: int
     etag: str
+    sha256_hash: str | None
 
 
 class ObjectStore:
@@ -143,14 +150,17 @@ class ObjectStore:
     async def head(self, key: str) -> StoredObject | None:
         """Look at ``key``; None when it is not there."""
         try:
-            answer: dict[str, Any] = await self._call("head_object", Key=key)
+            answer = await self._call("head_object", Key=key, ChecksumMode="ENABLED")
         except Absent:
             return None
-        return StoredObject(size=answer["ContentLength"], etag=answer["ETag"])
+        return StoredObject(answer["ContentLength"], answer["ETag"], _whole_sha256(answer))
 
-    async def open(
-        self, key: str, *, opening: float = 0, reading: float = 0
-    ) -> OpenObject | None:
+    @property
+    def multipart(self) -> MultipartUploads:
+        """The uploads whose parts clients send."""
+        return MultipartUploads(self._call)
+
+    async def open(self, key: str, *, opening: float = 0, reading: float = 0) -> OpenObject | None:
         """Begin to read ``key``; None when it is not there. The caller closes it.
 
         Args:
@@ -190,3 +200,12 @@ class ObjectStore:
             else:
                 await transfer.send_parts(first, parts, hasher)
         return hasher.digest()
+
+
+def _whole_sha256(answer: dict[str, Any]) -> str | None:
+    """The checksum of an object that came in one piece; one of parts is of their checksums."""
+    checksum = answer.get("ChecksumSHA256")
+    is_composite = answer.get("ChecksumType", "FULL_OBJECT") != "FULL_OBJECT"
+    if checksum is None or is_composite or "-" in answer["ETag"]:
+        return None
+    return b64decode(checksum).hex()

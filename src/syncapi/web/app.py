@@ -19,13 +19,14 @@ from syncapi.web.middleware.compression import Compression
 from syncapi.web.middleware.idle_poll import IdlePoll
 from syncapi.web.middleware.request_context import RequestContext
 from syncapi.web.query import declared_query
-from syncapi.web.routes import archives, documents, health, history, sync, uploads
+from syncapi.web.routes import archives, documents, files, health, history, sync, uploads
 
 ROUTERS: tuple[APIRouter, ...] = (
     sync.router,  # before documents: its path is not the id of one
     uploads.router,
     archives.router,
     documents.router,
+    files.router,
     history.router,
     health.router,
     metrics.router,

@@ -19,6 +19,8 @@ from syncapi.domain.access import Permission, TenantScope
 from syncapi.domain.errors import Unauthenticated
 from syncapi.redis.rate_limit import RateLimiter
 from syncapi.usecases.archives.making import Archives
+from syncapi.usecases.completion import Completions
+from syncapi.usecases.direct_uploads import DirectUploads
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
@@ -133,6 +135,14 @@ async def _archives(request: Request) -> Archives:
     return service_of(request).archives
 
 
+async def _direct_uploads(request: Request) -> DirectUploads:
+    return service_of(request).direct_uploads
+
+
+async def _completions(request: Request) -> Completions:
+    return service_of(request).completions
+
+
 async def _metrics(request: Request) -> Metrics:
     metrics: Metrics = request.app.state.metrics
     return metrics
@@ -149,6 +159,8 @@ HistoryWith = Annotated[History, Depends(_history)]
 DocumentsWith = Annotated[Documents, Depends(_documents)]
 UploadsWith = Annotated[Uploads, Depends(_uploads)]
 DownloadsWith = Annotated[Downloads, Depends(_downloads)]
+DirectUploadsWith = Annotated[DirectUploads, Depends(_direct_uploads)]
+CompletionsWith = Annotated[Completions, Depends(_completions)]
 ArchivesWith = Annotated[Archives, Depends(_archives)]
 CountedIn = Annotated[Metrics, Depends(_metrics)]
 Readied = Annotated[ReadinessChecks, Depends(_readiness)]

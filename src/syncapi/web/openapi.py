@@ -22,6 +22,7 @@ _SERVERS = [
 ]
 _TAGS = [
     {"name": "documents", "description": "Documents and their files, one at a time."},
+    {"name": "files", "description": "Bytes that go straight to the object store."},
     {"name": "sync", "description": "Many documents at a time: keep a local copy in step."},
     {"name": "health", "description": "For load balancers and orchestrators. No token needed."},
 ]

@@ -7,6 +7,8 @@ from starlette.requests import HTTPConnection
 from syncapi.redis.rate_limit import RateLimiter
 from syncapi.usecases.access import AccessGate
 from syncapi.usecases.archives.making import Archives
+from syncapi.usecases.completion import Completions
+from syncapi.usecases.direct_uploads import DirectUploads
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
@@ -31,6 +33,8 @@ class Service:
     history: History
     uploads: Uploads
     downloads: Downloads
+    direct_uploads: DirectUploads
+    completions: Completions
     archives: Archives
     limiter: RateLimiter | None
     readiness: ReadinessChecks

@@ -1,0 +1,113 @@
+"""The end of a direct upload: its bytes are put together, verified, and become a file."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from syncapi.domain.access import TenantScope
+from syncapi.domain.errors import ContentMismatch, FieldError, UploadIncomplete
+from syncapi.domain.transfers import differences
+from syncapi.postgres import direct_uploads as store
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.direct_uploads import DirectUpload
+from syncapi.postgres.files import StoredFile
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.direct_uploads import find, lost
+from syncapi.usecases.leftovers import Leftovers
+from syncapi.usecases.shared_work import SharedWork
+from syncapi.usecases.verification import Verifier
+
+_LONGEST: Final = timedelta(days=1)
+"""For so long no upload that is being verified is taken for abandoned."""
+
+
+class Completions:
+    """Makes files of uploads. Each step may be repeated, by whatever process."""
+
+    def __init__(self, databases: Databases, objects: ObjectStore, verifier: Verifier) -> None:
+        self._databases = databases
+        self._objects = objects
+        self._verifier = verifier
+        self._leftovers = Leftovers(databases, objects)
+        self._shared = SharedWork[StoredFile]()
+
+    async def close(self) -> None:
+        """Stop what is under way: who wanted it asks again."""
+        await self._shared.close()
+
+    async def complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
+        """Make the file of an upload whose bytes are all there.
+
+        It takes as long as reading them does. Where a caller gives up waiting it goes on, and
+        whoever asks again joins it.
+
+        Raises:
+            NotFound: there is no such upload.
+            UploadIncomplete: bytes are missing; the upload goes on.
+            ContentMismatch: they are not the declared ones; they and the upload are gone.
+            Unavailable: S3 or the database is down.
+        """
+        key = (scope.tenant_id, upload_id)
+        return await self._shared.run(key, partial(self._complete, scope, upload_id))
+
+    async def _complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
+        upload = await self._find(scope, upload_id)
+        if isinstance(upload, StoredFile):
+            return upload
+        await self._put_together(upload)
+        digest = await self._verifier.digest(upload.s3_path, upload.digest)
+        if digest is None:
+            return await self._without_bytes(scope, upload_id)
+        faults = differences(upload.digest, digest)
+        if not faults:
+            return await self._finish(scope, upload)
+        await self._discard(scope, upload)
+        message = "The bytes are not the declared ones and were deleted. Declare the file again."
+        raise ContentMismatch(f"{message} {faults[0].message}", errors=faults)
+
+    async def _find(self, scope: TenantScope, upload_id: UUID) -> StoredFile | DirectUpload:
+        return await find(self._databases, scope, upload_id, datetime.now(UTC) + _LONGEST)
+
+    async def _put_together(self, upload: DirectUpload) -> None:
+        if upload.s3_upload_id is None:
+            return
+        multipart = self._objects.multipart
+        parts = await multipart.parts(upload.s3_path, upload.s3_upload_id)
+        if parts is None:  # an earlier completion came as far as this
+            return
+        sizes = {number: part.size for number, part in parts.items()}
+        missing = upload.plan.missing(sizes)
+        if missing:
+            raise UploadIncomplete(
+                f"{len(missing)} of {upload.plan.part_count} parts are missing or have another "
+                "length. Get their URLs, send them, and complete the upload then.",
+                errors=upload.plan.faults(sizes),
+            )
+        wanted = {number: parts[number] for number in range(1, upload.plan.part_count + 1)}
+        await multipart.complete(upload.s3_path, upload.s3_upload_id, wanted)
+
+    async def _without_bytes(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
+        upload = await self._find(scope, upload_id)
+        if isinstance(upload, StoredFile):
+            return upload
+        if upload.s3_upload_id is not None:
+            return await lost(self._databases, scope, upload_id)
+        raise UploadIncomplete(
+            "The bytes have not arrived. Send them, and complete the upload then.",
+            errors=[FieldError("parts.1", "It has not arrived.")],
+        )
+
+    async def _finish(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
+        kept = await self._databases.writing(scope, partial(store.finish, upload=upload))
+        if kept is None:  # somebody else was quicker, or it was taken for abandoned
+            return await lost(self._databases, scope, upload.id)
+        if kept.id != upload.id:
+            await self._leftovers.settle(scope, upload.file)
+        return kept
+
+    async def _discard(self, scope: TenantScope, upload: DirectUpload) -> None:
+        """Drop the row, and only then the bytes: whoever has a file's bytes has its row."""
+        if await self._databases.writing(scope, partial(store.drop, upload_id=upload.id)):
+            key = upload.s3_path
+            await self._objects.clean_up(key, partial(self._objects.delete, key))

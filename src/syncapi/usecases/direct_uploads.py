@@ -1,0 +1,240 @@
+"""Uploads that go from the client straight to the object store.
+
+The service only signs and checks: it begins an upload, tells what is missing, and makes the file
+when all bytes are there and are the declared ones. No document can refer to it before that.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID, uuid4
+
+from syncapi.domain.access import TenantScope
+from syncapi.domain.content import Digest
+from syncapi.domain.errors import FieldError, InvalidInput, NotFound, TooLarge
+from syncapi.domain.transfers import TransferRules, differences
+from syncapi.postgres import direct_uploads as store
+from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.direct_uploads import DirectUpload
+from syncapi.postgres.files import StoredFile
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.invitations import Invitations, Underway, UrlTerms, complete
+from syncapi.usecases.uploads import UploadRules
+from syncapi.wire.files import PARTS_AT_ONCE, FileState
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class DirectUploads:
+    """Begins and follows uploads; `Completions` ends them."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        objects: ObjectStore,
+        rules: UploadRules,
+        transfers: TransferRules,
+        invitations: Invitations,
+        *,
+        url_seconds: int,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            databases: where tenants are.
+            objects: where bytes go.
+            rules: which media types are taken.
+            transfers: how bytes are taken in.
+            invitations: signs the URLs.
+            url_seconds: that signed URLs work for.
+            now: the time that URLs are signed at.
+        """
+        self._databases = databases
+        self._objects = objects
+        self._rules = rules
+        self._transfers = transfers
+        self._invitations = invitations
+        self._url_seconds = url_seconds
+        self._now = now
+
+    async def declare(self, scope: TenantScope, declared: Digest, mime_type: str) -> FileState:
+        """Find the bytes, or the upload of them that is under way, or begin one.
+
+        Raises:
+            InvalidInput: the tenant has bytes of this SHA-256, and they differ otherwise.
+            TooLarge: more bytes than the rules allow.
+            UnsupportedType: a type that the rules do not allow.
+            Unavailable: S3 or the database is down.
+        """
+        self._admit(declared, mime_type)
+        return self._told(await self._declared(scope, declared, mime_type))
+
+    async def state(
+        self, scope: TenantScope, upload_id: UUID, *, after: int, most: int
+    ) -> FileState:
+        """The file, or how far its upload has come, and ``most`` of what is missing.
+
+        Raises:
+            NotFound: there is neither.
+            Unavailable: S3 or the database is down.
+        """
+        terms = self._terms()
+        found = await find(self._databases, scope, upload_id, terms.expires_at)
+        if isinstance(found, StoredFile):
+            return complete(found)
+        underway = await self._followed(found, terms)
+        if underway is None:
+            return complete(await lost(self._databases, scope, upload_id))
+        return self._told(underway, after=after, most=most)
+
+    def _told(
+        self, found: StoredFile | Underway, *, after: int = 0, most: int = PARTS_AT_ONCE
+    ) -> FileState:
+        if isinstance(found, StoredFile):
+            return complete(found)
+        return self._invitations.invite(found, after=after, most=most)
+
+    async def _declared(
+        self, scope: TenantScope, declared: Digest, mime_type: str
+    ) -> StoredFile | Underway:
+        terms = self._terms()
+
+        async def known(tx: TenantConnection) -> StoredFile | DirectUpload | None:
+            file = await store.find_file(tx, declared.sha256_hash)
+            return file or await store.find_pending(tx, declared, terms.expires_at)
+
+        found = await self._databases.writing(scope, known)
+        if isinstance(found, DirectUpload):
+            underway = await self._followed(found, terms)
+            if underway is not None:
+                return underway
+            await self._databases.writing(scope, partial(store.drop, upload_id=found.id))
+        elif found is not None:
+            return _agreed(found, declared)
+        return await self._begun(scope, declared, mime_type)
+
+    def _admit(self, declared: Digest, mime_type: str) -> None:
+        most = self._transfers.max_bytes
+        if declared.file_size > most:
+            message = f"The file is larger than the {most} bytes that are accepted."
+            raise TooLarge(message, errors=[FieldError("body.file_size", message)])
+        self._rules.check_type(mime_type)
+
+    def _terms(self) -> UrlTerms:
+        return UrlTerms(self._now().replace(microsecond=0), self._url_seconds)
+
+    async def _begun(
+        self, scope: TenantScope, declared: Digest, mime_type: str
+    ) -> StoredFile | Underway:
+        """Begin an upload, unless somebody else is a moment earlier.
+
+        A crash in between leaves an upload in S3 that no row knows; it is collected.
+        """
+        upload = await self._new_upload(scope, declared, mime_type)
+        terms = self._terms()
+
+        async def first(tx: TenantConnection) -> StoredFile | DirectUpload:
+            while True:
+                file = await store.find_file(tx, declared.sha256_hash)
+                if file is not None:
+                    return file
+                if await store.add(tx, upload, terms.expires_at):
+                    return upload
+                pending = await store.find_pending(tx, declared, terms.expires_at)
+                if pending is not None:  # else it came to its end between the statements
+                    return pending
+
+        kept = await self._databases.writing(scope, first)
+        if kept is upload:
+            return Underway(upload, {}, terms)
+        await self._abort(upload)
+        if isinstance(kept, StoredFile):
+            return _agreed(kept, declared)
+        return await self._followed(kept, terms) or await lost(self._databases, scope, kept.id)
+
+    async def _new_upload(
+        self, scope: TenantScope, declared: Digest, mime_type: str
+    ) -> DirectUpload:
+        key = f"{scope.tenant_id}/{uuid4()}"
+        is_single = self._transfers.is_single(declared.file_size)
+        return DirectUpload(
+            id=uuid4(),
+            digest=declared,
+            mime_type=mime_type,
+            s3_path=key,
+            s3_upload_id=None
+            if is_single
+            else await self._objects.multipart.begin(key, mime_type),
+            plan=self._transfers.plan(declared.file_size),
+        )
+
+    async def _abort(self, upload: DirectUpload) -> None:
+        if upload.s3_upload_id is not None:
+            key, multipart = upload.s3_path, self._objects.multipart
+            await self._objects.clean_up(key, partial(multipart.abort, key, upload.s3_upload_id))
+
+    async def _followed(self, upload: DirectUpload, terms: UrlTerms) -> Underway | None:
+        """How far it has come; None if S3 has lost it."""
+        received = await self._received(upload)
+        return None if received is None else Underway(upload, received, terms)
+
+    async def _received(self, upload: DirectUpload) -> dict[int, int] | None:
+        if upload.s3_upload_id is not None:
+            parts = await self._objects.multipart.parts(upload.s3_path, upload.s3_upload_id)
+            if parts is not None:
+                return {number: part.size for number, part in parts.items()}
+        stored = await self._objects.head(upload.s3_path)
+        if upload.s3_upload_id is None:
+            return {} if stored is None else {1: stored.size}
+        # Put together already, by a completion that did not come to its end.
+        numbers = range(1, upload.plan.part_count + 1)
+        return None if stored is None else {n: upload.plan.size(n) for n in numbers}
+
+
+async def find(
+    databases: Databases, scope: TenantScope, upload_id: UUID, expires_at: datetime
+) -> StoredFile | DirectUpload:
+    """The file, or the upload under way, which is kept until ``expires_at`` at least.
+
+    Raises:
+        NotFound: there is neither.
+    """
+
+    async def work(tx: TenantConnection) -> StoredFile | DirectUpload | None:
+        upload = await store.renew(tx, upload_id, expires_at)
+        return upload or await store.outcome(tx, upload_id)
+
+    found = await databases.writing(scope, work)
+    if found is None:
+        raise NotFound(
+            "There is no such file in this tenant, or its upload was given up. Declare it again."
+        )
+    return found
+
+
+async def lost(databases: Databases, scope: TenantScope, upload_id: UUID) -> StoredFile:
+    """The file that somebody else has made meanwhile of an upload that S3 knows no more.
+
+    Raises:
+        NotFound: nobody has; the upload is forgotten.
+    """
+
+    async def work(tx: TenantConnection) -> StoredFile | None:
+        await store.drop(tx, upload_id)
+        return await store.outcome(tx, upload_id)
+
+    file = await databases.writing(scope, work)
+    if file is None:
+        raise NotFound("The object store has given up this upload. Declare the file again.")
+    return file
+
+
+def _agreed(file: StoredFile, declared: Digest) -> StoredFile:
+    faults = differences(declared, file.digest)
+    if faults:
+        errors = [FieldError(f"body.{fault.field}", fault.message) for fault in faults]
+        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)
+    return file
