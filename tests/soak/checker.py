@@ -8,10 +8,12 @@ import asyncio
 import random
 from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass
+from uuid import UUID
 
 import asyncpg
 from typing_extensions import override
 
+from soak import truth
 from soak.api_writer import ApiWriter
 from soak.disturbances import disturb
 from soak.reader import Reader
@@ -22,8 +24,8 @@ from soak.transactions import Planner
 from soak.truth import Miss
 from soak.world import Member, World
 
-
 _SHOWN = 5
+_LONGEST_WAY_SECONDS = 180
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +79,14 @@ class Checker:
     async def run(self, budget: Budget, *others: Awaitable[None]) -> Outcome:
         """Write until the budget is spent, then compare. `others` end with the budget, too."""
         readers = await self._readers()
-        at_rest = asyncio.Event()
+        ends: dict[UUID, str] = {}
         async with asyncpg.create_pool(self._world.database_url, min_size=0, max_size=3) as pool:
             async with asyncio.TaskGroup() as reading:
-                for reader in readers:
-                    reading.create_task(reader.follow(at_rest.is_set, pool))
+                following = [reading.create_task(reader.follow(ends, pool)) for reader in readers]
                 await self._write(budget, others)
-                at_rest.set()
+                async with pool.acquire() as connection:
+                    ends |= await truth.ends(connection)
+                await asyncio.wait_for(asyncio.gather(*following), _LONGEST_WAY_SECONDS)
             async with pool.acquire() as connection:
                 for reader in readers:
                     await reader.verify(connection)

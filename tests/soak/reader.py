@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -49,15 +49,17 @@ class Reader:
     _etag: str | None = None
     _backup: Disk | None = None
 
-    async def follow(self, is_at_rest: Callable[[], bool], database: asyncpg.Pool) -> None:
-        """Pull until two runs ended at rest: the second of them began there, too."""
-        ended_at_rest = 0
-        while ended_at_rest < 2:
+    async def follow(self, ends: Mapping[UUID, str], database: asyncpg.Pool) -> None:
+        """Pull until a run is complete to the feed's end, which `ends` tells at rest."""
+        while not self._is_done(ends.get(self.member.tenant_id)):
             has_ended = await self.pull()
-            ended_at_rest += has_ended and is_at_rest()
             if has_ended and self.rng.random() < _CHECKS:
                 await self._check(database)
             await asyncio.sleep(self.rng.random() ** 3 * (0.2 if has_ended else 0.05))
+
+    def _is_done(self, end: str | None) -> bool:
+        complete_to = self.disk.complete_to
+        return end is not None and complete_to is not None and complete_to >= end
 
     async def pull(self) -> bool:
         """Ask for one page; whether a run has ended with it."""

@@ -52,6 +52,12 @@ class Miss:
         return "\n    ".join((told, *self.evidence))
 
 
+async def ends(connection: asyncpg.Connection) -> dict[UUID, str]:
+    """The newest stamp of each tenant, as the API writes it."""
+    rows = await connection.fetch("SELECT tenant_id, last FROM tenant_clock")
+    return {UUID(str(tenant)): format_time(last) for tenant, last in rows}
+
+
 async def documents(connection: asyncpg.Connection, tenant: UUID) -> dict[UUID, Copy]:
     """The live documents, as a client should hold them at rest."""
     async with connection.transaction(isolation="repeatable_read", readonly=True):
