@@ -114,11 +114,20 @@ def test_a_server_outlives_the_thread_that_started_it(server: Server) -> None:
     assert read(server) == "kept"
 
 
-def test_a_taken_port_is_named(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_taken_port_is_named(kind: type[Server], tmp_path: Path) -> None:
     with socket.create_server((LOOPBACK, 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(EmbeddedError, match=f"port {port} is taken"):
-            ValkeyServer(tmp_path, port).start()
+            kind(tmp_path, port).start()
+
+
+def test_no_socket_of_s3_is_left_behind(tmp_path: Path) -> None:
+    server = S3Server(tmp_path, durable=False)
+    with server:
+        sockets = list(server._sockets())
+        assert any(socket.exists() for socket in sockets)
+    assert not any(socket.exists() for socket in sockets)
 
 
 def test_a_remembered_port_that_is_taken_now_is_replaced(tmp_path: Path) -> None:

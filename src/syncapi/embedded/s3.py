@@ -3,9 +3,10 @@
 import importlib.metadata
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import ClassVar
 
 import botocore.session
@@ -23,7 +24,6 @@ from syncapi.embedded.server import Server
 # SeaweedFS looks for the gRPC port of a part 10,000 above its HTTP port.
 _GRPC_OFFSET = 10_000
 _INNER_PARTS = ("master", "volume", "filer", "admin")
-_PARTS = ("s3", *_INNER_PARTS)
 _SOCKETS = Path("/tmp")  # noqa: S108 - where SeaweedFS puts them, whatever TMPDIR says
 _PROBE = "readiness-probe"
 _ACTIONS = ["Admin", "Read", "Write", "List", "Tagging"]
@@ -37,7 +37,8 @@ class S3Server(Server):
     region: ClassVar[str] = "us-east-1"
     bucket: ClassVar[str] = "documents"
 
-    _inner_ports: dict[str, int]
+    _inner_ports: Mapping[str, int] = MappingProxyType({})
+    _grpc_ports: Mapping[str, int] = MappingProxyType({})
 
     @property
     def endpoint_url(self) -> str:
@@ -68,7 +69,10 @@ class S3Server(Server):
         self._inner_ports = {
             part: self._pick(f"{part}_port", afresh=afresh, offset=_GRPC_OFFSET)
             for part in _INNER_PARTS
-        } | {"s3_grpc": self._pick("s3_grpc_port", afresh=afresh)}
+        }
+        self._grpc_ports = {
+            part: port + _GRPC_OFFSET for part, port in self._inner_ports.items()
+        } | {"s3": self._pick("s3_grpc_port", afresh=afresh)}
 
     @override
     def _command(self) -> Command:
@@ -78,12 +82,11 @@ class S3Server(Server):
     def _options(self) -> Iterator[str]:
         yield from (f"dir={self.folder.path / 'data'}", f"s3.config={self._identities}")
         yield from (f"ip={LOOPBACK}", f"ip.bind={LOOPBACK}", f"bucket={self.bucket}")
-        yield from (f"s3.port={self.port}", f"s3.port.grpc={self._inner_ports['s3_grpc']}")
-        for part in _INNER_PARTS:
-            yield f"{part}.port={self._inner_ports[part]}"
-            yield f"{part}.port.grpc={self._inner_ports[part] + _GRPC_OFFSET}"
+        for part, port in {"s3": self.port, **self._inner_ports}.items():
+            yield f"{part}.port={port}"
+            yield f"{part}.port.grpc={self._grpc_ports[part]}"
         for part in ("s3", "filer"):
-            yield f"{part}.localSocket={_SOCKETS / f'seaweedfs-{part}-{self.port}.sock'}"
+            yield f"{part}.localSocket={self._local_socket(part)}"
         yield from ("admin.ui=false", "webdav=false", "s3.port.iceberg=0", "s3.port.lance=0")
         yield from ("master.telemetry=false", "idleTimeout=3", "volume.preStopSeconds=0")
         yield from ("master.volumeSizeLimitMB=64", "volume.max=500")
@@ -118,15 +121,19 @@ class S3Server(Server):
 
     @override
     def _clean_up(self) -> None:
-        if self._port is None:
-            return
-        for name in ("s3", "filer"):
-            (_SOCKETS / f"seaweedfs-{name}-{self._port}.sock").unlink(missing_ok=True)
-        grpc = {part: port + _GRPC_OFFSET for part, port in self._inner_ports.items()}
-        grpc["s3"] = self._inner_ports["s3_grpc"]
-        for name in _PARTS:
-            (_SOCKETS / f"seaweedfs-{name}-grpc-{grpc[name]}.sock").unlink(missing_ok=True)
+        for socket in self._sockets():
+            socket.unlink(missing_ok=True)
         self.__dict__.pop("_client", None)  # the next start may be on another port
+
+    def _sockets(self) -> Iterator[Path]:
+        """What SeaweedFS leaves behind, also when it is stopped in order."""
+        for part, port in self._grpc_ports.items():
+            yield _SOCKETS / f"seaweedfs-{part}-grpc-{port}.sock"
+        if self._grpc_ports:
+            yield from (self._local_socket("s3"), self._local_socket("filer"))
+
+    def _local_socket(self, part: str) -> Path:
+        return _SOCKETS / f"seaweedfs-{part}-{self.port}.sock"
 
 
 def _binary() -> Path:
