@@ -10,13 +10,17 @@ from urllib.parse import urlsplit
 class Request:
     url: str
     headers: dict[str, str]
+    body: bytes | None = None
 
     def encode(self) -> bytes:
         parts = urlsplit(self.url)
         path = f"{parts.path}?{parts.query}" if parts.query else parts.path
         head = {"Host": parts.netloc, **self.headers}
+        if self.body is not None:
+            head |= {"Content-Type": "application/json", "Content-Length": str(len(self.body))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
-        return f"GET {path} HTTP/1.1\r\n{lines}\r\n".encode()
+        method = "GET" if self.body is None else "POST"
+        return f"{method} {path} HTTP/1.1\r\n{lines}\r\n".encode() + (self.body or b"")
 
 
 class Connection:
@@ -67,3 +71,20 @@ async def throughput(request: Request, status: int, *, clients: int, seconds: fl
     for connection in connections:
         await connection.close()
     return answered / elapsed
+
+
+async def in_turn(url: str, requests: list[list[bytes]]) -> float:
+    """Seconds until each client has sent its requests, one after the other, and been answered."""
+    connections = [await Connection.open(url) for _ in requests]
+
+    async def client(connection: Connection, mine: list[bytes]) -> None:
+        for request in mine:
+            status, body = await connection.send(request)
+            assert status == 200, body
+
+    started = time.perf_counter()
+    await asyncio.gather(*map(client, connections, requests))
+    elapsed = time.perf_counter() - started
+    for connection in connections:
+        await connection.close()
+    return elapsed

@@ -128,6 +128,7 @@ def _served(services: EmbeddedServices, database_url: str) -> Iterator[str]:
         "SYNCAPI_JWT_SECRET": SECRET,
         "SYNCAPI_CURSOR_KEY": SECRET,
         "SYNCAPI_RATE_LIMIT": "1000000/second",
+        "SYNCAPI_POOL_TIMEOUT": "60",  # overload is told as 503, which is not what is measured
     }
     port = free_port()
     command = [sys.executable, "-m", "syncapi", "serve", "--port", str(port)]
