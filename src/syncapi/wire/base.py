@@ -54,6 +54,16 @@ Instant = Annotated[
 """A time that a client sends."""
 
 
+def _refuse_disguise(number: object) -> object:
+    if isinstance(number, bool | str):
+        raise ValueError("write it as a number")  # noqa: TRY004 - of which a problem is made
+    return number
+
+
+WholeNumber = Annotated[int, BeforeValidator(_refuse_disguise)]
+"""An integer in a body: 3, also written 3.0 as JSON Schema has it, but neither true nor "3"."""
+
+
 class WireModel(BaseModel):
     """A message of the API. Requests refuse unknown fields; answers may grow new ones."""
 
