@@ -1,8 +1,8 @@
 """Runs the migrations of one tree (control or tenant) on one database.
 
-`syncapi.postgres.migrations` sets the attributes ``tree`` and ``url``. A migration waits at most
-``LOCK_TIMEOUT`` for a lock, since all that come after it wait behind it, and a statement runs at
-most ``STATEMENT_TIMEOUT``; one that needs more sets its own.
+`syncapi.postgres.migrations` sets the attributes ``tree``, ``url`` and ``lock_timeout``. A
+migration waits at most so long for a lock, since all that come after it wait behind it, and a
+statement runs at most ``STATEMENT_TIMEOUT``; one that needs more sets its own.
 """
 
 import asyncio
@@ -15,17 +15,17 @@ from sqlalchemy.pool import NullPool
 
 from syncapi.postgres.databases import connector
 
-LOCK_TIMEOUT = "5s"
 STATEMENT_TIMEOUT = "5min"
 ONE_AT_A_TIME = 0x73796E63  # "sync": the key of the advisory lock
 
 tree: str = context.config.attributes["tree"]
 url: str = context.config.attributes["url"]
+lock_timeout: str = context.config.attributes["lock_timeout"]
 
 
 def run(connection: Connection) -> None:
     _wait_for_turn(connection)
-    connection.exec_driver_sql(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+    connection.exec_driver_sql(f"SET lock_timeout = '{lock_timeout}'")
     connection.exec_driver_sql(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
     connection.commit()
     context.configure(
@@ -63,9 +63,10 @@ def offline() -> None:
         version_table=f"alembic_version_{tree}",
         transaction_per_migration=True,
         literal_binds=True,
+        dialect_opts={"paramstyle": "named"},  # others double each % in what is printed
     )
     with context.begin_transaction():
-        context.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'")
+        context.execute(f"SET lock_timeout = '{lock_timeout}'")
         context.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
         context.run_migrations()
 

@@ -16,6 +16,8 @@ from alembic.script import ScriptDirectory
 
 from syncapi.postgres.databases import CONNECT_TIMEOUT
 
+LOCK_TIMEOUT = "5s"
+
 
 class Tree(enum.StrEnum):
     CONTROL = "control"
@@ -40,13 +42,16 @@ def _scripts() -> Path:
     return packaged if packaged.is_dir() else Path(__file__).parents[3] / "alembic"
 
 
-def _config(target: Target, output: io.StringIO | None = None) -> Config:
+def _config(
+    target: Target, output: io.StringIO | None = None, lock_timeout: str = LOCK_TIMEOUT
+) -> Config:
     config = Config(output_buffer=output)
     config.set_main_option("script_location", str(_scripts()))
     config.set_main_option("version_locations", str(_scripts() / target.tree / "versions"))
     config.set_main_option("path_separator", "newline")
     config.attributes["tree"] = target.tree.value
     config.attributes["url"] = target.url
+    config.attributes["lock_timeout"] = lock_timeout
     return config
 
 
@@ -71,14 +76,14 @@ async def current(target: Target) -> str | None:
         await connection.close()
 
 
-def upgrade(target: Target, revision: str = "head") -> None:
+def upgrade(target: Target, revision: str = "head", *, lock_timeout: str = LOCK_TIMEOUT) -> None:
     """Bring the database up to `revision`. Runs an event loop of its own."""
-    command.upgrade(_config(target), revision)
+    command.upgrade(_config(target, lock_timeout=lock_timeout), revision)
 
 
-def downgrade(target: Target, revision: str = "base") -> None:
+def downgrade(target: Target, revision: str = "base", *, lock_timeout: str = LOCK_TIMEOUT) -> None:
     """Take the database back to `revision`. Runs an event loop of its own."""
-    command.downgrade(_config(target), revision)
+    command.downgrade(_config(target, lock_timeout=lock_timeout), revision)
 
 
 def upgrade_sql(target: Target, start: str | None) -> str:

@@ -1,0 +1,168 @@
+"""Migrations on real databases: up, down, what they make, what holds them up, and the verb."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import asyncpg
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import Connection, MetaData
+from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.pool import NullPool
+
+from feed.schema import schema
+from soak.session import session
+from syncapi.postgres import control, tables
+from syncapi.postgres.databases import connector
+from syncapi.postgres.migrations import (
+    Target,
+    Tree,
+    current,
+    downgrade,
+    head,
+    upgrade,
+    upgrade_sql,
+)
+
+CreateDatabase = Callable[[], str]
+
+METADATA = {Tree.CONTROL: control.metadata, Tree.TENANT: tables.metadata}
+
+
+@pytest.fixture(params=Tree)
+def target(request: pytest.FixtureRequest, create_database: CreateDatabase) -> Target:
+    """A tree and an empty database for it."""
+    return Target(request.param, "own", create_database())
+
+
+async def migrated(target: Target, revision: str = "head") -> None:
+    await asyncio.to_thread(upgrade, target, revision)
+
+
+class TestTrees:
+    async def test_up_down_and_up_again(self, target: Target) -> None:
+        empty = await schema(target.url)
+        assert await current(target) is None
+        await migrated(target)
+        full = await schema(target.url)
+        assert await current(target) == head(target)
+        await asyncio.to_thread(downgrade, target)
+        left = [line for line in await schema(target.url) if "alembic_version" not in line]
+        assert left == empty
+        assert await current(target) is None
+        await migrated(target)
+        assert await schema(target.url) == full
+
+    async def test_every_step_down_and_up_makes_the_same(self, target: Target) -> None:
+        await migrated(target)
+        full = await schema(target.url)
+        await asyncio.to_thread(downgrade, target, "-1")
+        await migrated(target)
+        assert await schema(target.url) == full
+
+    async def test_both_trees_live_in_one_database(self, create_database: CreateDatabase) -> None:
+        url = create_database()
+        for tree in Tree:
+            await migrated(Target(tree, "own", url))
+        await asyncio.to_thread(downgrade, Target(Tree.TENANT, "own", url))
+        async with session(url) as db:
+            assert await db.fetchval("SELECT count(*) FROM tenants") == 0
+            assert await db.fetchval("SELECT to_regclass('documents')") is None
+
+    async def test_the_tables_in_code_are_those_in_the_database(self, target: Target) -> None:
+        await migrated(target)
+        assert await differences(target, METADATA[target.tree]) == []
+
+    async def test_a_difference_would_be_noticed(self, create_database: CreateDatabase) -> None:
+        target = Target(Tree.TENANT, "own", create_database())
+        await migrated(target)
+        for change in (
+            "DROP INDEX feed_entries_tombstones_idx",
+            "ALTER TABLE documents ALTER COLUMN is_deleted DROP DEFAULT",
+            "ALTER TABLE files ALTER COLUMN file_size TYPE int",
+            "ALTER TABLE files DROP CONSTRAINT files_tenant_id_sha256_hash_key",
+            "ALTER TABLE documents DROP CONSTRAINT documents_tenant_id_file_id_fkey",
+            "ALTER TABLE document_history ALTER COLUMN filename DROP NOT NULL",
+        ):
+            before = await differences(target, tables.metadata)
+            async with session(target.url) as db:
+                await db.execute(change)
+            assert len(await differences(target, tables.metadata)) > len(before), change
+
+    async def test_names_follow_the_convention(self, target: Target) -> None:
+        await migrated(target)
+        async with session(target.url) as db:
+            names = await db.fetch(
+                "SELECT conrelid::regclass::text AS owner, conname AS name FROM pg_constraint "
+                "WHERE connamespace = 'public'::regnamespace AND contype IN ('p','u','f','c') "
+                "UNION ALL SELECT indrelid::regclass::text, indexrelid::regclass::text "
+                "FROM pg_index JOIN pg_class ON pg_class.oid = indrelid "
+                "WHERE relnamespace = 'public'::regnamespace"
+            )
+        endings = ("_pkey", "_key", "_fkey", "_check", "_idx")
+        for owner, name in names:
+            if owner.startswith("alembic_version"):
+                continue
+            assert name.startswith(f"{owner}_"), name
+            assert name.endswith(endings), name
+
+
+async def differences(target: Target, metadata: MetaData) -> list[Any]:
+    """What autogenerate would migrate."""
+
+    def compare(connection: Connection) -> list[Any]:
+        ours = set(metadata.tables)
+
+        def is_ours(_object: object, name: str | None, kind: str, *_: object) -> bool:
+            return kind != "table" or name in ours
+
+        context = MigrationContext.configure(
+            connection,
+            opts={
+                "compare_type": True,
+                "compare_server_default": True,
+                "include_object": is_ours,
+            },
+        )
+        found = compare_metadata(context, metadata)
+        return [change for change in found if "comment" not in change[0]]  # those are for psql
+
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=connector(target.url), poolclass=NullPool
+    )
+    async with engine.connect() as connection:
+        found = await connection.run_sync(compare)
+    await engine.dispose()
+    return found
+
+
+class TestTimeouts:
+    async def test_a_migration_that_waits_for_a_lock_gives_up_and_leaves_nothing(
+        self, target: Target
+    ) -> None:
+        """Whoever comes after it waits behind it: on a busy database all would stand still."""
+        last_table = {Tree.CONTROL: "memberships", Tree.TENANT: "feed_entries"}[target.tree]
+        empty = await schema(target.url)
+        async with session(target.url) as db, rolled_back(db):
+            await db.execute(f"CREATE TABLE {last_table} (id int)")
+            with pytest.raises(Exception, match="lock timeout"):
+                await asyncio.to_thread(upgrade, target, lock_timeout="200ms")
+        left = [line for line in await schema(target.url) if "alembic_version" not in line]
+        assert left == empty
+        await migrated(target)
+
+    def test_the_time_outs_are_in_the_sql_too(self) -> None:
+        sql = upgrade_sql(Target(Tree.TENANT, "none", ""), None)
+        assert "SET lock_timeout = '5s'" in sql
+        assert "SET statement_timeout = '5min'" in sql
+
+
+@asynccontextmanager
+async def rolled_back(db: asyncpg.Connection) -> AsyncIterator[None]:
+    transaction = db.transaction()
+    await transaction.start()
+    yield
+    await transaction.rollback()
