@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx
@@ -19,7 +20,7 @@ from starlette.types import Receive, Scope, Send
 from typing_extensions import override
 
 from fixtures.flaky import FlakyRelay
-from fixtures.process import environment_of, service_process
+from fixtures.process import ServiceProcess, environment_of, service_process
 from fixtures.pulling import problem_of
 from fixtures.server import serving
 from fixtures.service import MakeTenant, TestTenant
@@ -33,6 +34,7 @@ from syncapi.settings import Settings
 MB = 1024**2
 FILE = bytes(range(256)) * 4096 * 16  # 16 MB
 PATH = "/documents/batch-download"
+OPEN = {"01", "04", "08"}  # ESTABLISHED, FIN_WAIT1 and CLOSE_WAIT in the kernel's list
 
 
 class Watched:
@@ -370,3 +372,26 @@ async def test_a_service_that_is_told_to_end_does_so(
             ended = await asyncio.to_thread(service.process.wait, 30)
             await assert_cut(pieces)
     assert ended in {0, -signal.SIGTERM}
+
+
+async def test_a_connection_that_nobody_reads_does_not_stay(
+    settings: Settings, library: Library, tmp_path: Path
+) -> None:
+    """The service cannot close it, having bytes to send; the kernel can."""
+    body = await library.documents(10)
+    environment = environment_of(settings, archive_stall_seconds="1")
+    with service_process(environment, tmp_path) as service:
+        async with member_of(library.tenant, service.url) as client, begun(client, body):
+            assert connections(service) == 1
+
+            async def has_none() -> bool:
+                return connections(service) == 0
+
+            await until(has_none)
+
+
+def connections(service: ServiceProcess) -> int:
+    """Open ones to the service, as the kernel lists them."""
+    port = f":{urlsplit(service.url).port:04X}"
+    lines = Path(f"/proc/{service.process.pid}/net/tcp").read_text().splitlines()[1:]
+    return sum(line.split()[1].endswith(port) and line.split()[3] in OPEN for line in lines)

@@ -39,6 +39,7 @@ def serve(
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format)
     listener = _listen(host or settings.host, settings.port if port is None else port)
+    _give_up_stalled(listener, settings.archive_stall_seconds)
     config = _config(settings, workers)
     with listener, suppress(KeyboardInterrupt):
         _announce(listener, workers)
@@ -78,6 +79,17 @@ def _listen(host: str, port: int) -> socket.socket:
         ) from error
     listener.set_inheritable(True)
     return listener
+
+
+def _give_up_stalled(listener: socket.socket, seconds: float) -> None:
+    """Let the kernel cut connections whose client takes nothing: they would stay for ever.
+
+    A server that closes one first sends what it has buffered, and so waits for the client (the
+    user timeout of RFC 9293; accepted connections inherit it).
+    """
+    if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
+        milliseconds = max(1, int(seconds * 1000))
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, milliseconds)
 
 
 def _announce(listener: socket.socket, workers: int) -> None:
