@@ -4,57 +4,18 @@ The server that took over is a copy of the database from before those commits, s
 same keys: its lineage differs, as after a promotion.
 """
 
-from http import HTTPStatus
 from urllib.parse import urlsplit, urlunsplit
 from uuid import uuid4
 
-import asyncpg
 import pytest
 
+from feed.following import client, raw
 from feed.raw_tenant import RawTenant
 from fixtures.worlds import MakeWorld, ServeDatabase
-from soak import truth
-from soak.replica import ByCursor, ByTime, Disk, Progress
+from soak.replica import ByCursor, ByTime, Progress
 from soak.session import session
-from soak.world import Member, World
+from soak.world import World
 from syncapi.embedded.psql import psql
-
-PAGE = 2
-
-
-class Client:
-    """A replica that reads a page at a time, of two documents each."""
-
-    def __init__(self, world: World, member: Member, start: Progress) -> None:
-        self._world = world
-        self._member = member
-        self.disk = Disk(start, start)
-        self.expired = 0
-
-    async def turn_page(self) -> None:
-        """Pull and apply one page, or go back if the server says so."""
-        query = {**self.disk.progress.query(), "per_page": PAGE, "include_urls": "false"}
-        answer = await self._world.request(self._member, "GET", "/documents/sync", params=query)
-        if answer.status_code == HTTPStatus.GONE:
-            self.expired += 1
-            self.disk = self.disk.expired()
-            return
-        assert answer.status_code == HTTPStatus.OK, answer.text
-        self.disk = self.disk.with_page(answer.json()["data"])
-
-    async def follow(self) -> None:
-        """Pull until two runs have ended."""
-        for _ in range(2):
-            await self.turn_page()
-            while self.disk.complete_to is None:
-                await self.turn_page()
-
-
-async def raw(world: World, connection: asyncpg.Connection) -> RawTenant:
-    """The world's one tenant, for raw SQL."""
-    (tenant,) = world.tenants
-    file = await connection.fetchval("SELECT id FROM files WHERE tenant_id = $1 LIMIT 1", tenant)
-    return RawTenant(tenant, file, connection)
 
 
 def copy_database(url: str) -> str:
@@ -94,15 +55,6 @@ async def failover(make_world: MakeWorld, serve_database: ServeDatabase) -> Fail
     return Failover(await make_world(1), serve_database)
 
 
-async def client(world: World, start: Progress) -> Client:
-    return Client(world, await world.member(world.tenants[0]), start)
-
-
-async def equals_the_server(client: Client, connection: asyncpg.Connection) -> bool:
-    server = await truth.documents(connection, client._world.tenants[0])
-    return dict(client.disk.documents) == server
-
-
 ids = sorted(uuid4() for _ in range(5))
 
 
@@ -115,17 +67,17 @@ async def test_what_had_moved_on_in_the_lost_history_is_delivered(failover: Fail
     """The page ended before the fork, but was read after it: the first document had left."""
     world = failover.world
     async with session(world.database_url) as db:
-        await insert_one_by_one(await raw(world, db))
+        await insert_one_by_one(await raw(db, world.tenants[0]))
     reader = await client(world, ByCursor())
     failover.fork()
     async with session(world.database_url) as db:
-        await (await raw(world, db)).update("filename = 'lost.txt'", ids[0])
+        await (await raw(db, world.tenants[0])).update("filename = 'lost.txt'", ids[0])
     await reader.turn_page()
     assert set(reader.disk.documents) == set(ids[1:3])
     async with session(failover.take_over()) as db:
-        await (await raw(world, db)).insert(uuid4())
+        await (await raw(db, world.tenants[0])).insert(uuid4())
         await reader.follow()
-        assert await equals_the_server(reader, db)
+        assert await reader.equals_the_server(db)
 
 
 async def test_of_what_a_first_run_delivered_before_the_fork_a_deletion_is_told(
@@ -133,16 +85,16 @@ async def test_of_what_a_first_run_delivered_before_the_fork_a_deletion_is_told(
 ) -> None:
     world = failover.world
     async with session(world.database_url) as db:
-        await insert_one_by_one(await raw(world, db))
+        await insert_one_by_one(await raw(db, world.tenants[0]))
     reader = await client(world, ByCursor())
     await reader.turn_page()
     assert set(reader.disk.documents) == set(ids[:2])
     failover.fork()
     async with session(failover.take_over()) as db:
-        await (await raw(world, db)).delete(ids[0])
+        await (await raw(db, world.tenants[0])).delete(ids[0])
         await reader.follow()
         assert reader.expired == 0  # nothing that it has seen is lost
-        assert await equals_the_server(reader, db)
+        assert await reader.equals_the_server(db)
 
 
 @pytest.mark.parametrize("is_written", [False, True])
@@ -153,21 +105,21 @@ async def test_a_client_ahead_of_the_fork_begins_again(
     world = failover.world
     ahead, before = [await client(world, ByCursor()) for _ in range(2)]
     async with session(world.database_url) as db:
-        await insert_one_by_one(await raw(world, db))
+        await insert_one_by_one(await raw(db, world.tenants[0]))
     await before.follow()
     failover.fork()
     async with session(world.database_url) as db:
-        tenant = await raw(world, db)
+        tenant = await raw(db, world.tenants[0])
         await tenant.update("filename = 'lost.txt'", ids[0])
         await tenant.delete(ids[1])
         await tenant.insert(uuid4())
     await ahead.follow()
     async with session(failover.take_over()) as db:
         if is_written:
-            await (await raw(world, db)).insert(uuid4())
+            await (await raw(db, world.tenants[0])).insert(uuid4())
         for each in (ahead, before):
             await each.follow()
-            assert await equals_the_server(each, db)
+            assert await each.equals_the_server(db)
     assert (ahead.expired, before.expired) == (1, 0)
 
 
@@ -180,7 +132,7 @@ async def test_voided_cursors_lead_to_a_new_beginning(
     world = await make_world(1)
     reader = await client(world, start)
     async with session(world.database_url) as db:
-        tenant = await raw(world, db)
+        tenant = await raw(db, world.tenants[0])
         await insert_one_by_one(tenant)
         await (reader.turn_page() if is_within_a_run else reader.follow())
         await db.execute("ALTER TABLE documents DISABLE TRIGGER ALL")
@@ -188,5 +140,5 @@ async def test_voided_cursors_lead_to_a_new_beginning(
         await db.execute("ALTER TABLE documents ENABLE TRIGGER ALL")
         await db.execute("SELECT feed.void_cursors()")
         await reader.follow()
-        assert await equals_the_server(reader, db)
+        assert await reader.equals_the_server(db)
     assert reader.expired == 1
