@@ -6,6 +6,8 @@ import re
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from hashlib import md5, sha256
+from secrets import token_bytes
 from typing import Any
 from uuid import UUID
 
@@ -29,12 +31,23 @@ ROUTES = {
 
 @dataclass(frozen=True)
 class Things:
-    """What a caller names in a request."""
+    """What a caller names in a request: `upload` is one that has not been completed."""
 
     document: str
     version: str
     file: str
+    upload: str
     cursor: str
+
+
+def declaration(content: bytes) -> dict[str, Any]:
+    """What is declared of a file before it is uploaded."""
+    return {
+        "sha256_hash": sha256(content).hexdigest(),
+        "md5_hash": md5(content, usedforsecurity=False).hexdigest(),
+        "file_size": len(content),
+        "mime_type": "text/plain",
+    }
 
 
 def _plain(_: Things) -> Request:
@@ -73,6 +86,7 @@ class Row:
         request: the request, for what it is to be about.
         alien: the things in it that, of another tenant, must not be found.
         refused: how they are not found; a function of the answer.
+        file: which of the things is the file of the path.
     """
 
     operation: str
@@ -81,6 +95,7 @@ class Row:
     request: Callable[[Things], Request] = _plain
     alien: tuple[str, ...] = ()
     refused: Callable[[httpx.Response], None] = _hits_nothing
+    file: str = "file"
     name: str = ""
 
     @override
@@ -91,7 +106,9 @@ class Row:
         """Send it, to the path of a tenant."""
         route = ROUTES[self.operation]
         method = next(iter(route.methods or ()))
-        path = route.path_format.format(tenant_id=tenant, document_id=things.document)
+        path = route.path_format.format(
+            tenant_id=tenant, document_id=things.document, file_id=getattr(things, self.file)
+        )
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
             return client.request(method, path, headers=headers, **self.request(things))
@@ -183,6 +200,11 @@ ROWS = [
         alien=("document", "version"),
         name="version",
     ),
+    Row("declareFile", WRITE, request=lambda _: {"json": declaration(token_bytes(8))}),
+    Row("getFile", WRITE, alien=("file",)),
+    Row("getFile", WRITE, alien=("upload",), file="upload", name="upload"),
+    Row("completeFile", WRITE, alien=("file",)),
+    Row("completeFile", WRITE, succeeds=409, alien=("upload",), file="upload", name="upload"),
 ]
 
 

@@ -15,7 +15,16 @@ import pytest
 from fixtures.pulling import BEGINNING, problem_of, pull
 from fixtures.pushing import create, delete, push_one
 from fixtures.service import MakeTenant, TestTenant, token_of
-from security.matrix import ROUTES, ROWS, Row, Things, is_archive, manifest_of, words_of
+from security.matrix import (
+    ROUTES,
+    ROWS,
+    Row,
+    Things,
+    declaration,
+    is_archive,
+    manifest_of,
+    words_of,
+)
 from syncapi.domain.access import Role
 from syncapi.domain.cursor import Cursor, CursorCodec, Kind, Position
 from syncapi.settings import Settings
@@ -36,6 +45,7 @@ class Side:
     """A tenant with a document, and what of it nobody else may ever read."""
 
     tenant: TestTenant
+    content: bytes
     things: Things
     secrets: frozenset[str]
 
@@ -69,9 +79,12 @@ async def _side(tenant: TestTenant) -> Side:
     document = answer.json()["data"]["document"]
     file = document["file"]
     page = await pull(tenant.viewer, since=BEGINNING)
+    declared = await tenant.user.post("/files", json=declaration(secrets.token_bytes(8)))
+    upload = declared.json()["data"]["id"]
     return Side(
         tenant,
-        Things(document["id"], document["updated_at"], file["id"], page.sync_token),
+        marker.encode(),
+        Things(document["id"], document["updated_at"], file["id"], upload, page.sync_token),
         frozenset(
             {marker, file["md5_hash"], file["sha256_hash"], document["created_by"], str(tenant.id)}
         ),
@@ -94,7 +107,11 @@ def nowhere(settings: Settings) -> Things:
     codec = CursorCodec([settings.cursor_key.get_secret_value()])
     cursor = Cursor(Kind.TOKEN, 1, bytes(8), 0, 0, 0, Position(0, uuid4()))
     return Things(
-        str(uuid4()), "2001-02-03T04:05:06.000007Z", str(uuid4()), codec.encode(cursor, uuid4())
+        document=str(uuid4()),
+        version="2001-02-03T04:05:06.000007Z",
+        file=str(uuid4()),
+        upload=str(uuid4()),
+        cursor=codec.encode(cursor, uuid4()),
     )
 
 
@@ -181,6 +198,29 @@ async def test_the_change_id_of_another_tenant_says_nothing(mine: Side, theirs: 
     assert (await push_one(theirs.tenant.user, change)).status == "applied"
     change["file_id"] = mine.things.file
     assert (await push_one(mine.tenant.user, change)).status == "applied"
+
+
+async def test_the_idempotency_key_of_another_tenant_says_nothing(
+    mine: Side, theirs: Side
+) -> None:
+    key = {"Idempotency-Key": secrets.token_hex(8)}
+    made = []
+    for side, content in ((theirs, b"theirs"), (mine, b"mine"), (mine, b"mine")):
+        part = {"file": ("a.txt", content)}
+        answer = await side.tenant.user.post("/documents", files=part, headers=key)
+        assert answer.status_code == 201, answer.text
+        made.append(answer.json()["data"]["document"]["id"])
+    assert made[1] != made[0]
+    assert made[2] == made[1]
+
+
+async def test_declaring_the_bytes_of_another_tenant_says_nothing(
+    mine: Side, theirs: Side
+) -> None:
+    """Else one could ask whether somebody else has a certain file."""
+    for side, status in ((theirs, "complete"), (mine, "pending")):
+        answer = await side.tenant.user.post("/files", json=declaration(theirs.content))
+        assert answer.json()["data"]["status"] == status
 
 
 async def test_a_suspended_tenant_is_none(
