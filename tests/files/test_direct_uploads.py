@@ -1,6 +1,5 @@
 """Uploads that go straight to S3: declared, sent, completed, and what can come between."""
 
-import asyncio
 import hashlib
 from collections.abc import Iterator
 from uuid import UUID, uuid4
@@ -24,6 +23,7 @@ from fixtures.sending import (
 )
 from fixtures.server import serving
 from fixtures.service import MakeTenant, TestTenant
+from fixtures.until import until
 from fixtures.uploads import upload
 from syncapi.main import create_app
 from syncapi.settings import Settings
@@ -247,9 +247,11 @@ async def test_expired_urls_are_signed_anew(tenant: TestTenant, settings: Settin
         tenant.user.base_url = httpx.URL(f"{url}/api/tenants/{tenant.id}")
         state = await declare(tenant.user, content_of(text))
         stale = pending(state)
-        async with asyncio.timeout(30):
-            while (await put(stale, stale.parts[0], text)).status_code != 403:
-                await asyncio.sleep(0.2)
+
+        async def is_expired() -> bool:
+            return (await put(stale, stale.parts[0], text)).status_code == 403
+
+        await until(is_expired)
     with serving(create_app(settings)) as url:
         tenant.user.base_url = httpx.URL(f"{url}/api/tenants/{tenant.id}")
         fresh = pending(await follow(tenant.user, state.id))
