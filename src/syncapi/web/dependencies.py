@@ -9,7 +9,7 @@ None has a ``yield``: what runs after it would run after the answer.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import Depends, Path, Request, Security
@@ -31,7 +31,7 @@ from syncapi.web.context import RequestRecord, record_of
 from syncapi.web.metrics import Metrics
 from syncapi.web.query import refuse_unknown_query
 from syncapi.web.readiness import ReadinessChecks
-from syncapi.web.service import service_of
+from syncapi.web.service import Service, service_of
 
 _NOBODYS = UUID(int=0)
 
@@ -103,44 +103,16 @@ def _tenant_id(text: str) -> UUID:
     return tenant_id if str(tenant_id) == text.lower() else _NOBODYS
 
 
-async def _readiness(request: Request) -> ReadinessChecks:
-    return service_of(request).readiness
+Part = TypeVar("Part")
 
 
-async def _pull(request: Request) -> Pull:
-    return service_of(request).pull
+def _part(read: Callable[[Service], Part]) -> Callable[..., Awaitable[Part]]:
+    """The dependency on one part of the service."""
 
+    async def part(request: Request) -> Part:
+        return read(service_of(request))
 
-async def _pushes(request: Request) -> GroupCommit:
-    return service_of(request).pushes
-
-
-async def _history(request: Request) -> History:
-    return service_of(request).history
-
-
-async def _documents(request: Request) -> Documents:
-    return service_of(request).documents
-
-
-async def _uploads(request: Request) -> Uploads:
-    return service_of(request).uploads
-
-
-async def _downloads(request: Request) -> Downloads:
-    return service_of(request).downloads
-
-
-async def _archives(request: Request) -> Archives:
-    return service_of(request).archives
-
-
-async def _direct_uploads(request: Request) -> DirectUploads:
-    return service_of(request).direct_uploads
-
-
-async def _completions(request: Request) -> Completions:
-    return service_of(request).completions
+    return part
 
 
 async def _metrics(request: Request) -> Metrics:
@@ -153,14 +125,16 @@ WriteScope = Annotated[TenantScope, Depends(_admission(Permission.WRITE))]
 DeleteScope = Annotated[TenantScope, Depends(_admission(Permission.DELETE))]
 AdminScope = Annotated[TenantScope, Depends(_admission(Permission.ADMIN))]
 
-PullsWith = Annotated[Pull, Depends(_pull)]
-PushesWith = Annotated[GroupCommit, Depends(_pushes)]
-HistoryWith = Annotated[History, Depends(_history)]
-DocumentsWith = Annotated[Documents, Depends(_documents)]
-UploadsWith = Annotated[Uploads, Depends(_uploads)]
-DownloadsWith = Annotated[Downloads, Depends(_downloads)]
-DirectUploadsWith = Annotated[DirectUploads, Depends(_direct_uploads)]
-CompletionsWith = Annotated[Completions, Depends(_completions)]
-ArchivesWith = Annotated[Archives, Depends(_archives)]
+PullsWith = Annotated[Pull, Depends(_part(lambda service: service.pull))]
+PushesWith = Annotated[GroupCommit, Depends(_part(lambda service: service.pushes))]
+HistoryWith = Annotated[History, Depends(_part(lambda service: service.history))]
+DocumentsWith = Annotated[Documents, Depends(_part(lambda service: service.documents))]
+UploadsWith = Annotated[Uploads, Depends(_part(lambda service: service.uploads))]
+DownloadsWith = Annotated[Downloads, Depends(_part(lambda service: service.downloads))]
+DirectUploadsWith = Annotated[
+    DirectUploads, Depends(_part(lambda service: service.direct_uploads))
+]
+CompletionsWith = Annotated[Completions, Depends(_part(lambda service: service.completions))]
+ArchivesWith = Annotated[Archives, Depends(_part(lambda service: service.archives))]
 CountedIn = Annotated[Metrics, Depends(_metrics)]
-Readied = Annotated[ReadinessChecks, Depends(_readiness)]
+Readied = Annotated[ReadinessChecks, Depends(_part(lambda service: service.readiness))]
