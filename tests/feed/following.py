@@ -4,6 +4,7 @@ from http import HTTPStatus
 from uuid import UUID
 
 import asyncpg
+import httpx
 
 from feed.raw_tenant import RawTenant
 from soak import truth
@@ -22,10 +23,14 @@ class Client:
         self.disk = Disk(start, start)
         self.expired = 0
 
+    async def ask(self, *, per_page: int = PAGE) -> httpx.Response:
+        """Ask for the next page, and leave the copy alone."""
+        query = {**self.disk.progress.query(), "per_page": per_page, "include_urls": "false"}
+        return await self._world.request(self._member, "GET", "/documents/sync", params=query)
+
     async def turn_page(self, *, per_page: int = PAGE) -> None:
         """Pull and apply one page, or go back if the server says so."""
-        query = {**self.disk.progress.query(), "per_page": per_page, "include_urls": "false"}
-        answer = await self._world.request(self._member, "GET", "/documents/sync", params=query)
+        answer = await self.ask(per_page=per_page)
         if answer.status_code == HTTPStatus.GONE:
             self.expired += 1
             self.disk = self.disk.expired()

@@ -16,6 +16,7 @@ from soak.replica import ByTime, Disk
 from soak.tally import Tally
 from soak.truth import Miss
 from soak.world import Member, World
+from syncapi.postgres.failures import is_down
 
 _PAGE_SIZES = (1, 5, 20, 100, 500)
 _PAGE_WEIGHTS = (1, 4, 15, 40, 40)
@@ -132,12 +133,17 @@ class Reader:
         """Look for what the replica has passed without getting it, while all goes on."""
         if self.disk.complete_to is None:
             return
-        self.tally("checked: a replica under way")
-        async with database.acquire() as connection:
-            found = await truth.unsettled(
-                connection, self.member.tenant_id, self.disk.documents, self.disk.complete_to
-            )
-            await self.record(connection, found)
+        try:
+            async with database.acquire() as connection:
+                found = await truth.unsettled(
+                    connection, self.member.tenant_id, self.disk.documents, self.disk.complete_to
+                )
+                await self.record(connection, found)
+            self.tally("checked: a replica under way")
+        except Exception as error:
+            if not is_down(error):
+                raise
+            self.tally("checked: in vain, PostgreSQL was down")
 
     async def verify(self, connection: asyncpg.Connection) -> None:
         """Compare the replica with the server, both at rest."""

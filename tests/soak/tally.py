@@ -21,7 +21,7 @@ class Tally:
 
 
 class Budget:
-    """How long writers go on: for some seconds, or for a number of acts of all together."""
+    """How long writers go on: for some seconds, for a number of acts, or until `end`."""
 
     def __init__(self, *, seconds: float | None = None, acts: int | None = None) -> None:
         self._deadline = None if seconds is None else time.monotonic() + seconds
@@ -37,6 +37,9 @@ class Budget:
         if self._deadline is not None and time.monotonic() > self._deadline:
             self._is_over.set()
         return not self._is_over.is_set()
+
+    def end(self) -> None:
+        self._is_over.set()
 
     @property
     def is_over(self) -> bool:
