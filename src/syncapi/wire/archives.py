@@ -1,5 +1,6 @@
 """Archives of many documents, and the manifest that each of them ends with."""
 
+from collections import Counter
 from typing import Annotated, Final, Literal
 from uuid import UUID
 
@@ -14,7 +15,7 @@ ArchiveFormat = Literal["zip", "tar"]
 
 
 def _distinct(ids: list[UUID]) -> list[UUID]:
-    twice = sorted({str(document_id) for document_id in ids if ids.count(document_id) > 1})
+    twice = [str(document_id) for document_id, times in Counter(ids).items() if times > 1]
     if twice:
         raise ValueError(f"Name each document once. Named more than once: {', '.join(twice)}")
     return ids
