@@ -1,0 +1,63 @@
+"""A streaming standby of an embedded PostgreSQL."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from syncapi.embedded import PostgresServer
+from syncapi.embedded.postgres_binaries import unprivileged_user
+from syncapi.embedded.psql import psql
+
+
+@contextmanager
+def standby_of(primary: PostgresServer, folder: Path) -> Iterator[PostgresServer]:
+    """Copy the running `primary` into `folder` and run the copy as its standby."""
+    standby = PostgresServer(folder)
+    folder.mkdir()
+    standby.folder.remember(password=primary.password)
+    subprocess.run(
+        [
+            *(primary.bin_dir / "pg_basebackup", f"--dbname={primary.admin_url}"),
+            *(f"--pgdata={standby.cluster}", "--write-recovery-conf", "--checkpoint=fast"),
+        ],
+        check=True,
+        capture_output=True,
+    )
+    owner = unprivileged_user()
+    if owner is not None:
+        for path in (standby.cluster, *standby.cluster.rglob("*")):
+            os.chown(path, *owner)
+    (folder / "initialised").touch()  # so that it is not made anew
+    try:
+        with standby:
+            yield standby
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def stop_receiving(standby: PostgresServer) -> None:
+    """Cut the standby off: what its primary commits from here on does not reach it."""
+    psql(standby.admin_url, "ALTER SYSTEM SET primary_conninfo = ''")
+    psql(standby.admin_url, "SELECT pg_reload_conf()")
+
+
+def is_receiving(standby: PostgresServer) -> bool:
+    return psql(standby.admin_url, "SELECT count(*) FROM pg_stat_wal_receiver") != "0"
+
+
+def has_replayed(standby: PostgresServer, position: str) -> bool:
+    """Whether the standby shows all that its primary had written at a position of the log."""
+    return psql(standby.admin_url, f"SELECT pg_last_wal_replay_lsn() >= '{position}'") == "t"
+
+
+def written(primary: PostgresServer) -> str:
+    """The position in the log up to which the primary has written."""
+    return psql(primary.admin_url, "SELECT pg_current_wal_flush_lsn()")
+
+
+def promote(standby: PostgresServer) -> None:
+    """Make the standby the primary, and wait until it is."""
+    psql(standby.admin_url, "SELECT pg_promote()")
