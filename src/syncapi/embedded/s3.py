@@ -53,12 +53,21 @@ class S3Server(Server):
         return self.folder.secret("secret_access_key")
 
     @property
+    def _data(self) -> Path:
+        return self.folder.path / "data"
+
+    @property
+    def _logs(self) -> Path:
+        return self.folder.path / "logs"
+
+    @property
     def _identities(self) -> Path:
         return self.folder.path / "identities.json"
 
     @override
     def _prepare(self) -> None:
-        (self.folder.path / "data").mkdir(mode=0o700, exist_ok=True)
+        self._data.mkdir(mode=0o700, exist_ok=True)
+        self._logs.mkdir(mode=0o700, exist_ok=True)
         keys = {"accessKey": self.access_key_id, "secretKey": self.secret_access_key}
         identity = {"name": "syncapi", "credentials": [keys], "actions": _ACTIONS}
         write_private(self._identities, json.dumps({"identities": [identity]}))
@@ -77,10 +86,12 @@ class S3Server(Server):
     @override
     def _command(self) -> Command:
         options = [f"-{option}" for option in self._options()]
-        return Command([_binary(), "mini", *options], environment={"GOMEMLIMIT": "200MiB"})
+        logging = (f"-logdir={self._logs}", "-log_max_size_mb=8")
+        environment = {"GOMEMLIMIT": "200MiB"}
+        return Command([_binary(), *logging, "mini", *options], environment)
 
     def _options(self) -> Iterator[str]:
-        yield from (f"dir={self.folder.path / 'data'}", f"s3.config={self._identities}")
+        yield from (f"dir={self._data}", f"s3.config={self._identities}")
         yield from (f"ip={LOOPBACK}", f"ip.bind={LOOPBACK}", f"bucket={self.bucket}")
         for part, port in {"s3": self.port, **self._inner_ports}.items():
             yield f"{part}.port={port}"
