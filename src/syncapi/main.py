@@ -47,7 +47,7 @@ from syncapi.web.app import WebOptions, build_app
 from syncapi.web.logging import configure_logging
 from syncapi.web.readiness import Check, ReadinessChecks
 from syncapi.web.service import Service
-from syncapi.wiring import database_urls, pool_limits
+from syncapi.wiring import bucket, database_urls, pool_limits
 
 _NOBODY = UUID(int=0)
 
@@ -84,7 +84,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
     databases = await stack.enter_async_context(
         Databases(database_urls(settings), pool_limits(settings))
     )
-    store = await stack.enter_async_context(ObjectStore(_bucket(settings)))
+    store = await stack.enter_async_context(ObjectStore(bucket(settings)))
     control = ControlStore(databases.control)
     gate = AccessGate(
         _verifier(settings, await stack.enter_async_context(httpx.AsyncClient())),
@@ -95,7 +95,9 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
     await stack.enter_async_context(invalidations.listening())
     keys = (settings.cursor_key, *settings.cursor_previous_keys)
     signer = UrlSigner(_public_bucket(settings))
-    rules = UploadRules(settings.upload_max_bytes, settings.upload_allowed_types)
+    rules = UploadRules(
+        settings.upload_max_bytes, settings.upload_allowed_types, settings.upload_max_seconds
+    )
     pull = Pull(
         databases,
         Heads(databases),
@@ -144,7 +146,7 @@ def _transfer_rules(settings: Settings) -> TransferRules:
 async def _archives(settings: Settings, databases: Databases, stack: AsyncExitStack) -> Archives:
     """With connections to S3 of their own: slow readers must not keep uploads from it."""
     most = settings.archives_at_once
-    store = ObjectStore(_bucket(settings), call_seconds=30, max_connections=most * (1 + AHEAD))
+    store = ObjectStore(bucket(settings), call_seconds=30, max_connections=most * (1 + AHEAD))
     return Archives(
         databases,
         await stack.enter_async_context(store),
@@ -161,21 +163,10 @@ def _redis(settings: Settings, stack: AsyncExitStack) -> Redis | None:
     return redis
 
 
-def _bucket(settings: Settings) -> Bucket:
-    return Bucket(
-        name=settings.s3_bucket,
-        endpoint_url=settings.s3_endpoint_url,
-        region=settings.s3_region,
-        access_key_id=settings.s3_access_key_id,
-        secret_access_key=settings.s3_secret_access_key.get_secret_value(),
-        addressing_style=settings.s3_addressing_style,
-    )
-
-
 def _public_bucket(settings: Settings) -> Bucket:
     """The bucket as clients see it: a signed URL is bound to its host."""
     endpoint = settings.s3_public_endpoint_url or settings.s3_endpoint_url
-    return replace(_bucket(settings), endpoint_url=endpoint)
+    return replace(bucket(settings), endpoint_url=endpoint)
 
 
 def _verifier(settings: Settings, client: httpx.AsyncClient) -> TokenVerifier:

@@ -158,6 +158,9 @@ class Settings(BaseSettings):
         description="Of a part; larger where a file would have more than 10,000.",
     )
     upload_url_seconds: int = Field(default=3600, ge=1, le=604_800)
+    upload_max_seconds: float = Field(
+        default=21_600, gt=0, description="An upload by form that takes longer is given up."
+    )
     upload_allowed_types: tuple[str, ...] = Field(
         default=("*/*",), description="Media types, also as 'image/*'."
     )
@@ -171,6 +174,24 @@ class Settings(BaseSettings):
     rate_limit: RateLimit | None = Field(
         default="3000/minute", description="Requests of one member; empty for none."
     )
+
+    # What `syncapi gc` collects
+    tombstone_retention_days: float = Field(
+        default=90, ge=0, description="Cursors that are older than a collected deletion get 410."
+    )
+    abandoned_upload_days: float = Field(
+        default=1, ge=0, description="Since the last URL of an upload straight to S3 expired."
+    )
+    unreferenced_file_days: float = Field(
+        default=1, ge=0, description="Of bytes that no document and no version refers to."
+    )
+    history_days: float | None = Field(
+        default=None, gt=0, description="Older versions go; a tenant's own settings come first."
+    )
+    history_versions: int | None = Field(
+        default=None, gt=0, description="Of one document; a tenant's own settings come first."
+    )
+    idempotency_key_hours: float = Field(default=24, ge=0)
 
     # Serving
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
@@ -200,6 +221,15 @@ class Settings(BaseSettings):
             names.append(self.jwt_issuer)
         if len(set(names)) < len(names):
             raise ValueError("SYNCAPI_ISSUERS and SYNCAPI_JWT_ISSUER must name each issuer once")
+        return self
+
+    @model_validator(mode="after")
+    def _uploads_end_before_they_are_collected(self) -> Self:
+        if self.unreferenced_file_days * 86_400 < 2 * self.upload_max_seconds:
+            raise ValueError(
+                "SYNCAPI_UNREFERENCED_FILE_DAYS must be twice SYNCAPI_UPLOAD_MAX_SECONDS at "
+                "least: until an upload is done its bytes look like nobody's"
+            )
         return self
 
     @model_validator(mode="after")

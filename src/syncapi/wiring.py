@@ -2,6 +2,7 @@
 
 from syncapi.postgres.databases import DatabaseUrls, PoolLimits
 from syncapi.settings import Settings
+from syncapi.storage.bucket import Bucket
 
 
 def database_urls(settings: Settings) -> DatabaseUrls:
@@ -24,4 +25,16 @@ def pool_limits(settings: Settings) -> PoolLimits:
         idle=settings.pool_idle_seconds,
         statement_timeout=settings.statement_timeout,
         prepared_statements=settings.prepared_statements,
+    )
+
+
+def bucket(settings: Settings) -> Bucket:
+    """Where bytes are, as the service reaches it."""
+    return Bucket(
+        name=settings.s3_bucket,
+        endpoint_url=settings.s3_endpoint_url,
+        region=settings.s3_region,
+        access_key_id=settings.s3_access_key_id,
+        secret_access_key=settings.s3_secret_access_key.get_secret_value(),
+        addressing_style=settings.s3_addressing_style,
     )

@@ -59,6 +59,7 @@ VERBS = (
     Verb("tenant", "syncapi.cli.tenants", "Create, list and suspend tenants.", Extra.SERVER),
     Verb("member", "syncapi.cli.members", "Add, remove and list members.", Extra.SERVER),
     Verb("token", "syncapi.cli.tokens", "Issue bearer tokens.", Extra.SERVER),
+    Verb("gc", "syncapi.cli.gc", "Collect what nobody needs any more.", Extra.SERVER),
     Verb("dev", "syncapi.cli.dev", "Run everything on this machine.", Extra.EMBEDDED),
 )
 

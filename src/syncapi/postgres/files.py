@@ -2,10 +2,11 @@
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, and_, delete, exists, select
+from sqlalchemy import ColumnElement, Row, Table, and_, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from syncapi.domain.content import Digest
@@ -48,9 +49,11 @@ async def pin(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
 
 
 async def drop_unreferenced(
-    tx: TenantConnection, file_ids: Collection[UUID]
+    tx: TenantConnection, file_ids: Collection[UUID], *, unasked_for: timedelta = timedelta(0)
 ) -> Sequence[StoredFile]:
     """Delete those of the files that no document and no version of one refers to.
+
+    Where somebody has declared a file's bytes less than ``unasked_for`` ago, it stays.
 
     The lock comes first, in a statement of its own, so that the check sees what those committed
     who had pinned the row; in the order of ids, so that two that delete cannot deadlock.
@@ -61,7 +64,12 @@ async def drop_unreferenced(
     )
     unreferenced = (
         delete(files)
-        .where(mine, ~_referred_to_by(documents), ~_referred_to_by(document_history))
+        .where(
+            mine,
+            files.c.updated_at <= func.now() - unasked_for,
+            ~_referred_to_by(documents),
+            ~_referred_to_by(document_history),
+        )
         .returning(files)
     )
     return [stored(row) for row in await tx.connection.execute(unreferenced)]

@@ -33,6 +33,9 @@ WHERE entry.tenant_id = $1 AND entry.id = ANY($2)
 _APPLIED = """
 SELECT change_id, document_id FROM document_history
 WHERE tenant_id = $1 AND change_id = ANY($2)
+UNION ALL
+SELECT change_id, document_id FROM collected_changes
+WHERE tenant_id = $1 AND change_id = ANY($2)
 """
 
 _BASES = """

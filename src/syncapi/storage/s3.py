@@ -14,6 +14,7 @@ from syncapi.domain.content import Digest
 from syncapi.storage.bucket import Bucket
 from syncapi.storage.calls import Absent, S3Calls, unavailable
 from syncapi.storage.cleanup import Act, CleanUps
+from syncapi.storage.listing import BucketListing
 from syncapi.storage.multipart import MultipartUploads
 from syncapi.storage.parts import ContentHasher, parts_of
 from syncapi.storage.reading import OpenObject, open_object
@@ -159,6 +160,11 @@ class ObjectStore:
     def multipart(self) -> MultipartUploads:
         """The uploads whose parts clients send."""
         return MultipartUploads(self._call)
+
+    @property
+    def listing(self) -> BucketListing:
+        """What is in the bucket."""
+        return BucketListing(self._call)
 
     async def open(self, key: str, *, opening: float = 0, reading: float = 0) -> OpenObject | None:
         """Begin to read ``key``; None when it is not there. The caller closes it.

@@ -1,11 +1,13 @@
 """Uploads: a file and the document that names it, in one act."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4, uuid5
 
 from syncapi.domain.access import TenantScope
-from syncapi.domain.errors import Conflict, InvalidInput
+from syncapi.domain.content import Digest
+from syncapi.domain.errors import Conflict, InvalidInput, TooLarge
 from syncapi.domain.filenames import checked_filename
 from syncapi.domain.media_types import admit, checked_media_type, media_type_of
 from syncapi.postgres import documents, files
@@ -31,10 +33,13 @@ class UploadRules:
     Attributes:
         max_bytes: of one file.
         allowed_types: media types, also as ``image/*``.
+        max_seconds: that an upload may take: garbage collection takes bytes for nobody's that
+            are without a row for longer.
     """
 
     max_bytes: int
     allowed_types: tuple[str, ...] = ("*/*",)
+    max_seconds: float = 21_600
 
     def check_type(self, mime_type: str, field: str = "body.mime_type") -> None:
         """Refuse what is no media type, or one that may not be kept.
@@ -77,7 +82,7 @@ class Uploads:
             Unavailable: S3 or the database is down.
         """
         key = f"{scope.tenant_id}/{uuid4()}"
-        digest = await self._store.upload(key, chunks, limit=self.rules.max_bytes)
+        digest = await self._sent(key, chunks)
         file = StoredFile(uuid4(), key, digest)
         kept = None
         try:
@@ -89,6 +94,16 @@ class Uploads:
             if kept is not file:
                 await self._leftovers.settle(scope, file)
         return document
+
+    async def _sent(self, key: str, chunks: AsyncIterator[bytes]) -> Digest:
+        try:
+            async with asyncio.timeout(self.rules.max_seconds):
+                return await self._store.upload(key, chunks, limit=self.rules.max_bytes)
+        except TimeoutError as error:
+            raise TooLarge(
+                f"The upload took longer than {self.rules.max_seconds:g} seconds. Send a file of "
+                "this size straight to the object store: declare it by POST /files."
+            ) from error
 
     def _named(self, description: Description) -> tuple[str, str]:
         if not description.filename:

@@ -1,0 +1,154 @@
+"""``syncapi gc``: collect what nobody needs any more."""
+
+import asyncio
+import sys
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from datetime import timedelta
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.status import Status
+
+from syncapi.cli.arguments import AsJson
+from syncapi.cli.configuration import load_settings
+from syncapi.cli.failures import CommandFailed
+from syncapi.cli.output import print_json, print_table
+from syncapi.domain.retention import Collected, Kind, Retention
+from syncapi.domain.tenancy import Tenant
+from syncapi.postgres.control import ControlStore
+from syncapi.postgres.databases import Databases, PoolLimits
+from syncapi.redis.invalidation import Invalidations
+from syncapi.settings import Settings
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.collection.run import GarbageCollection, Outcome
+from syncapi.usecases.tenants import TenantAdministration
+from syncapi.web.logging import configure_logging
+from syncapi.wiring import bucket, database_urls
+
+_POOL = PoolLimits(size=2, statement_timeout=300)
+_COLUMNS = ("tenant", *Kind, "freed_bytes")
+
+app = typer.Typer(help="Collect what nobody needs any more.")
+
+
+@app.command()
+def gc(
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; say what would be collected.")
+    ] = False,
+    tenant: Annotated[
+        str | None, typer.Option(metavar="TENANT", help="One tenant alone: its id or slug.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Collect old tombstones, versions beyond the limits, abandoned uploads, and bytes of nobody.
+
+    The settings say how old they must be: see `syncapi config show`. Run it once a day. It may
+    run beside the service, and be stopped at any time. A tenant or database that fails does not
+    stop the others; those that failed are named at the end. A dry run does not count what its
+    own deletions would set free.
+    """
+    settings = load_settings()
+    configure_logging(settings.log_level, settings.log_format, sys.stderr)
+    progress = _Progress()
+    with progress:
+        outcomes = asyncio.run(_run(settings, tenant, progress, is_dry=dry_run))
+    if as_json:
+        print_json([_record(outcome) for outcome in outcomes])
+    else:
+        done = [_record(outcome) for outcome in outcomes if outcome.error is None]
+        print_table(done, _COLUMNS, empty="There are no tenants.")
+    _name_failures(outcomes)
+
+
+async def _run(
+    settings: Settings, reference: str | None, progress: "_Progress", *, is_dry: bool
+) -> list[Outcome]:
+    async with AsyncExitStack() as stack:
+        databases = await stack.enter_async_context(Databases(database_urls(settings), _POOL))
+        objects = await stack.enter_async_context(ObjectStore(bucket(settings)))
+        control = ControlStore(databases.control)
+        administration = TenantAdministration(control, databases, Invalidations(None))
+        tenants = await _tenants(administration, reference)
+        progress.expect(len(tenants))
+        collection = GarbageCollection(databases, objects, _retention(settings), is_dry=is_dry)
+        return await collection.run(tenants, progress.tell, progress.finished)
+
+
+async def _tenants(administration: TenantAdministration, reference: str | None) -> list[Tenant]:
+    if reference is None:
+        return list(await administration.all())
+    return [await administration.find(reference)]
+
+
+def _retention(settings: Settings) -> Retention:
+    age = settings.history_days
+    return Retention(
+        tombstones=timedelta(days=settings.tombstone_retention_days),
+        uploads=timedelta(days=settings.abandoned_upload_days),
+        files=timedelta(days=settings.unreferenced_file_days),
+        idempotency_keys=timedelta(hours=settings.idempotency_key_hours),
+        history_age=None if age is None else timedelta(days=age),
+        history_versions=settings.history_versions,
+    )
+
+
+class _Progress:
+    """On a terminal a line that changes; elsewhere one line for each tenant. On stderr."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._status = Status("Looking for garbage", console=self._console)
+        self._all = self._done = 0
+
+    def __enter__(self) -> "_Progress":
+        if self._console.is_terminal:
+            self._status.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._status.stop()
+
+    def expect(self, tenants: int) -> None:
+        self._all = tenants
+
+    def tell(self, tenant: Tenant, collected: Collected) -> None:
+        where = f"Tenant {self._done + 1} of {self._all}, {tenant.slug}"
+        self._status.update(f"{where}: {_summary(collected)}")
+
+    def finished(self, outcome: Outcome) -> None:
+        self._done += 1
+        said = _summary(outcome.collected) if outcome.error is None else f"failed: {outcome.error}"
+        line = f"{self._done} of {self._all} {outcome.tenant.slug}: {said}"
+        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _summary(collected: Collected) -> str:
+    counts = {kind: count for kind, count in collected.counts.items() if count}
+    if not counts:
+        return "nothing to collect"
+    said = ", ".join(f"{count} {kind.replace('_', ' ')}" for kind, count in counts.items())
+    return f"{said}, {collected.freed_bytes} bytes"
+
+
+def _record(outcome: Outcome) -> dict[str, Any]:
+    counts = {kind.value: outcome.collected.counts[kind] for kind in Kind}
+    return {
+        "tenant": outcome.tenant.slug,
+        "tenant_id": outcome.tenant.id,
+        "database": outcome.tenant.database,
+        **counts,
+        "freed_bytes": outcome.collected.freed_bytes,
+        "error": outcome.error,
+    }
+
+
+def _name_failures(outcomes: Sequence[Outcome]) -> None:
+    failed = [outcome for outcome in outcomes if outcome.error is not None]
+    if failed:
+        named = "\n".join(
+            f"  {one.tenant.slug} ({one.tenant.database}): {one.error}" for one in failed
+        )
+        raise CommandFailed(f"{len(failed)} of {len(outcomes)} tenants failed:\n{named}")

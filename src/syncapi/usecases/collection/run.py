@@ -1,0 +1,145 @@
+"""A run of the garbage collection: every tenant of every database."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from structlog import get_logger
+
+from syncapi.domain.errors import Conflict, Refusal, Unavailable
+from syncapi.domain.retention import Collected, Retention
+from syncapi.domain.tenancy import Tenant
+from syncapi.postgres import collection as store
+from syncapi.postgres.databases import Databases
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.collection import contents, rows
+from syncapi.usecases.collection.turn import Progress, Turn
+
+log = get_logger(__name__)
+
+BATCH: Final = 1000
+
+# In an order in which each step finds what those before it set free.
+_STEPS: Final = (
+    rows.tombstones,
+    rows.versions,
+    rows.change_ids,
+    rows.idempotency_keys,
+    contents.uploads,
+    contents.files,
+    contents.orphans,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a tenant's turn came to; `error` is None where all went well."""
+
+    tenant: Tenant
+    collected: Collected
+    error: str | None = None
+
+
+class GarbageCollection:
+    """Collects, or with ``is_dry`` only counts.
+
+    A dry run does not see what its own deletions would set free.
+    """
+
+    def __init__(
+        self,
+        databases: Databases,
+        objects: ObjectStore,
+        retention: Retention,
+        *,
+        is_dry: bool = False,
+        batch: int = BATCH,
+    ) -> None:
+        self._databases = databases
+        self._objects = objects
+        self._retention = retention
+        self._is_dry = is_dry
+        self._batch = batch
+
+    async def run(
+        self,
+        tenants: Iterable[Tenant],
+        progress: Progress,
+        finished: Callable[[Outcome], None],
+    ) -> list[Outcome]:
+        """Give every tenant its turn, databases side by side, tenants of one in a row.
+
+        What fails ends one tenant's turn, and no other's; a database that does not answer ends
+        those of all its tenants.
+        """
+        by_database = attrgetter("database")
+        groups = groupby(sorted(tenants, key=by_database), by_database)
+        runs = [self._database(list(group), progress, finished) for _, group in groups]
+        return [outcome for outcomes in await asyncio.gather(*runs) for outcome in outcomes]
+
+    async def _database(
+        self,
+        tenants: Sequence[Tenant],
+        progress: Progress,
+        finished: Callable[[Outcome], None],
+    ) -> list[Outcome]:
+        trouble = await self._trouble_with(tenants[0].database)
+        outcomes = []
+        for tenant in tenants:
+            if trouble is None:
+                outcome = await self._outcome(tenant, progress)
+            else:
+                outcome = Outcome(tenant, Collected(), trouble)
+            finished(outcome)
+            outcomes.append(outcome)
+        return outcomes
+
+    async def _trouble_with(self, database: str) -> str | None:
+        try:
+            await self._databases.check(database)
+        except Unavailable as refusal:
+            return refusal.detail
+        return None
+
+    async def _outcome(self, tenant: Tenant, progress: Progress) -> Outcome:
+        collected = Collected()
+        try:
+            await self._turn(tenant, collected, progress)
+        except Refusal as refusal:
+            return Outcome(tenant, collected, refusal.detail)
+        except Exception as error:
+            log.exception("collection_failed", tenant=str(tenant.id))
+            return Outcome(tenant, collected, f"{type(error).__name__}: {error}")
+        return Outcome(tenant, collected)
+
+    async def _turn(self, tenant: Tenant, collected: Collected, progress: Progress) -> None:
+        turn = Turn(
+            self._databases,
+            self._objects,
+            tenant,
+            self._retention.for_tenant(tenant.settings),
+            progress,
+            self._is_dry,
+            self._batch,
+            collected,
+        )
+        await _require_open(turn)
+        for step in _STEPS:
+            await step(turn)
+
+
+async def _require_open(turn: Turn) -> None:
+    """See that the tenant is where the settings say: elsewhere all its bytes are orphans.
+
+    Raises:
+        Conflict: it is not.
+    """
+    async with turn.reading() as connection:
+        if not await store.is_open(connection):
+            raise Conflict(
+                f"The tenant is not in the database '{turn.tenant.database}': see where its URL "
+                "leads. Nothing was deleted."
+            )
