@@ -1,16 +1,17 @@
 """The service and PostgreSQL are killed at their worst moments; nothing is half done."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from http import HTTPStatus
 from pathlib import Path
+from uuid import uuid4
 
 import asyncpg
 import httpx
 import pytest
 
-from feed.following import Client, client
+from feed.following import Client, client, raw
 from fixtures.process import environment_of, service_process
 from fixtures.until import until
 from fixtures.worlds import ServeDatabase
@@ -103,15 +104,39 @@ def postgres(tmp_path: Path) -> Iterator[PostgresServer]:
 
 
 @pytest.fixture
-async def world(
-    postgres: PostgresServer, settings_of: SettingsOf, serve_database: ServeDatabase
-) -> AsyncIterator[World]:
-    """A world on it."""
-    url = postgres.create_database("own")
-    for tree in Tree:
-        await asyncio.to_thread(upgrade, Target(tree, "own", url))
+def hesitant(tmp_path: Path) -> Iterator[PostgresServer]:
+    """One that writes its log only when it must."""
+    with PostgresServer(tmp_path / "hesitant", settings={"wal_writer_delay": "10s"}) as server:
+        yield server
+
+
+@pytest.fixture
+async def make_world_on(
+    settings_of: SettingsOf, serve_database: ServeDatabase
+) -> AsyncIterator[Callable[[PostgresServer], Awaitable[World]]]:
     async with AsyncExitStack() as stack:
-        yield await open_world(serve_database(url), settings_of(url), stack, tenants=2)
+
+        async def make(server: PostgresServer) -> World:
+            url = server.create_database("own")
+            for tree in Tree:
+                await asyncio.to_thread(upgrade, Target(tree, "own", url))
+            return await open_world(serve_database(url), settings_of(url), stack, tenants=2)
+
+        yield make
+
+
+@pytest.fixture
+async def world(
+    postgres: PostgresServer, make_world_on: Callable[[PostgresServer], Awaitable[World]]
+) -> World:
+    return await make_world_on(postgres)
+
+
+@pytest.fixture
+async def hesitant_world(
+    hesitant: PostgresServer, make_world_on: Callable[[PostgresServer], Awaitable[World]]
+) -> World:
+    return await make_world_on(hesitant)
 
 
 class TestPostgres:
@@ -128,6 +153,28 @@ class TestPostgres:
         assert not outcome.misses, str(outcome)
         assert outcome.tally.counts["read: 503 with Retry-After"], str(outcome)
         assert outcome.tally.counts["checked: documents at rest"], str(outcome)
+
+    async def test_what_a_client_has_seen_survives_whatever_the_writer_asked_for(
+        self, hesitant_world: World, hesitant: PostgresServer
+    ) -> None:
+        """A commit that may be lost is visible; after the crash nothing would tell it from others.
+
+        The timeline is the same, and new stamps soon pass the client's position.
+        """
+        reader = await client(hesitant_world, ByCursor())
+        tenant_id = hesitant_world.tenants[0]
+        async with session(hesitant_world.database_url) as db:
+            tenant = await raw(db, tenant_id)
+            await db.execute("SET synchronous_commit = off")
+            await tenant.insert(seen := uuid4())
+            await reader.follow()
+        await asyncio.to_thread(hesitant.kill)
+        await asyncio.to_thread(hesitant.start)
+        async with session(hesitant_world.database_url) as db:
+            await (await raw(db, tenant_id)).insert(uuid4())
+            await reader.follow()
+            assert seen in reader.disk.documents
+            assert await reader.equals_the_server(db)
 
     async def killing(
         self, world: World, postgres: PostgresServer, checker: Checker, budget: Budget

@@ -146,13 +146,17 @@ FUNCTIONS = [
     END $$
     """,
     # Take the tenant's clock until commit and issue the next stamp, also if the wall clock
-    # stepped back.
+    # stepped back. An asynchronous commit is made a synchronous one: else clients see what a
+    # crash may take back, on the same timeline, so that nothing would tell their cursors.
     """
     CREATE FUNCTION feed.tick(tenant uuid) RETURNS timestamptz LANGUAGE plpgsql VOLATILE AS $$
     DECLARE
       here text := feed.lineage();
       stamp timestamptz;
     BEGIN
+      IF current_setting('synchronous_commit') = 'off' THEN
+        PERFORM set_config('synchronous_commit', 'local', true);
+      END IF;
       INSERT INTO public.tenant_clock AS clock (tenant_id, last, opened_at, lineage)
       SELECT tenant, wall, wall, here FROM feed.wall_clock() AS wall
       ON CONFLICT (tenant_id) DO UPDATE SET
