@@ -126,3 +126,17 @@ def test_no_title_makes_up_a_type() -> None:
 
 def test_the_same_bytes_every_time() -> None:
     assert json.dumps(build_app().openapi()) == json.dumps(build_app().openapi())
+
+
+def test_no_boolean_is_an_enumeration() -> None:
+    """openapi-generator's Python clients compare it with a text, and refuse every answer."""
+    booleans = [node for node in _nodes() if node.get("type") == "boolean"]
+    assert booleans
+    assert [node for node in booleans if "const" in node or "enum" in node] == []
+
+
+def test_unions_that_clients_build_have_names() -> None:
+    named = DOCUMENT["components"]["schemas"].values()
+    unions = [node for node in _nodes() if "oneOf" in node]
+    assert unions
+    assert [union for union in unions if union not in named or "discriminator" not in union] == []

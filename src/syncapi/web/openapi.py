@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from syncapi.web.errors import PROBLEM_MEDIA_TYPE
 from syncapi.web.query import refuse_unknown_query
-from syncapi.web.tidy import Json, named, plain_parameter, without_titles
+from syncapi.web.tidy import Json, named, plain_parameter, with_plain_booleans, without_titles
 from syncapi.wire.problem import Problem
 
 TENANT_PREFIX: Final = "/api/tenants/{tenant_id}"
@@ -120,7 +120,7 @@ def describe(app: FastAPI) -> Json:
     for operation in _operations(document):
         _finish(operation)
     for part in ("components", "paths"):
-        document[part] = without_titles(document[part])
+        document[part] = with_plain_booleans(without_titles(document[part]))
     return named(document)
 
 

@@ -30,6 +30,22 @@ def without_titles(node: Any) -> Any:  # noqa: ANN401 - any JSON
     }
 
 
+def with_plain_booleans(node: Any) -> Any:  # noqa: ANN401 - any JSON
+    """Describe a boolean that is always true, or always false, as a boolean.
+
+    openapi-generator's Python clients compare it with the text "true", and refuse every answer.
+    """
+    if isinstance(node, list):
+        return [with_plain_booleans(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    return {
+        key: with_plain_booleans(value)
+        for key, value in node.items()
+        if not (key == "const" and isinstance(value, bool))
+    }
+
+
 def plain_parameter(parameter: Json) -> None:
     """A parameter may be left out, but it cannot be null; its description is told once."""
     schema = parameter["schema"]

@@ -4,6 +4,7 @@ from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import Field, model_validator
+from typing_extensions import TypeAliasType
 
 from syncapi.wire.base import Instant, RequestModel, Timestamp, WireModel
 from syncapi.wire.documents import Document, Filename, MimeType
@@ -57,7 +58,11 @@ class DeleteChange(RequestModel):
     base_updated_at: BaseVersion
 
 
-PushedChange = Annotated[CreateChange | UpdateChange | DeleteChange, Field(discriminator="op")]
+# A named type: generators of clients would else make up a name for the union.
+PushedChange = TypeAliasType(
+    "PushedChange",
+    Annotated[CreateChange | UpdateChange | DeleteChange, Field(discriminator="op")],
+)
 
 
 class PushRequest(RequestModel):
