@@ -14,7 +14,7 @@ async def test_at_rest_every_replica_equals_the_server(make_world: MakeWorld) ->
     world = await make_world(2)
     async with session(world.database_url) as connection:
         await make_clock_step(connection)
-    outcome = await Checker(world, seed=1, cast=Cast()).run(Budget(acts=400))
+    outcome = await Checker(world, seed=1, cast=Cast()).run(Budget(acts=250))
     assert not outcome.misses, str(outcome)
     counts = outcome.tally.counts
     for what in (
@@ -43,5 +43,5 @@ async def test_it_finds_what_stamps_of_the_transactions_own_time_miss(
     async with session(world.database_url) as connection:
         await make_stamps_naive(connection)
     cast = Cast(api_writers=0, is_disturbed=False)
-    outcome = await Checker(world, seed=1, cast=cast).run(Budget(acts=200))
+    outcome = await Checker(world, seed=1, cast=cast).run(Budget(acts=120))
     assert len({miss.document for miss in outcome.misses}) > 1, str(outcome)

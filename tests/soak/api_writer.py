@@ -5,6 +5,7 @@ import random
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
+from uuid import UUID
 
 import httpx
 
@@ -21,6 +22,7 @@ _OUTCOMES = {
     HTTPStatus.SERVICE_UNAVAILABLE: "503",
 }
 _REMEMBERED = 40
+_STRATEGIES = ("reject", "last_write_wins", "first_write_wins", "merge")
 
 
 @dataclass(slots=True)
@@ -35,9 +37,17 @@ class ApiWriter:
 
     async def write(self, budget: Budget) -> None:
         """Act until the budget is spent; a service that is gone is asked again."""
-        acts = (self.upload, self.rename, self.change_content, self.delete, self.erase, self.look)
+        acts = {
+            self.upload: 5,
+            self.rename: 6,
+            self.change_content: 2,
+            self.delete: 3,
+            self.erase: 1,
+            self.push: 6,
+            self.look: 3,
+        }
         while budget.take():
-            act = self.rng.choices(acts, (5, 6, 2, 3, 1, 2))[0]
+            act = self.rng.choices(list(acts), list(acts.values()))[0]
             try:
                 await act()
             except httpx.TransportError:
@@ -74,6 +84,46 @@ class ApiWriter:
 
     async def erase(self) -> None:
         await self._delete("hard deletion", {"hard": "true"})
+
+    async def push(self) -> None:
+        """Some changes at once, now and then a second time."""
+        known = {document["id"]: document for document in self._known}
+        if not known:
+            return
+        chosen = self.rng.sample(list(known.values()), self.rng.randint(1, min(6, len(known))))
+        body = {
+            "changes": [self._pushed(document) for document in chosen],
+            "mode": self.rng.choice(("partial", "partial", "atomic")),
+            "on_conflict": self.rng.choice(_STRATEGIES),
+        }
+        for _ in range(self.rng.choice((1, 1, 2))):
+            answer = await self._send("push", "POST", "/documents/sync", json=body)
+            if answer.status_code == HTTPStatus.OK:
+                self._take_in(answer.json()["data"]["results"])
+
+    def _pushed(self, document: dict[str, Any]) -> dict[str, str]:
+        """A change of the document, or a new one with its content."""
+        name, file_id = f"pushed {self.rng.random()}.txt", document["file"]["id"]
+        common = {"change_id": self._id(), "id": document["id"]}
+        based = {**common, "base_updated_at": document["updated_at"]}
+        new = {"filename": name, "mime_type": "text/plain", "file_id": file_id}
+        return self.rng.choice(
+            (
+                {**common, **new, "op": "create", "id": self._id()},
+                {**based, "op": "update", "filename": name},
+                {**based, "op": "update", "mime_type": "text/csv", "file_id": file_id},
+                {**based, "op": "delete"},
+            )
+        )
+
+    def _take_in(self, results: list[dict[str, Any]]) -> None:
+        for result in results:
+            self.tally(f"api: pushed change, {result['status']}")
+            if result["status"] == "applied" and not result["document"]["is_deleted"]:
+                self._remember(result["document"])
+
+    def _id(self) -> str:
+        return str(UUID(int=self.rng.getrandbits(128), version=4))
 
     async def _change(self, name: str, changes: dict[str, str]) -> None:
         if not self._known:
