@@ -1,0 +1,187 @@
+"""``syncapi gc`` as an operator types it: every tenant, also where some fail."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import pytest
+from pydantic import SecretStr
+from typer.testing import CliRunner, Result
+
+from fixtures.process import environment_of
+from fixtures.writing import SqlWriter
+from syncapi.cli.app import app
+from syncapi.postgres.control import ControlStore
+from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.redis.invalidation import Invalidations
+from syncapi.settings import Settings
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.tenants import TenantAdministration
+
+NOW = {"SYNCAPI_TOMBSTONE_RETENTION_DAYS": "0"}
+
+
+@dataclass
+class World:
+    """Two databases of tenants, and a shell whose settings know them."""
+
+    url: str
+    other_url: str
+    environment: dict[str, str]
+
+    def gc(self, *words: str, **changes: str) -> Result:
+        return CliRunner().invoke(app, ["gc", *words], env={**self.environment, **changes})
+
+    def report(self, *words: str, **changes: str) -> dict[str, dict[str, Any]]:
+        """By tenant."""
+        records = json.loads(self.gc(*words, "--json", **changes).stdout)
+        return {record["tenant"]: record for record in records}
+
+    def make(self, slug: str, database: str = "default") -> None:
+        """A tenant with two documents, one of them deleted."""
+        asyncio.run(self._make(slug, database))
+
+    async def _make(self, slug: str, database: str) -> None:
+        urls = DatabaseUrls(self.url, named={"other": self.other_url})
+        async with Databases(urls, PoolLimits(size=1)) as databases:
+            control = ControlStore(databases.control)
+            administration = TenantAdministration(control, databases, Invalidations(None))
+            tenant = await administration.create(slug, slug=slug, database=database)
+            connection = await asyncpg.connect(urls.tenant(database))
+            try:
+                writer = await SqlWriter.of(connection, tenant.id)
+                await writer.insert_one()
+                await writer.delete(await writer.insert_one())
+            finally:
+                await connection.close()
+
+    def sql(self, statement: str) -> None:
+        async def run() -> None:
+            connection = await asyncpg.connect(self.url)
+            try:
+                await connection.execute(statement)
+            finally:
+                await connection.close()
+
+        asyncio.run(run())
+
+
+@pytest.fixture
+def world(
+    settings: Settings,
+    create_migrated_database: Callable[[], str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> World:
+    monkeypatch.chdir(tmp_path)  # no .env here
+    url, other = create_migrated_database(), create_migrated_database()
+    own = settings.model_copy(
+        update={"database_url": SecretStr(url), "log_level": "error"},
+    )
+    named = json.dumps({"other": other})
+    return World(url, other, environment_of(own, tenant_database_urls=named))
+
+
+def test_every_tenant_of_every_database_has_its_turn(world: World) -> None:
+    world.make("first")
+    world.make("second", "other")
+    world.sql("UPDATE tenants SET is_active = false WHERE slug = 'first'")
+    dry = world.report("--dry-run", **NOW)
+    assert {slug: one["tombstones"] for slug, one in dry.items()} == {"first": 1, "second": 1}
+    assert world.report("--dry-run", **NOW) == dry
+    real = world.report(**NOW)
+    assert {slug: one["tombstones"] for slug, one in real.items()} == {"first": 1, "second": 1}
+    assert real["second"]["database"] == "other"
+    again = world.report(**NOW)
+    assert {slug: one["tombstones"] for slug, one in again.items()} == {"first": 0, "second": 0}
+
+
+def test_one_tenant_alone(world: World) -> None:
+    world.make("first")
+    world.make("second")
+    assert set(world.report("--tenant", "second", **NOW)) == {"second"}
+    assert world.report("--dry-run", **NOW)["first"]["tombstones"] == 1
+    unknown = world.gc("--tenant", "third")
+    assert unknown.exit_code == 1
+    assert "syncapi tenant list" in unknown.stderr
+
+
+def test_nothing_is_old_enough_by_default(world: World) -> None:
+    world.make("first")
+    (record,) = world.report().values()
+    assert not any(
+        count for name, count in record.items() if isinstance(count, int) and name != "error"
+    )
+
+
+def test_what_fails_is_named_and_stops_nobody(world: World) -> None:
+    world.make("bad-limits")
+    world.make("good")
+    world.make("in-a-database-that-is-down", "other")
+    world.make("nowhere")
+    world.sql("UPDATE tenants SET settings = '{\"history_days\": 0}' WHERE slug = 'bad-limits'")
+    world.sql("UPDATE tenants SET database = 'unheard-of' WHERE slug = 'nowhere'")
+    down = json.dumps({"other": "postgresql://nobody:hush@127.0.0.1:1/none"})
+
+    result = world.gc(**NOW, SYNCAPI_TENANT_DATABASE_URLS=down)
+
+    assert result.exit_code == 1
+    assert "3 of 4 tenants failed" in result.stderr
+    for slug, word in (
+        ("bad-limits", "settings.history_days"),
+        ("in-a-database-that-is-down", "does not answer"),
+        ("nowhere", "SYNCAPI_TENANT_DATABASE_URLS"),
+    ):
+        assert f"{slug} (" in result.stderr
+        assert word in result.stderr
+    assert "hush" not in result.stderr
+    (line,) = result.stdout.splitlines()
+    assert line.split("\t")[:2] == ["good", "1"]
+
+
+def test_progress_is_told_a_line_for_each_tenant(world: World) -> None:
+    for number in range(3):
+        world.make(f"t{number}")
+    result = world.gc(**NOW)
+    assert result.exit_code == 0
+    assert [line.split(" ")[:4] for line in result.stderr.splitlines()] == [
+        [str(number + 1), "of", "3", f"t{number}:"] for number in range(3)
+    ]
+    assert all("1 tombstones" in line for line in result.stderr.splitlines())
+
+
+def test_s3_that_is_down_is_told_and_the_rows_are_collected(world: World) -> None:
+    world.make("first")
+    result = world.gc(**NOW, SYNCAPI_S3_ENDPOINT_URL="http://127.0.0.1:1")
+    assert result.exit_code == 1
+    assert "first (default): The object store" in result.stderr
+    assert world.report(**NOW)["first"]["tombstones"] == 0
+
+
+def test_ages_that_uploads_could_reach_are_refused(world: World) -> None:
+    result = world.gc(SYNCAPI_UNREFERENCED_FILE_DAYS="0.01")
+    assert result.exit_code == 2
+    assert "SYNCAPI_UPLOAD_MAX_SECONDS" in result.stderr
+
+
+async def test_more_than_a_page_of_objects(store: ObjectStore, tmp_path: Path) -> None:
+    """S3 lists a thousand at a time; they are deleted while they are listed."""
+    prefix = f"{tmp_path.name}/{id(store)}/"
+    for start in range(0, 1100, 50):
+        numbers = range(start, start + 50)
+        await asyncio.gather(
+            *(store._call("put_object", Key=f"{prefix}{n:05}", Body=b"1") for n in numbers)
+        )
+    seen = 0
+    before = datetime.now(UTC) + timedelta(seconds=2)
+    async for page in store.listing.objects(prefix, before):
+        seen += len(page)
+        await store.delete_many([listed.key for listed in page])
+    assert seen == 1100
+    async for page in store.listing.objects(prefix, before):
+        assert page == []
