@@ -13,7 +13,8 @@ from pydantic import (
     PlainSerializer,
 )
 
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
+# The colon of the offset is missing where `strftime` wrote it: generated Python clients do that.
+_RFC3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:?\d\d)", re.ASCII)
 
 
 def format_time(moment: datetime) -> str:
@@ -38,7 +39,7 @@ def parse_instant(text: object) -> datetime:
     Raises:
         ValueError: it is written otherwise, or there is no such time.
     """
-    if isinstance(text, str) and re.search(r" \d\d:\d\d$", text):
+    if isinstance(text, str) and re.search(r" \d\d:?\d\d$", text):
         raise ValueError("write the + of the offset as %2B, or the time in UTC with Z")
     if not isinstance(text, str) or not _RFC3339.fullmatch(text):
         raise ValueError("write the time as 2026-11-23T09:30:00.123456Z (RFC 3339)")
