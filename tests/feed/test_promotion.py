@@ -14,18 +14,19 @@ from uuid import uuid4
 import pytest
 
 from feed.following import Client, client, raw
-from feed.standby import (
-    has_replayed,
-    is_receiving,
-    promote,
-    standby_of,
-    stop_receiving,
-    written,
-)
 from fixtures.until import until
 from fixtures.worlds import ServeDatabase
 from soak.replica import ByCursor
 from soak.session import session
+from soak.standby import (
+    has_replayed,
+    is_receiving,
+    promote,
+    start_standby,
+    stop_receiving,
+    url_of_either,
+    written,
+)
 from soak.world import World, open_world
 from syncapi.embedded import PostgresServer
 from syncapi.postgres.migrations import Target, Tree, upgrade
@@ -45,10 +46,11 @@ class Pair:
 def pair(tmp_path: Path) -> Iterator[Pair]:
     with PostgresServer(tmp_path / "primary") as primary:
         url = primary.create_database("own")
-        with standby_of(primary, tmp_path / "standby") as standby:
-            here = f"127.0.0.1:{primary.port}"
-            both = url.replace(here, f"{here},127.0.0.1:{standby.port}")
-            yield Pair(primary, standby, f"{both}?target_session_attrs=read-write")
+        standby = start_standby(primary, tmp_path / "standby")
+        try:
+            yield Pair(primary, standby, url_of_either(url, standby.port))
+        finally:
+            standby.kill()
 
 
 @pytest.fixture

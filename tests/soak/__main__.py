@@ -11,11 +11,13 @@ from contextlib import AsyncExitStack
 
 from soak.checker import Cast, Checker, Outcome
 from soak.disturbances import make_clock_step, make_stamps_naive
-from soak.ground import Ground, ground
+from soak.ground import ground
 from soak.killer import kill
+from soak.promoter import Promoter
 from soak.session import session
 from soak.tally import Budget, Tally
-from soak.world import World, open_world
+from soak.world import open_world
+from syncapi.embedded.ports import free_port
 
 
 def main() -> int:
@@ -36,15 +38,20 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="how long is written")
     parser.add_argument("--seed", type=int, default=1, help="of all draws")
     parser.add_argument("--tenants", type=int, default=3)
-    parser.add_argument("--no-kills", action="store_true", help="leave all processes alone")
-    parser.add_argument(
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--no-kills", action="store_true", help="leave all processes alone")
+    kind.add_argument(
+        "--promotions", action="store_true", help="fail over, again and again, to lagging standbys"
+    )
+    kind.add_argument(
         "--naive", action="store_true", help="stamp with now(): the checker must find misses"
     )
     return parser.parse_args()
 
 
 async def _run(options: argparse.Namespace) -> Outcome:
-    async with ground() as found, AsyncExitStack() as stack:
+    standby_port = free_port() if options.promotions else None
+    async with ground(standby_port) as found, AsyncExitStack() as stack:
         world = await open_world(found.url, found.settings, stack, tenants=options.tenants)
         async with session(world.database_url) as connection:
             await make_clock_step(connection)
@@ -53,19 +60,21 @@ async def _run(options: argparse.Namespace) -> Outcome:
         checker = Checker(world, seed=options.seed, cast=_cast(options))
         budget = Budget(seconds=options.seconds)
         others = [_progress(budget, checker.tally)]
-        if not (options.no_kills or options.naive):
-            others.append(_kills(found, world, budget, checker.tally, options.seed))
+        rng = random.Random(f"{options.seed} killer")
+        if standby_port is not None:
+            promoter = stack.enter_context(Promoter(found, standby_port))
+            others.append(promoter.promote(budget, checker.tally, rng))
+        elif not (options.no_kills or options.naive):
+            others.append(kill(found, world, budget, checker.tally, rng))
         return await checker.run(budget, *others)
 
 
 def _cast(options: argparse.Namespace) -> Cast:
     if options.naive:  # its clock is a view: what ticks it does not work there
         return Cast(api_writers=0, is_disturbed=False)
+    if options.promotions:  # a time alone does not tell which history it belongs to
+        return Cast(cursor_readers=6, time_readers=0, is_checked_under_way=False)
     return Cast(time_readers=2)
-
-
-async def _kills(found: Ground, world: World, budget: Budget, tally: Tally, seed: int) -> None:
-    await kill(found, world, budget, tally, random.Random(f"{seed} killer"))
 
 
 async def _progress(budget: Budget, tally: Tally) -> None:

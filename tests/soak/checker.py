@@ -39,6 +39,8 @@ class Cast:
             devices of one user, who share what the server keeps of their pages.
         longest_pause: seconds that a writer's transaction stays open, each time.
         is_disturbed: whether the clock steps, tombstones are collected and cursors voided.
+        is_checked_under_way: whether replicas are compared with the server before the end, too;
+            not where the server may have lost what a replica has seen.
     """
 
     sql_writers: int = 8
@@ -47,6 +49,7 @@ class Cast:
     time_readers: int = 1
     longest_pause: float = 0.1
     is_disturbed: bool = True
+    is_checked_under_way: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +136,7 @@ class Checker:
             self._rng(f"{name} of {self._world.tenants.index(member.tenant_id)}"),
             self.tally,
             is_crash_prone=number % 2 == 1,
+            is_checked_under_way=self._cast.is_checked_under_way,
         )
 
     def _rng(self, name: str) -> random.Random:

@@ -14,6 +14,7 @@ import httpx
 from pydantic import SecretStr
 
 from fixtures.process import environment_of, service_process
+from soak.standby import url_of_either
 from syncapi.embedded import EmbeddedServices
 from syncapi.postgres.migrations import Target, Tree, upgrade
 from syncapi.settings import Settings
@@ -56,6 +57,7 @@ class Service:
 class Ground:
     """What a run stands on."""
 
+    folder: Path
     servers: EmbeddedServices
     service: Service
     settings: Settings
@@ -63,17 +65,20 @@ class Ground:
 
 
 @asynccontextmanager
-async def ground() -> AsyncIterator[Ground]:
-    """Start servers in a fresh folder, durable as in life; migrate a database and serve it."""
+async def ground(standby_port: int | None = None) -> AsyncIterator[Ground]:
+    """Start servers in a fresh folder, durable as in life; migrate a database and serve it.
+
+    With a `standby_port` the service also looks for the primary there.
+    """
     with tempfile.TemporaryDirectory(prefix="syncapi-soak-") as folder:
         servers = EmbeddedServices(Path(folder), durable=True)
         await asyncio.to_thread(servers.start)
         try:
-            settings = await asyncio.to_thread(_migrated, servers)
+            settings = await asyncio.to_thread(_migrated, servers, standby_port)
             service = Service(settings, Path(folder))
             try:
                 url = await asyncio.to_thread(service.start)
-                yield Ground(servers, service, settings, url)
+                yield Ground(Path(folder), servers, service, settings, url)
             finally:
                 service.kill()
         finally:
@@ -87,12 +92,14 @@ def _is_live(url: str) -> bool:
         return False
 
 
-def _migrated(servers: EmbeddedServices) -> Settings:
+def _migrated(servers: EmbeddedServices, standby_port: int | None) -> Settings:
     for name in [name for name in os.environ if name.startswith("SYNCAPI_")]:
         del os.environ[name]
     url = servers.postgres.create_database(_DATABASE)
     for tree in Tree:
         upgrade(Target(tree, _DATABASE, url))
+    if standby_port is not None:
+        url = url_of_either(url, standby_port)
     addresses = servers.addresses
     return Settings(
         _env_file=None,

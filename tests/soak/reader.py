@@ -36,6 +36,7 @@ class Reader:
     Attributes:
         is_crash_prone: whether it loses, from time to time, all that is not on its disk; more
             rarely its disk is set back to a backup of it.
+        is_checked_under_way: whether it is compared with the server before the end, too.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Reader:
     rng: random.Random
     tally: Tally
     is_crash_prone: bool
+    is_checked_under_way: bool
     misses: list[Miss] = field(default_factory=list)
     _page_size: int = 100
     _etag: str | None = None
@@ -131,7 +133,7 @@ class Reader:
 
     async def _check(self, database: asyncpg.Pool) -> None:
         """Look for what the replica has passed without getting it, while all goes on."""
-        if self.disk.complete_to is None:
+        if self.disk.complete_to is None or not self.is_checked_under_way:
             return
         try:
             async with database.acquire() as connection:

@@ -1,21 +1,20 @@
 """A streaming standby of an embedded PostgreSQL."""
 
 import os
-import shutil
 import subprocess
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
 
 from syncapi.embedded import PostgresServer
 from syncapi.embedded.postgres_binaries import unprivileged_user
 from syncapi.embedded.psql import psql
 
 
-@contextmanager
-def standby_of(primary: PostgresServer, folder: Path) -> Iterator[PostgresServer]:
-    """Copy the running `primary` into `folder` and run the copy as its standby."""
-    standby = PostgresServer(folder)
+def start_standby(
+    primary: PostgresServer, folder: Path, port: int | None = None
+) -> PostgresServer:
+    """Copy the running `primary` into `folder` and start the copy as its standby."""
+    standby = PostgresServer(folder, port)
     folder.mkdir()
     standby.folder.remember(password=primary.password)
     subprocess.run(
@@ -31,11 +30,8 @@ def standby_of(primary: PostgresServer, folder: Path) -> Iterator[PostgresServer
         for path in (standby.cluster, *standby.cluster.rglob("*")):
             os.chown(path, *owner)
     (folder / "initialised").touch()  # so that it is not made anew
-    try:
-        with standby:
-            yield standby
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    standby.start()
+    return standby
 
 
 def stop_receiving(standby: PostgresServer) -> None:
@@ -61,3 +57,13 @@ def written(primary: PostgresServer) -> str:
 def promote(standby: PostgresServer) -> None:
     """Make the standby the primary, and wait until it is."""
     psql(standby.admin_url, "SELECT pg_promote()")
+
+
+def url_of_either(url: str, other_port: int) -> str:
+    """The URL that leads to whichever can write: the server of `url`, or that on the port."""
+    parts = urlsplit(url)
+    either = parts._replace(
+        netloc=f"{parts.netloc},{parts.hostname}:{other_port}",
+        query="target_session_attrs=read-write",
+    )
+    return urlunsplit(either)

@@ -1,0 +1,70 @@
+"""Kills the primary, promotes a standby that lags, and makes the next standby; again and again."""
+
+import asyncio
+import random
+from types import TracebackType
+from typing import Self
+
+from soak.ground import Ground
+from soak.standby import is_receiving, promote, start_standby, stop_receiving
+from soak.tally import Budget, Tally
+from syncapi.embedded import PostgresServer
+
+
+class Promoter:
+    """A primary and its standby, on two ports that they take turns on.
+
+    Args:
+        found: its PostgreSQL is the first primary.
+        standby_port: where the first standby listens.
+    """
+
+    def __init__(self, found: Ground, standby_port: int) -> None:
+        self._folder = found.folder
+        self._primary = found.servers.postgres
+        self._spare_port = standby_port
+        self._standby: PostgresServer | None = None
+        self._number = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for server in (self._standby, self._primary):
+            if server is not None:
+                server.kill()
+
+    async def promote(self, budget: Budget, tally: Tally, rng: random.Random) -> None:
+        """Fail over until the budget is spent."""
+        while not budget.is_over:
+            await asyncio.to_thread(self._make_standby)
+            await budget.pause(rng.uniform(1, 5))
+            await self._let_lag(budget, rng)
+            await asyncio.to_thread(self._fail_over)
+            tally("promoted: a standby that lagged")
+            await budget.pause(rng.uniform(1, 5))
+
+    def _make_standby(self) -> None:
+        self._number += 1
+        folder = self._folder / f"standby {self._number}"
+        self._standby = start_standby(self._primary, folder, self._spare_port)
+
+    async def _let_lag(self, budget: Budget, rng: random.Random) -> None:
+        standby = self._standby
+        assert standby is not None
+        await asyncio.to_thread(stop_receiving, standby)
+        while await asyncio.to_thread(is_receiving, standby):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0.05)
+        await budget.pause(rng.uniform(0.2, 2))
+
+    def _fail_over(self) -> None:
+        assert self._standby is not None
+        self._spare_port = self._primary.port
+        self._primary.kill()
+        promote(self._standby)
+        self._primary, self._standby = self._standby, None
