@@ -16,10 +16,10 @@ TESTS ?=
 ARGS ?=
 PORT ?=
 
-.PHONY: help run test check format lock upgrade soak bench clean
+.PHONY: help run test test-clients check format lock upgrade soak bench clean
 
 help: ## Say what there is
-	@sed -n 's/^\([a-z]*\):[^#]*## /make \1\t/p' Makefile | expand -t 16
+	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 20
 
 $(READY): requirements.lock pyproject.toml tools/environment.sh
 	@tools/environment.sh "$(PYTHON)"
@@ -30,6 +30,9 @@ run: $(READY) ## Serve on http://127.0.0.1:4999, with PostgreSQL, S3, Valkey and
 
 test: $(READY) ## Run the tests; TESTS=tests/web for some of them
 	$(BIN)/pytest --numprocesses 2 --dist worksteal $(TESTS)
+
+test-clients: $(READY) ## Generate clients in Python and TypeScript, and try them; needs Java and Node
+	PYTHONPATH=tests $(BIN)/python -m clients $(ARGS)
 
 check: $(READY) ## Check format, lint, types, import rules and the lock file
 	$(BIN)/ruff format --check $(CODE)

@@ -1,0 +1,12 @@
+// `module` and `tsConfigPath`: the imports are those of native modules in Node.
+
+import { fileURLToPath } from "node:url";
+
+export default {
+  input: "openapi.json",
+  output: {
+    path: "generated",
+    tsConfigPath: fileURLToPath(new URL("../tsconfig.json", import.meta.url)),
+  },
+  plugins: ["@hey-api/client-fetch", "@hey-api/typescript", "@hey-api/sdk"],
+};
