@@ -7,6 +7,7 @@ here that is computed once, and a URL costs two to five microseconds.
 
 import hashlib
 import hmac
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,6 +21,8 @@ ALGORITHM: Final = "AWS4-HMAC-SHA256"
 LONGEST_EXPIRY: Final = 604_800
 """Seconds: seven days, the most that S3 takes."""
 
+# Our own keys are ids: looking costs a fifth of quoting.
+_is_plain = re.compile(r"[A-Za-z0-9/_.~-]*").fullmatch
 _NOTHING: Final[Mapping[str, str]] = MappingProxyType({})
 _BLOCK = 64  # bytes in a block of SHA-256, for HMAC by hand (RFC 2104)
 _INNER_PAD = bytes(byte ^ 0x36 for byte in range(256))
@@ -112,7 +115,7 @@ class UrlSigner:
         url_tail = f"?{_joined(parameters)}&X-Amz-Signature="
 
         def url(key: str) -> str:
-            path = address.prefix + quote(key, safe="/~")
+            path = address.prefix + (key if _is_plain(key) else quote(key, safe="/~"))
             return address.origin + path + url_tail + sign(head + path + tail)
 
         return url
