@@ -13,7 +13,6 @@ from sqlalchemy import (
     and_,
     any_,
     delete,
-    exists,
     func,
     insert,
     literal,
@@ -97,24 +96,6 @@ async def is_gone(connection: TenantConnection, document_id: UUID) -> bool:
         feed_entries.c.is_deleted,
     )
     return (await connection.connection.execute(query)).one_or_none() is not None
-
-
-async def reserve(tx: TenantConnection, document_id: UUID) -> None:
-    """Let nobody else who reserves this id go on before this transaction ends."""
-    lock = select(func.pg_advisory_xact_lock(func.hashtextextended(str(document_id), 0)))
-    await tx.connection.execute(lock)
-
-
-async def had_content(tx: TenantConnection, document_id: UUID, file_id: UUID) -> bool:
-    """Whether a version of the document has this content."""
-    query = select(
-        exists().where(
-            document_history.c.tenant_id == tx.tenant_id,
-            document_history.c.document_id == document_id,
-            document_history.c.file_id == file_id,
-        )
-    )
-    return bool((await tx.connection.execute(query)).scalar_one())
 
 
 async def list_page(

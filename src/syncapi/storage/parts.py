@@ -4,10 +4,12 @@ import asyncio
 import hashlib
 from base64 import b64encode
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 
 from syncapi.domain.content import Digest
 from syncapi.domain.errors import TooLarge
 
+_GULP = 1024**2
 _CHEAP = 64 * 1024
 """Bytes that are hashed sooner than a thread takes them over."""
 
@@ -31,6 +33,19 @@ async def parts_of(chunks: AsyncIterator[bytes], size: int, limit: int) -> Async
             del buffer[:size]
             yield part
     yield bytes(buffer)
+
+
+async def digest_of(chunks: AsyncIterator[bytes], limit: int) -> Digest:
+    """The digest of ``chunks``, which are not kept.
+
+    Raises:
+        TooLarge: as soon as more than ``limit`` bytes have come.
+    """
+    hasher = ContentHasher()
+    async with aclosing(parts_of(chunks, _GULP, limit)) as parts:
+        async for part in parts:
+            await hasher.add(part)
+    return hasher.digest()
 
 
 class ContentHasher:

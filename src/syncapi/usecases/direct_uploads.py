@@ -12,8 +12,10 @@ from uuid import UUID, uuid4
 from syncapi.domain.access import TenantScope
 from syncapi.domain.content import Digest
 from syncapi.domain.errors import FieldError, InvalidInput, NotFound, TooLarge
+from syncapi.domain.idempotency import KeyedRequest, keyed
 from syncapi.domain.transfers import TransferRules, differences
 from syncapi.postgres import direct_uploads as store
+from syncapi.postgres import idempotency
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.direct_uploads import DirectUpload
 from syncapi.postgres.files import StoredFile
@@ -60,17 +62,21 @@ class DirectUploads:
         self._url_seconds = url_seconds
         self._now = now
 
-    async def declare(self, scope: TenantScope, declared: Digest, mime_type: str) -> FileState:
+    async def declare(
+        self, scope: TenantScope, declared: Digest, mime_type: str, key: str | None = None
+    ) -> FileState:
         """Find the bytes, or the upload of them that is under way, or begin one.
 
         Raises:
             InvalidInput: the tenant has bytes of this SHA-256, and they differ otherwise.
             TooLarge: more bytes than the rules allow.
             UnsupportedType: a type that the rules do not allow.
+            IdempotencyKeyReused: the first declaration with this ``key`` was another one.
             Unavailable: S3 or the database is down.
         """
         self._admit(declared, mime_type)
-        return self._told(await self._declared(scope, declared, mime_type))
+        request = keyed(key, "declareFile", declared, mime_type)
+        return self._told(await self._declared(scope, declared, mime_type, request))
 
     async def state(
         self, scope: TenantScope, upload_id: UUID, *, after: int, most: int
@@ -98,11 +104,18 @@ class DirectUploads:
         return self._invitations.invite(found, after=after, most=most)
 
     async def _declared(
-        self, scope: TenantScope, declared: Digest, mime_type: str
+        self,
+        scope: TenantScope,
+        declared: Digest,
+        mime_type: str,
+        request: KeyedRequest | None,
     ) -> StoredFile | Underway:
         terms = self._terms()
 
         async def known(tx: TenantConnection) -> StoredFile | DirectUpload | None:
+            if request is not None:
+                # Nothing of the answer is kept: a repeat is told how the upload is doing now.
+                await idempotency.claim(tx, request)
             file = await store.find_file(tx, declared.sha256_hash)
             return file or await store.find_pending(tx, declared, terms.expires_at)
 

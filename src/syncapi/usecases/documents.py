@@ -7,7 +7,7 @@ from syncapi.domain.access import Permission, TenantScope
 from syncapi.domain.errors import Forbidden, InvalidInput, NotFound
 from syncapi.domain.listing import Listing
 from syncapi.domain.versions import UNCONDITIONAL, VersionCondition
-from syncapi.postgres import documents, files
+from syncapi.postgres import documents, files, idempotency
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
@@ -129,6 +129,7 @@ class Documents:
             condition.require(current.updated_at)
             file_ids = await documents.remove(tx, document_id)
             dropped[:] = await files.drop_unreferenced(tx, file_ids)
+            await idempotency.forget_document(tx, document_id)
             await tx.stamp()
             # The triggers have fired and written a last version. Nobody can wait for it, so
             # this may follow the taking of the clock.

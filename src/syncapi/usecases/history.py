@@ -2,16 +2,19 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 from uuid import UUID
 
 from syncapi.domain.access import TenantScope
 from syncapi.domain.errors import Conflict, NotFound
+from syncapi.domain.idempotency import keyed
 from syncapi.domain.versions import UNCONDITIONAL, VersionCondition
 from syncapi.postgres import documents, files
 from syncapi.postgres import history as store
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.files import StoredFile
 from syncapi.postgres.history import KeptVersion
+from syncapi.usecases.repeats import once
 from syncapi.wire.documents import Document
 from syncapi.wire.history import DocumentVersion
 
@@ -42,18 +45,23 @@ class History:
         document_id: UUID,
         updated_at: datetime | None,
         condition: VersionCondition = UNCONDITIONAL,
+        key: str | None = None,
     ) -> Document:
         """Bring a version back as a new change, also of a deleted document.
 
-        Without ``updated_at`` a deleted document comes back as it was.
+        Without ``updated_at`` a deleted document comes back as it was. A repeat of an earlier
+        request of the same user, known by its ``key``, is answered as that was.
 
         Raises:
             NotFound: no such document or version.
             PreconditionFailed: ``condition`` names another version than the current one.
             Conflict: the bytes of the version are gone.
+            IdempotencyKeyReused: the first request with this key was another one.
         """
+        tags = sorted(condition.tags or ())
+        request = keyed(key, "restoreDocument", document_id, updated_at, tags)
 
-        async def work(tx: TenantConnection) -> Document:
+        async def restored(tx: TenantConnection) -> Document:
             kept = await documents.find_locked(tx, document_id)
             version = await _version(tx, document_id, updated_at)
             file = await files.pin(tx, version.file_id)
@@ -69,6 +77,9 @@ class History:
             condition.require(kept.document.updated_at)
             await documents.change(tx, document_id, _columns(version))
             return await documents.committed(tx, wanted)
+
+        async def work(tx: TenantConnection) -> Document:
+            return await once(tx, request, partial(restored, tx))
 
         return await self._databases.writing(scope, work)
 

@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 from syncapi.domain.access import TenantScope
 from syncapi.domain.content import Digest
-from syncapi.domain.errors import Conflict, InvalidInput, TooLarge
+from syncapi.domain.errors import InvalidInput, TooLarge
 from syncapi.domain.filenames import checked_filename
+from syncapi.domain.idempotency import KeyedRequest, keyed
 from syncapi.domain.media_types import admit, checked_media_type, media_type_of
-from syncapi.postgres import documents, files
+from syncapi.postgres import documents, files, idempotency
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.files import StoredFile
+from syncapi.postgres.idempotency import Earlier
+from syncapi.storage.parts import digest_of
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.leftovers import Leftovers
+from syncapi.usecases.repeats import answer_of, once
 from syncapi.wire.documents import Document
 
 
@@ -65,35 +69,48 @@ class Uploads:
         scope: TenantScope,
         chunks: AsyncIterator[bytes],
         describe: Callable[[], Description],
-        repeat_key: str | None = None,
+        key: str | None = None,
     ) -> Document:
         """Keep the bytes of ``chunks`` as a new document.
 
         The same bytes are kept once per tenant: where a file has them already, the document
         refers to that one. ``describe`` is called when ``chunks`` has ended, since a form may
-        name the file after its bytes. An upload that says the same ``repeat_key`` as an earlier
-        one of the same user is a repeat: it gives the document that the first one made.
+        name the file after its bytes. A repeat of an earlier upload of the same user, known by
+        its ``key``, is answered as that was.
 
         Raises:
-            Conflict: the first upload with this key had other bytes, or was erased since.
+            IdempotencyKeyReused: the first upload with this key was another one.
+            Conflict: its document was erased since.
             InvalidInput: the description is not fit, or ``chunks`` says so.
             TooLarge: more bytes than the rules allow.
             UnsupportedType: a type that the rules do not allow.
             Unavailable: S3 or the database is down.
         """
-        key = f"{scope.tenant_id}/{uuid4()}"
-        digest = await self._sent(key, chunks)
-        file = StoredFile(uuid4(), key, digest)
+        earlier = await self._earlier(scope, key)
+        if earlier is not None:
+            digest = await digest_of(chunks, self.rules.max_bytes)
+            return _repeated(earlier, _request(key, *self._named(describe()), digest))
+        path = f"{scope.tenant_id}/{uuid4()}"
+        digest = await self._sent(path, chunks)
+        file = StoredFile(uuid4(), path, digest)
         kept = None
         try:
-            filename, mime_type = self._named(describe())
+            named = self._named(describe())
+            request = _request(key, *named, digest)
             kept, document = await self._databases.writing(
-                scope, _Recording(filename, mime_type, file, repeat_key)
+                scope, _Recording(uuid4(), *named, file, request)
             )
         finally:
             if kept is not file:
                 await self._leftovers.settle(scope, file)
         return document
+
+    async def _earlier(self, scope: TenantScope, key: str | None) -> Earlier | None:
+        """The first upload with this key, if it is over: then nothing has to be stored."""
+        if key is None:
+            return None
+        async with self._databases.reading(scope) as connection:
+            return await idempotency.find(connection, key)
 
     async def _sent(self, key: str, chunks: AsyncIterator[bytes]) -> Digest:
         try:
@@ -120,40 +137,35 @@ class Uploads:
 class _Recording:
     """The transaction of an upload, which may have to run more than once."""
 
+    document_id: UUID
     filename: str
     mime_type: str
     file: StoredFile
-    repeat_key: str | None
+    request: KeyedRequest | None
 
-    async def __call__(self, tx: TenantConnection) -> tuple[StoredFile, Document]:
-        document_id = self._document_id(tx.scope)
-        if self.repeat_key is not None:
-            await documents.reserve(tx, document_id)
-        kept = await files.adopt(tx, self.file)
-        if self.repeat_key is not None:
-            earlier = await _earlier(tx, document_id, kept)
-            if earlier is not None:
-                return kept, earlier
-        document = await documents.add(
-            tx, document_id, filename=self.filename, mime_type=self.mime_type, file=kept
-        )
-        return kept, await documents.committed(tx, document)
+    async def __call__(self, tx: TenantConnection) -> tuple[StoredFile | None, Document]:
+        """The file that the document refers to, None for a repeat, and the document."""
+        kept: StoredFile | None = None
 
-    def _document_id(self, scope: TenantScope) -> UUID:
-        """Where there is a key, the id follows from it, so that a repeat finds the document."""
-        if self.repeat_key is None:
-            return uuid4()
-        return uuid5(scope.tenant_id, f"{scope.user_id} {self.repeat_key}")
+        async def act() -> Document:
+            nonlocal kept
+            kept = await files.adopt(tx, self.file)
+            document = await documents.add(
+                tx, self.document_id, filename=self.filename, mime_type=self.mime_type, file=kept
+            )
+            return await documents.committed(tx, document)
+
+        document = await once(tx, self.request, act)
+        return kept, document
 
 
-async def _earlier(tx: TenantConnection, document_id: UUID, file: StoredFile) -> Document | None:
-    """The document that the first upload made, as it is now; None if this is the first."""
-    earlier = await documents.find_locked(tx, document_id)
-    if earlier is None and not await documents.is_gone(tx, document_id):
-        return None
-    if earlier is None or not await documents.had_content(tx, document_id, file.id):
-        raise Conflict(
-            "An upload with this Idempotency-Key had other bytes, or its document was erased. "
-            "Send a new key with what is a new upload."
-        )
-    return earlier.document
+def _repeated(earlier: Earlier, request: KeyedRequest | None) -> Document:
+    if request is not None:
+        earlier.require_same(request)
+    return answer_of(earlier)
+
+
+def _request(
+    key: str | None, filename: str, mime_type: str, digest: Digest
+) -> KeyedRequest | None:
+    return keyed(key, "createDocument", filename, mime_type, digest.sha256_hash)

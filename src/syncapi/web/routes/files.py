@@ -10,6 +10,7 @@ from syncapi.domain.content import Digest
 from syncapi.domain.transfers import MOST_PARTS
 from syncapi.usecases.invitations import complete
 from syncapi.web.dependencies import CompletionsWith, DirectUploadsWith, WriteScope
+from syncapi.web.idempotency import IdempotencyKey
 from syncapi.web.openapi import problems, tenant_router
 from syncapi.web.responses import success
 from syncapi.wire.base import Success
@@ -29,22 +30,24 @@ FileId = Annotated[UUID, Path(description="The `id` that `declareFile` gave.")]
     response_model=Success[FileState],
     responses={
         200: {"description": "The file, if the tenant has it, or how to upload it."},
-        **problems(413, 415),
+        **problems(409, 413, 415),
     },
 )
 async def declare_file(
     scope: WriteScope,
     declared: FileDeclaration,
     uploads: DirectUploadsWith,
+    key: IdempotencyKey,
 ) -> Response:
     """Say which bytes are to be uploaded, and learn where to send them, if anywhere.
 
     Where the tenant has these bytes the answer is the file. Otherwise `PUT` each of `parts` to
     its `url` with the `headers` of the upload, then `completeFile`. Declaring the same bytes
-    again finds the same upload: nothing that has arrived is sent twice.
+    again finds the same upload, also without an `Idempotency-Key`: nothing that has arrived is
+    sent twice.
     """
     digest = Digest(declared.md5_hash, declared.sha256_hash, declared.file_size)
-    return _answer(await uploads.declare(scope, digest, declared.mime_type))
+    return _answer(await uploads.declare(scope, digest, declared.mime_type, key))
 
 
 @router.get(

@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from syncapi.web.conditions import IfMatch, document_answer
 from syncapi.web.dependencies import HistoryWith, ReadScope, WriteScope
+from syncapi.web.idempotency import IdempotencyKey
 from syncapi.web.openapi import header, problems, tenant_router
 from syncapi.web.responses import success
 from syncapi.web.routes.documents import DOCUMENT_PATH, DocumentId
@@ -55,10 +56,11 @@ async def restore_document(
     asked: RestoreRequest,
     history: HistoryWith,
     condition: IfMatch,
+    key: IdempotencyKey,
 ) -> Response:
     """Write a version of the history again, as a new version; nothing of the history is lost.
 
     It also brings back a deleted document. Doing it twice changes nothing more.
     """
-    document = await history.restore(scope, document_id, asked.updated_at, condition)
+    document = await history.restore(scope, document_id, asked.updated_at, condition, key)
     return document_answer("Document restored", document)

@@ -2,9 +2,9 @@
 
 from contextlib import aclosing
 from http import HTTPStatus
-from typing import Annotated, Any, Final
+from typing import Any, Final
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from syncapi.domain.filenames import (
@@ -17,6 +17,7 @@ from syncapi.domain.media_types import LONGEST_MEDIA_TYPE, MEDIA_TYPE_PATTERN
 from syncapi.usecases.uploads import Description
 from syncapi.web.conditions import document_answer
 from syncapi.web.dependencies import UploadsWith, WriteScope
+from syncapi.web.idempotency import IdempotencyKey
 from syncapi.web.multipart import Check, FileForm
 from syncapi.web.openapi import header, problems, tenant_router
 from syncapi.wire.base import Success
@@ -62,18 +63,6 @@ _UPLOAD: Final[dict[str, Any]] = {
         },
     }
 }
-RepeatKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="Any text of the client's own, new for each upload. A repeat with the same "
-        "key makes no second document: it is answered with the one that the first made.",
-        min_length=1,
-        max_length=255,
-        pattern=r"^[\x21-\x7e]+$",
-        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
-    ),
-]
 _LOCATION: Final = {
     "Location": {"description": "The path of the document.", "schema": {"type": "string"}}
 }
@@ -92,7 +81,7 @@ _LOCATION: Final = {
     openapi_extra=_UPLOAD,
 )
 async def create_document(
-    request: Request, scope: WriteScope, uploads: UploadsWith, repeat_key: RepeatKey = None
+    request: Request, scope: WriteScope, uploads: UploadsWith, key: IdempotencyKey
 ) -> Response:
     """Upload a file as a new document.
 
@@ -106,7 +95,7 @@ async def create_document(
     }
     form = FileForm(request.headers.get("Content-Type", ""), request.stream(), checks)
     async with aclosing(form.chunks()) as chunks:
-        document = await uploads.upload(scope, chunks, lambda: _description(form), repeat_key)
+        document = await uploads.upload(scope, chunks, lambda: _description(form), key)
     location = f"{request.url.path}/{document.id}"
     return document_answer(
         "Document created",
