@@ -73,7 +73,13 @@ def _cast(options: argparse.Namespace) -> Cast:
     if options.naive:  # its clock is a view: what ticks it does not work there
         return Cast(api_writers=0, is_disturbed=False)
     if options.promotions:  # a time alone does not tell which history it belongs to
-        return Cast(cursor_readers=6, time_readers=0, is_checked_under_way=False)
+        return Cast(
+            cursor_readers=6,
+            time_readers=0,
+            largest_page=20,
+            is_voided=False,
+            is_checked_under_way=False,
+        )
     return Cast(time_readers=2)
 
 

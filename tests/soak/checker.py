@@ -38,7 +38,9 @@ class Cast:
         time_readers: pairs of replicas of each tenant that follow by `since` and page: two
             devices of one user, who share what the server keeps of their pages.
         longest_pause: seconds that a writer's transaction stays open, each time.
-        is_disturbed: whether the clock steps, tombstones are collected and cursors voided.
+        largest_page: rows; small pages make runs long.
+        is_disturbed: whether the clock steps and tombstones are collected.
+        is_voided: whether all cursors are voided now and then, too. That heals what was missed.
         is_checked_under_way: whether replicas are compared with the server before the end, too;
             not where the server may have lost what a replica has seen.
     """
@@ -48,7 +50,9 @@ class Cast:
     cursor_readers: int = 4
     time_readers: int = 1
     longest_pause: float = 0.1
+    largest_page: int = 500
     is_disturbed: bool = True
+    is_voided: bool = True
     is_checked_under_way: bool = True
 
 
@@ -110,7 +114,9 @@ class Checker:
                 writing.create_task(ApiWriter(world, member, rng, self.tally).write(budget))
             if self._cast.is_disturbed:
                 rng = self._rng("disturbances")
-                writing.create_task(disturb(world.database_url, tenants, budget, self.tally, rng))
+                writing.create_task(
+                    disturb(world, budget, self.tally, rng, voids=self._cast.is_voided)
+                )
             for other in others:
                 writing.create_task(_finish(other))
 
@@ -137,6 +143,7 @@ class Checker:
             self.tally,
             is_crash_prone=number % 2 == 1,
             is_checked_under_way=self._cast.is_checked_under_way,
+            largest_page=self._cast.largest_page,
         )
 
     def _rng(self, name: str) -> random.Random:

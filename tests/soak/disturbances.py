@@ -9,10 +9,13 @@ import asyncpg
 
 from soak.session import session
 from soak.tally import Budget, Tally
+from soak.world import World
 from syncapi.postgres.failures import is_down, is_transient
 
 # Less than the 60 s that a `since` may lie in the future: the API's own clock does not step.
 _FURTHEST_STEP = 20.0
+
+_VOIDING = 0.97
 
 _STEPPING_CLOCK = """
 CREATE TABLE IF NOT EXISTS soak_wall (step interval NOT NULL);
@@ -47,18 +50,15 @@ async def make_stamps_naive(connection: asyncpg.Connection) -> None:
 
 
 async def disturb(
-    database_url: str,
-    tenants: Sequence[UUID],
-    budget: Budget,
-    tally: Tally,
-    rng: random.Random,
+    world: World, budget: Budget, tally: Tally, rng: random.Random, *, voids: bool
 ) -> None:
-    """Disturb until the budget is spent."""
+    """Disturb until the budget is spent; with `voids`, cursors are voided too."""
     while not budget.is_over:
         await budget.pause(rng.uniform(0.1, 0.8))
         try:
-            async with session(database_url) as connection:
-                await _disturb_once(connection, tenants, tally, rng)
+            draw = rng.random() * (1 if voids else _VOIDING)
+            async with session(world.database_url) as connection:
+                await _disturb_once(connection, world.tenants, draw, tally, rng)
         except Exception as error:
             if not (is_down(error) or is_transient(error)):
                 raise
@@ -66,14 +66,17 @@ async def disturb(
 
 
 async def _disturb_once(
-    connection: asyncpg.Connection, tenants: Sequence[UUID], tally: Tally, rng: random.Random
+    connection: asyncpg.Connection,
+    tenants: Sequence[UUID],
+    draw: float,
+    tally: Tally,
+    rng: random.Random,
 ) -> None:
-    draw = rng.random()
     if draw < 0.6:
         step = timedelta(seconds=rng.uniform(-_FURTHEST_STEP, _FURTHEST_STEP))
         await connection.execute("UPDATE soak_wall SET step = $1", step)
         tally("disturbed: clock stepped")
-    elif draw < 0.95:
+    elif draw < _VOIDING:
         keep = timedelta(seconds=rng.uniform(0, 3))
         collect = "SELECT feed.collect_tombstones($1, $2, $3)"
         tenant, most = rng.choice(tenants), rng.randint(1, 200)

@@ -18,8 +18,7 @@ from soak.truth import Miss
 from soak.world import Member, World
 from syncapi.postgres.failures import is_down
 
-_PAGE_SIZES = (1, 5, 20, 100, 500)
-_PAGE_WEIGHTS = (1, 4, 15, 40, 40)
+_PAGE_SIZES = {1: 1, 5: 4, 20: 15, 100: 40, 500: 40}  # and how often each
 _CRASHES = 0.06
 _RESTORES = 0.01
 _CHECKS = 0.05
@@ -47,6 +46,7 @@ class Reader:
     tally: Tally
     is_crash_prone: bool
     is_checked_under_way: bool
+    largest_page: int
     misses: list[Miss] = field(default_factory=list)
     _page_size: int = 100
     _etag: str | None = None
@@ -68,7 +68,7 @@ class Reader:
         """Ask for one page; whether a run has ended with it."""
         progress = self.disk.progress
         if not isinstance(progress, ByTime) or progress.page == 1:  # numbers count in one size
-            self._page_size = self.rng.choices(_PAGE_SIZES, _PAGE_WEIGHTS)[0]
+            self._page_size = self._draw_page_size()
         query = {**progress.query(), "per_page": self._page_size, "include_urls": "false"}
         headers = {} if self._etag is None else {"If-None-Match": self._etag}
         try:
@@ -80,6 +80,10 @@ class Reader:
             await asyncio.sleep(0.1)
             return False
         return await self._take(answer)
+
+    def _draw_page_size(self) -> int:
+        sizes = {size: weight for size, weight in _PAGE_SIZES.items() if size <= self.largest_page}
+        return self.rng.choices(list(sizes), list(sizes.values()))[0]
 
     async def _take(self, answer: httpx.Response) -> bool:
         match answer.status_code:
