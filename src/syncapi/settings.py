@@ -157,7 +157,9 @@ class Settings(BaseSettings):
         le=LARGEST_PART,
         description="Of a part; larger where a file would have more than 10,000.",
     )
-    upload_url_seconds: int = Field(default=3600, ge=1, le=604_800)
+    upload_url_seconds: int = Field(
+        default=3600, ge=1, le=604_800, description="A URL to upload to works so long."
+    )
     upload_max_seconds: float = Field(
         default=21_600, gt=0, description="An upload by form that takes longer is given up."
     )
@@ -191,7 +193,9 @@ class Settings(BaseSettings):
     history_versions: int | None = Field(
         default=None, gt=0, description="Of one document; a tenant's own settings come first."
     )
-    idempotency_key_hours: float = Field(default=24, ge=0)
+    idempotency_key_hours: float = Field(
+        default=24, ge=0, description="Repeats are known by their Idempotency-Key so long."
+    )
 
     # Serving
     host: str = Field(default="127.0.0.1", description="Address to listen on.")
