@@ -53,7 +53,7 @@ def _options() -> argparse.Namespace:
 
 
 def _is_possible(client: GeneratedClient, toolbox: Toolbox) -> bool:
-    missing = [need.label for need in client.needs if not toolbox.has(need)]
+    missing = dict.fromkeys(need.label for need in client.needs if not toolbox.has(need))
     if missing:
         print(f"skipped: {client.name} needs {' and '.join(missing)}", flush=True)
     return not missing

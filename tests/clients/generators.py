@@ -54,7 +54,7 @@ def _typescript(
     def make(toolbox: Toolbox) -> None:
         toolbox.install_packages()
         generate(toolbox, _emptied(toolbox.packages / name / "generated"))
-        toolbox.run("npx", "tsc", "--project", name, cwd=toolbox.packages)
+        toolbox.run_package("tsc", "--project", name)
 
     def run(toolbox: Toolbox, environment: Mapping[str, str]) -> None:
         program = toolbox.packages / "build" / name / name / "main.js"
@@ -91,7 +91,7 @@ def _openapi_fetch(toolbox: Toolbox, folder: Path) -> None:
 def _hey_api(toolbox: Toolbox, folder: Path) -> None:
     config = toolbox.packages / "hey-api" / "openapi-ts.config.js"
     arguments = ("--file", config, "--input", DESCRIPTION, "--output", folder)
-    toolbox.run("npx", "openapi-ts", *arguments, cwd=toolbox.packages)
+    toolbox.run_package("openapi-ts", *arguments)
 
 
 def _emptied(folder: Path) -> Path:

@@ -111,6 +111,11 @@ class Toolbox:
         program = self.python.with_name("openapi-generator-cli")
         self.run(program, "generate", "-i", DESCRIPTION, *arguments, cwd=self.folder)
 
+    def run_package(self, program: str, *arguments: str | Path) -> None:
+        """Run a program of the installed packages."""
+        command = self.packages / "node_modules" / ".bin" / program
+        self.run(command, *arguments, cwd=self.packages)
+
     def _is_fresh(self, name: str, lock: Path) -> bool:
         self.folder.mkdir(parents=True, exist_ok=True)
         stamp = self._stamp(name)

@@ -1,4 +1,4 @@
-// `module` and `tsConfigPath`: the imports are those of native modules in Node.
+// `tsConfigPath`: the imports are written as that configuration resolves them, with `.js`.
 
 import { fileURLToPath } from "node:url";
 

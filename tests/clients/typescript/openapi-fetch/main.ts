@@ -51,12 +51,13 @@ class OpenapiFetchClient implements Client {
 
   async archive(ids: string[]): Promise<Blob> {
     const path = "/api/tenants/{tenant_id}/documents/batch-download";
-    const { data, error } = await this.api.POST(path, {
+    const { error, response } = await this.api.POST(path, {
       params: { path: this.path },
       body: { document_ids: ids, format: "zip" },
-      parseAs: "blob",
+      parseAs: "stream",
     });
-    return successOf(data, error);
+    if (error) throw new Error(JSON.stringify(error));
+    return response.blob();
   }
 
   async problemOfDocument(id: string): Promise<Problem> {
