@@ -34,6 +34,7 @@ ACCEPTED = ["2xx", "3xx", "401", "403", "404", "409", "412", "413", "429"]
 CONFIG = {"checks": {"positive_data_acceptance": {"expected-statuses": ACCEPTED}}}
 DOCUMENTS = 12
 TIMES = ("1970-01-01T00:00:00Z", "2001-02-03T04:05:06.789Z", "2026-01-01T01:00:00+01:00")
+CONDITIONS = ("If-Match", "If-None-Match")
 NAMES_NOTHING = ["listDocuments", "createDocument", "declareFile", "getLiveness", "getReadiness"]
 
 schema = schemathesis.openapi.from_dict(
@@ -66,6 +67,9 @@ class Things:
 
     def put_into(self, case: Case) -> None:
         """Have the case name things that exist, in those parts that are right."""
+        for name in CONDITIONS:
+            if case.headers.get(name) == "0":  # the tool's first case overlooks a header's pattern
+                del case.headers[name]
         if not _is_wrong(case, ParameterLocation.PATH):
             self._into_path(case)
         if case.operation.definition.raw["operationId"] == "pullChanges":

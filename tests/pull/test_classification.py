@@ -253,6 +253,15 @@ async def test_one_that_went_behind_the_back_of_the_triggers_is_told_as_deleted(
     assert deleted(await replica.pull_page()) == {document}
 
 
+async def test_a_first_run_does_not_tell_that_either(replica: Replica, writer: SqlWriter) -> None:
+    document = await writer.insert_one()
+    async with writer.connection.transaction():
+        await writer.connection.execute("SET LOCAL session_replication_role = replica")
+        await writer.erase(document)
+    page = await replica.pull_page()
+    assert (page.added, page.deleted) == ([], [])
+
+
 async def test_what_is_rolled_back_is_not_told(replica: Replica, writer: SqlWriter) -> None:
     kept = await writer.insert_one()
     await replica.pull_page()

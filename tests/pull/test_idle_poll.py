@@ -401,9 +401,10 @@ class TestAccess:
     async def test_a_token_that_expires(
         self, settings: Settings, tenant: TestTenant, make_poller: MakePoller
     ) -> None:
-        viewer = tenant.members[Role.VIEWER]
+        brief = token_of(settings, tenant.members[Role.VIEWER], lifetime=3)
         async with served(settings, jwt_leeway=0) as service:
-            poller = await make_poller(service, token_of(settings, viewer, lifetime=3))
+            poller = await make_poller(service)
+            poller.client.headers["Authorization"] = f"Bearer {brief}"
             await until(_answers(poller, 401))
 
     async def test_a_removed_member_beyond_the_time_of_the_cache(
