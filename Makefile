@@ -13,6 +13,7 @@ CODE := src tests tools benchmarks examples alembic
 SECONDS ?= 60
 SEED ?= 1
 TESTS ?=
+SOAK ?=
 ARGS ?=
 PORT ?=
 
@@ -51,8 +52,8 @@ lock: $(READY) ## Bring requirements.lock in step with pyproject.toml
 upgrade: $(READY) ## Raise every pin in requirements.lock to the newest release
 	$(BIN)/python tools/lock.py write --upgrade
 
-soak: $(READY) ## Check the feed at random for SECONDS=60 from SEED=1
-	PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) --seed $(SEED)
+soak: $(READY) ## Check the feed at random for SECONDS=60 from SEED=1; SOAK=--promotions fails over
+	PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) --seed $(SEED) $(SOAK)
 
 bench: $(READY) ## Measure; see docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)
