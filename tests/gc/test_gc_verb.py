@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -22,6 +23,7 @@ from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.tenants import TenantAdministration
+from syncapi.web.logging import configure_logging
 
 NOW = {"SYNCAPI_TOMBSTONE_RETENTION_DAYS": "0"}
 
@@ -77,14 +79,16 @@ def world(
     create_migrated_database: Callable[[], str],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> World:
+) -> Iterator[World]:
     monkeypatch.chdir(tmp_path)  # no .env here
     url, other = create_migrated_database(), create_migrated_database()
     own = settings.model_copy(
         update={"database_url": SecretStr(url), "log_level": "error"},
     )
     named = json.dumps({"other": other})
-    return World(url, other, environment_of(own, tenant_database_urls=named))
+    yield World(url, other, environment_of(own, tenant_database_urls=named))
+    assert sys.__stderr__ is not None  # the verb's own stderr is closed now
+    configure_logging(settings.log_level, settings.log_format, sys.__stderr__)
 
 
 def test_every_tenant_of_every_database_has_its_turn(world: World) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from typing import Any
 
 from alembic.autogenerate import compare_metadata
@@ -29,6 +31,15 @@ async def _compared(url: str) -> list[Any]:
             return await connection.run_sync(_differences)
     finally:
         await engine.dispose()
+
+
+def test_migrations_at_once_wait_for_each_other(create_database: Callable[[], str]) -> None:
+    """An index that is made concurrently waits for all who wait for it inside a statement."""
+    target = Target(Tree.TENANT, "test", create_database())
+    with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+        for done in [pool.submit(upgrade, target) for _ in range(3)]:
+            done.result(60)
+    assert asyncio.run(current(target)) == head(target)
 
 
 def test_up_down_and_up_again(create_database: Callable[[], str]) -> None:

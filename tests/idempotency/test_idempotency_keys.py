@@ -118,7 +118,8 @@ async def test_an_answer_that_was_lost_is_given_again(
             problem_of(await losing, 503, "unavailable")
             await relay.restore()
             assert (await post(tenant.user, "lost")).status_code == 201
-            await relay.cut()
+            await relay.cut()  # the service waits for its database when it closes
+            assert await keys_kept(tenant, settings) == ["lost"]
     tenant.user.base_url = tenant.viewer.base_url
     assert await count(tenant) == 1
 

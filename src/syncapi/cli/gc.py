@@ -27,7 +27,7 @@ from syncapi.usecases.tenants import TenantAdministration
 from syncapi.web.logging import configure_logging
 from syncapi.wiring import bucket, database_urls
 
-_POOL = PoolLimits(size=2, statement_timeout=300)
+_POOL = PoolLimits(size=2, idle=10, statement_timeout=300)
 _COLUMNS = ("tenant", *Kind, "freed_bytes")
 
 app = typer.Typer(help="Collect what nobody needs any more.")

@@ -22,6 +22,8 @@ log = get_logger(__name__)
 
 BATCH: Final = 1000
 
+_DATABASES_AT_ONCE: Final = 8
+
 # In an order in which each step finds what those before it set free.
 _STEPS: Final = (
     rows.tombstones,
@@ -63,6 +65,7 @@ class GarbageCollection:
         self._retention = retention
         self._is_dry = is_dry
         self._batch = batch
+        self._slots = asyncio.Semaphore(_DATABASES_AT_ONCE)
 
     async def run(
         self,
@@ -70,15 +73,24 @@ class GarbageCollection:
         progress: Progress,
         finished: Callable[[Outcome], None],
     ) -> list[Outcome]:
-        """Give every tenant its turn, databases side by side, tenants of one in a row.
+        """Give every tenant its turn, some databases side by side, tenants of one in a row.
 
         What fails ends one tenant's turn, and no other's; a database that does not answer ends
         those of all its tenants.
         """
         by_database = attrgetter("database")
         groups = groupby(sorted(tenants, key=by_database), by_database)
-        runs = [self._database(list(group), progress, finished) for _, group in groups]
+        runs = [self._in_turn(list(group), progress, finished) for _, group in groups]
         return [outcome for outcomes in await asyncio.gather(*runs) for outcome in outcomes]
+
+    async def _in_turn(
+        self,
+        tenants: Sequence[Tenant],
+        progress: Progress,
+        finished: Callable[[Outcome], None],
+    ) -> list[Outcome]:
+        async with self._slots:
+            return await self._database(tenants, progress, finished)
 
     async def _database(
         self,
