@@ -127,6 +127,20 @@ async def test_a_push_that_comes_first_keeps_the_file(
     assert (await follow(tenant.user, file_id)).status == "complete"
 
 
+async def test_a_declaration_at_the_last_moment_keeps_the_file(
+    tenant: TestTenant, collect: Collector, sql: asyncpg.Connection
+) -> None:
+    """The collection had found it unused, and waits for the declaration's transaction."""
+    file_id = await sent(tenant.user, uuid4().bytes)
+    await sql.execute("UPDATE files SET updated_at = 'epoch' WHERE id = $1", file_id)
+    async with asyncio.TaskGroup() as group, sql.transaction():
+        await sql.execute("UPDATE files SET updated_at = now() WHERE id = $1", file_id)
+        collecting = group.create_task(collect(tenant))
+        await until(lambda: is_waiting(sql))
+    assert collecting.result() == {}
+    assert (await push_one(tenant.user, create(file_id))).status == "applied"
+
+
 async def test_a_collection_that_comes_first_is_told_to_the_push(
     tenant: TestTenant, collect: Collector, store: ObjectStore
 ) -> None:
