@@ -4,6 +4,7 @@ Nothing here waits for a database, for S3 or for Redis: a service that starts wh
 says so on ``/readyz`` and comes up with them, instead of dying and being started over and over.
 """
 
+import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -50,6 +51,7 @@ from syncapi.web.service import Service
 from syncapi.wiring import bucket, database_urls, pool_limits
 
 _NOBODY = UUID(int=0)
+_COLLECT_AFTER = 20_000  # objects; the default is 700
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -65,7 +67,20 @@ def app_from_environment() -> FastAPI:
     """
     settings = Settings()
     configure_logging(settings.log_level, settings.log_format)
-    return create_app(settings)
+    app = create_app(settings)
+    _spare_the_collector()
+    return app
+
+
+def _spare_the_collector() -> None:
+    """Let no collection look at what lives as long as the process, and make them rarer.
+
+    A page or a push makes thousands of objects, which set off collections of everything: a third
+    of a push of 500 went there.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER)
 
 
 def _lifespan(settings: Settings) -> Lifespan[FastAPI]:

@@ -1,5 +1,6 @@
 """The whole service on real parts: who gets in, and what every route has in common."""
 
+import re
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -21,7 +22,8 @@ every_tenant_operation = pytest.mark.parametrize(("method", "path"), TENANT_OPER
 
 
 def _filled(path: str, tenant_id: UUID | str) -> str:
-    return path.replace("{tenant_id}", str(tenant_id)).replace("{document_id}", str(uuid4()))
+    path = path.replace("{tenant_id}", str(tenant_id))
+    return re.sub(r"\{\w+_id\}", lambda _: str(uuid4()), path)
 
 
 def _client(url: str, token: str | None = None) -> httpx.AsyncClient:

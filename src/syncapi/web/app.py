@@ -1,10 +1,12 @@
 """The application: routes, middleware and errors, put together in one place."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
+from fastapi.telemetry import TelemetryConfig
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import Lifespan
@@ -80,6 +82,7 @@ def build_app(
         lifespan=lifespan,
         middleware=_middleware(options or WebOptions(), counted),
         redirect_slashes=False,
+        telemetry=_telemetry(),
         openapi_url=None,
         docs_url=None,
         redoc_url=None,
@@ -90,6 +93,12 @@ def build_app(
     app.state.query_names = declared_query(app.routes)
     install_error_handlers(app)
     return app
+
+
+def _telemetry() -> TelemetryConfig:
+    """OpenTelemetry where its own variables ask for it: else looking for it costs each request."""
+    is_wanted = any(name.startswith(("OTEL_", "FASTAPI_OTEL_")) for name in os.environ)
+    return TelemetryConfig(tracing=is_wanted, metrics=is_wanted, logs=is_wanted)
 
 
 def _middleware(options: WebOptions, counted: metrics.Metrics) -> list[Middleware]:
