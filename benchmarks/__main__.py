@@ -1,7 +1,8 @@
 """Run the benchmarks and print their ratios."""
 
 import argparse
-import asyncio
+
+import uvloop
 
 from benchmarks.pull import depth, idle_poll_against_empty_route, page_against_libpq
 from benchmarks.push import pushes_against_plain_inserts
@@ -33,4 +34,4 @@ async def main() -> None:
             )
 
 
-asyncio.run(main())
+uvloop.run(main())

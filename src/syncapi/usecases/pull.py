@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+import orjson
+
 from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import CursorCodec
 from syncapi.domain.errors import CursorExpired
@@ -46,7 +48,7 @@ class PullRequest:
 
 @dataclass(slots=True)
 class Page:
-    """A page in the shape of `wire.sync.SyncPage`, times as text.
+    """A page in the shape of `wire.sync.SyncPage`, for `encode`.
 
     Attributes:
         complete_to: the feed's time up to which the run brings everything.
@@ -63,6 +65,11 @@ class Page:
     added: list[Json] = field(default_factory=list)
     modified: list[Json] = field(default_factory=list)
     deleted: list[Json] = field(default_factory=list)
+
+
+def encode(value: object) -> bytes:
+    """JSON with times as the wire has them: UTC, six digits and ``Z``."""
+    return orjson.dumps(value, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
 
 
 class Pull:
@@ -218,5 +225,6 @@ def _tombstone(row: FeedRow) -> Json:
     return {"id": row["document_id"], "deleted_at": _utc(row["deleted_at"] or row["updated_at"])}
 
 
-def _utc(moment: datetime) -> str:
-    return moment.isoformat("T", "microseconds") + "Z"
+def _utc(moment: datetime) -> datetime | str:
+    """A time for orjson, which prints it ten times as fast but drops microseconds that are 0."""
+    return moment if moment.microsecond else moment.isoformat("T", "microseconds") + "Z"

@@ -4,14 +4,13 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
-import orjson
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
 from syncapi.domain.cursor import CURSOR_LENGTH
 from syncapi.domain.errors import FieldError, InvalidInput
 from syncapi.domain.feed import to_micros
-from syncapi.usecases.pull import Page, PullRequest
+from syncapi.usecases.pull import Page, PullRequest, encode
 from syncapi.web.dependencies import CountedIn, PullsWith, PushesWith, ReadScope, WriteScope
 from syncapi.web.openapi import header, problems, tenant_router
 from syncapi.web.responses import success, success_json
@@ -122,7 +121,7 @@ async def pull_changes(
         headers["ETag"] = idle_etag(asked.cursor)
         if request.headers.get("If-None-Match") == headers["ETag"]:
             return Response(status_code=304, headers=headers)
-    return success_json(_message(page), orjson.dumps(_body(page)), headers=headers)
+    return success_json(_message(page), encode(_body(page)), headers=headers)
 
 
 def idle_etag(cursor: str) -> str:
