@@ -27,7 +27,7 @@ async def page_against_libpq(setting: Setting, *, pairs: int) -> Ratio:
     with psycopg.connect(setting.database_url) as connection:
         libpq = connection.pgconn
         libpq.prepare(b"page", PAGE_SQL.encode())
-        values = [str(tenant), EPOCH, str(UUID(int=0)), None, "500", "t", None]
+        values = [str(tenant), EPOCH, str(UUID(int=0)), None, "500", "t", None, EPOCH]
         parameters = [None if value is None else value.encode() for value in values]
 
         async def ours() -> None:

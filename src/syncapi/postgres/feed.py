@@ -27,6 +27,7 @@ _HEAD = """
 # $1 tenant  $2, $3 position  $4 upper bound of the run so far, NULL on its first page
 # $5 most rows  $6 whether tombstones are wanted
 # $7 tombstones are wanted only if the tenant's first stamp is not after this; NULL for always
+# $8 base of the run: what appeared after it is new
 #
 # - One statement is one snapshot: the head, the page and the documents agree.
 # - The keyset is spelt `tenant_id = … AND (updated_at, id) > (…)`: the three-column comparison
@@ -53,7 +54,7 @@ WITH head AS MATERIALIZED (
 SELECT
   head.last, head.opened_at, head.lineage, head.previous_lineage, head.forked_at,
   head.tombstone_floor,
-  page.id, page.id::text AS document_id, page.appeared_at,
+  page.id::text, page.appeared_at > $8 AS is_new,
   page.updated_at AT TIME ZONE 'UTC' AS updated_at,
   document.filename, document.mime_type, document.user_id::text, document.created_by::text,
   document.created_at AT TIME ZONE 'UTC' AS created_at,
@@ -90,6 +91,7 @@ async def read_page(
         most,
         with_tombstones and start.base != NEVER,
         from_micros(start.base) if start.cursor is None else None,
+        from_micros(start.base),
     )
     if not rows:
         return EMPTY, ()
@@ -98,7 +100,7 @@ async def read_page(
 
 def position(row: FeedRow) -> Position:
     """Where a client stands that has this row and all before it."""
-    return Position(to_micros(row["updated_at"].replace(tzinfo=UTC)), row["id"])
+    return Position(to_micros(row["updated_at"].replace(tzinfo=UTC)), UUID(row["id"]))
 
 
 class Heads:

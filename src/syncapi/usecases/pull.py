@@ -184,9 +184,8 @@ class Pull:
             urls = self._signer.sign_many(
                 [row["s3_path"] for row in live], datetime.now(UTC), self._url_seconds
             )
-        base = from_micros(run.base)
         for row, url in zip(live, urls, strict=True):
-            is_new = row["appeared_at"] > base
+            is_new = row["is_new"] or not run.tells_deletions
             (page.added if is_new else page.modified).append(_document(row, url))
         if run.tells_deletions:
             page.deleted += [_tombstone(row) for row in rows if row["s3_path"] is None]
@@ -200,7 +199,7 @@ def _run_name(request: PullRequest, lineage: bytes) -> str:
 
 def _document(row: FeedRow, url: str | None) -> Json:
     return {
-        "id": row["document_id"],
+        "id": row["id"],
         "filename": row["filename"],
         "mime_type": row["mime_type"],
         "user_id": row["user_id"],
@@ -222,7 +221,7 @@ def _document(row: FeedRow, url: str | None) -> Json:
 
 def _tombstone(row: FeedRow) -> Json:
     # A hard deletion leaves no document to ask; its stamp is the time then.
-    return {"id": row["document_id"], "deleted_at": _utc(row["deleted_at"] or row["updated_at"])}
+    return {"id": row["id"], "deleted_at": _utc(row["deleted_at"] or row["updated_at"])}
 
 
 def _utc(moment: datetime) -> datetime | str:
