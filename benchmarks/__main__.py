@@ -6,7 +6,7 @@ import uvloop
 
 from benchmarks.pull import depth, idle_poll_against_empty_route, page_against_libpq
 from benchmarks.push import pushes_against_plain_inserts
-from benchmarks.setting import running
+from benchmarks.setting import running, seed
 
 
 async def main() -> None:
@@ -18,7 +18,12 @@ async def main() -> None:
     wanted = set(arguments.only or "abcd")
     async with running() as setting:
         if "a" in wanted:
-            print((await page_against_libpq(setting, pairs=200)).report(), flush=True)
+            tenant = await seed(setting, 20_000)
+            for is_prepared in (False, True):
+                ratio = await page_against_libpq(
+                    setting, tenant, is_prepared=is_prepared, pairs=200
+                )
+                print(ratio.report(), flush=True)
         if "b" in wanted:
             print(
                 (await idle_poll_against_empty_route(setting, rounds=7, seconds=2)).report(),

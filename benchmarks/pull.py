@@ -17,9 +17,13 @@ from syncapi.postgres.feed import PAGE_SQL
 EPOCH = "1970-01-01T00:00:00Z"
 
 
-async def page_against_libpq(setting: Setting, *, pairs: int) -> Ratio:
-    """A page of 500 with URLs over HTTP, against the same joined query through libpq."""
-    tenant = await seed(setting, 20_000)
+async def page_against_libpq(
+    setting: Setting, tenant: UUID, *, is_prepared: bool, pairs: int
+) -> Ratio:
+    """A page of 500 with URLs over HTTP, against the same joined query through libpq.
+
+    psql sends a query to be planned each time; the service has it prepared.
+    """
     request = Request(
         setting.pull_url(tenant, f"since={EPOCH}&per_page=500"), setting.headers
     ).encode()
@@ -36,10 +40,14 @@ async def page_against_libpq(setting: Setting, *, pairs: int) -> Ratio:
             assert len(body) > 100_000
 
         async def theirs() -> None:
-            result = libpq.exec_prepared(b"page", parameters)  # type: ignore[arg-type]  # NULLs
+            if is_prepared:
+                result = libpq.exec_prepared(b"page", parameters)  # type: ignore[arg-type]  # NULLs
+            else:
+                result = libpq.exec_params(PAGE_SQL.encode(), parameters)
             assert result.ntuples == 500
 
-        name = "(a) a page of 500 documents with URLs over HTTP ÷ the same query through libpq"
+        way = "prepared" if is_prepared else "as psql sends it"
+        name = f"(a) a page of 500 with URLs over HTTP ÷ the same query through libpq, {way}"
         ratio = await timed_pairs(name, "≤ 2.5", ours, theirs, pairs=pairs)
     await http.close()
     return ratio
