@@ -4,7 +4,6 @@ The table in docs/protocol.md says the same in words, and drives the tests.
 """
 
 import enum
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
@@ -211,7 +210,3 @@ def _settle(write: Write, fields: tuple[str, ...], strategy: Strategy) -> Decisi
 
 def _refused(fields: tuple[str, ...], resolution: Resolution) -> Decision:
     return Decision(Status.CONFLICT, disagreement=Disagreement(fields, resolution))
-
-
-Decisions = Mapping[UUID, Decision]
-"""Decisions by change id."""

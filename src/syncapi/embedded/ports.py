@@ -26,7 +26,7 @@ def is_free(port: int) -> bool:
 def free_port(*, offset: int = 0) -> int:
     """A port that is free, and so is the one `offset` above it."""
     for _ in range(_TRIES):
-        port = random.randint(_FIRST, _LAST)  # noqa: S311
+        port = random.randint(_FIRST, _LAST)  # noqa: S311 - no secret
         if port + offset <= _HIGHEST and is_free(port) and is_free(port + offset):
             return port
     raise OSError(f"no free port between {_FIRST} and {_LAST}")

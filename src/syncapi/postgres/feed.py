@@ -34,7 +34,7 @@ _HEAD = """
 #   and the OR form do not stop early.
 # - LATERAL … LIMIT 1 holds the planner to one index probe per row, so that a page costs the
 #   same whatever the size of the tenant.
-# - Times that are only printed come without a zone: the driver and isoformat are twice as quick.
+# - Times that are only printed come without a zone: the driver is twice as quick with them.
 # - The head comes in the first row alone: repeated in each it would cost a fifth of the page.
 PAGE_SQL = f"""
 WITH head AS MATERIALIZED (
