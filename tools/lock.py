@@ -41,6 +41,8 @@ def write(*, upgrade: bool) -> None:
         *(sys.executable, "-m", "uv", "pip", "compile", str(_PROJECT), "--quiet"),
         *("--universal", "--python-version", "3.11", "--all-extras", "--group", "dev"),
         *("--generate-hashes", "--no-header", "--no-annotate"),
+        # pip before 23.3 takes a pin of `a` for none of `a[b]`, and refuses `a[b]` as unpinned.
+        "--no-strip-extras",
         *("--no-emit-index-url", "--no-emit-find-links", "--output-file", str(_LOCK)),
         *(["--upgrade"] if upgrade else []),
     ]
