@@ -1,0 +1,47 @@
+"""The few ways in which files are written, so that a crash leaves the old or the new, never half.
+
+Every change of the disk that must survive goes through here. After a rename the folder is synced
+too: without it the name may be lost with the power (POSIX says nothing; ext4 and XFS do so).
+"""
+
+import os
+from pathlib import Path
+
+
+def sync_file(descriptor: int) -> None:
+    """Have the bytes of an open file on the disk when this returns."""
+    os.fsync(descriptor)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk when this returns."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def replace(source: Path, target: Path) -> None:
+    """Give a file its name, in place of whatever had it. Both are on one file system."""
+    source.replace(target)
+    sync_folder(target.parent)
+    if source.parent != target.parent:
+        sync_folder(source.parent)
+
+
+def remove(path: Path) -> None:
+    """Take a file away; one that is gone already is fine."""
+    path.unlink(missing_ok=True)
+    sync_folder(path.parent)
+
+
+def write_text(target: Path, text: str, *, mode: int = 0o600) -> None:
+    """Write a small file whole or not at all."""
+    temporary = target.with_name(f".{target.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        sync_file(stream.fileno())
+    replace(temporary, target)
