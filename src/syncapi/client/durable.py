@@ -4,8 +4,15 @@ Every change of the disk that must survive goes through here. After a rename the
 too: without it the name may be lost with the power (POSIX says nothing; ext4 and XFS do so).
 """
 
+import ctypes
+import errno
 import os
+import sys
 from pathlib import Path
+from typing import Final
+
+_HERE: Final = -100  # AT_FDCWD: paths are taken from the working directory
+_NO_REPLACE: Final = 1  # RENAME_NOREPLACE
 
 
 def sync_file(descriptor: int) -> None:
@@ -45,3 +52,34 @@ def write_text(target: Path, text: str, *, mode: int = 0o600) -> None:
         stream.flush()
         sync_file(stream.fileno())
     replace(temporary, target)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file another name that nothing has.
+
+    Raises:
+        FileExistsError: something has the name; nothing was done.
+    """
+    _rename_exclusively(source, target)
+    sync_folder(target.parent)
+    if source.parent != target.parent:
+        sync_folder(source.parent)
+
+
+def _rename_exclusively(source: Path, target: Path) -> None:
+    """Rename without ever taking the place of a file.
+
+    Plain ``rename`` replaces on POSIX. Linux can refuse instead (renameat2(2)); where neither
+    the system nor the file system can, looking first is the best there is.
+    """
+    if sys.platform == "linux":
+        libc = ctypes.CDLL(None, use_errno=True)
+        paths = os.fsencode(source), os.fsencode(target)
+        if libc.renameat2(_HERE, paths[0], _HERE, paths[1], _NO_REPLACE) == 0:
+            return
+        number = ctypes.get_errno()
+        if number not in (errno.ENOSYS, errno.EINVAL):
+            raise OSError(number, os.strerror(number), str(source), None, str(target))
+    if os.path.lexists(target):
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
+    source.rename(target)
