@@ -1,0 +1,62 @@
+"""One process at a time works on a replica."""
+
+import json
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from filelock import FileLock, Timeout
+
+from syncapi.client.errors import StoreBusy
+
+
+class ReplicaLock:
+    """Held from `with` to its end; the system lets go of it when a process dies.
+
+    Raises:
+        StoreBusy: at once, if another has it; the message names the process and since when.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / "replica.lock"
+        self._lock = FileLock(
+            self._path, timeout=0, mode=0o600, thread_local=False, on_acquired=_sign
+        )
+
+    def __enter__(self) -> Self:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        try:
+            self._lock.acquire()
+        except Timeout as error:
+            raise StoreBusy(
+                f"{_holder(self._path)} works on {self._path.parent}.",
+                hint="Wait until it has ended, or end it.",
+            ) from error
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+
+def _sign(descriptor: int) -> None:
+    """Leave word who has it. It need not survive a crash, since the lock does not either."""
+    text = json.dumps(
+        {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
+    )
+    os.truncate(descriptor, 0)
+    os.pwrite(descriptor, text.encode(), 0)
+
+
+def _holder(path: Path) -> str:
+    try:
+        signed = json.loads(path.read_text())
+        return f"Process {signed['pid']} (since {signed['since']})"
+    except (OSError, ValueError, LookupError):  # it has not signed yet
+        return "Another process"
