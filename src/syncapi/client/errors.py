@@ -14,11 +14,13 @@
     │   ├── TooLarge            413
     │   ├── UnsupportedType     415
     │   ├── RateLimited         429
-    │   └── ServerError         5xx  Unavailable (503) among them
+    │   ├── ServerError         5xx  Unavailable (503) among them
+    │   └── UnexpectedAnswer         no answer of this API: a proxy's, or a wrong address
     ├── TransferError                bytes that did not arrive as they should
     │   ├── ContentMismatch          the bytes are not those that were promised
-    │   ├── SourceChanged            a local file changed while it was read
-    │   └── ContentMissing           the object store has lost the bytes
+    │   ├── ContentReplaced          the document has other bytes by now: pull, then fetch those
+    │   ├── ContentMissing           the object store has lost the bytes
+    │   └── SourceChanged            a local file changed while it was read
     ├── StoreError                   the local state
     │   ├── StoreBusy                another process works on the same replica
     │   ├── WrongKey                 it is encrypted with another key
@@ -29,6 +31,7 @@ A class says the kind of mistake; the command line's exit codes follow from it.
 """
 
 from collections.abc import Mapping
+from typing import Self
 
 from syncapi.wire.problem import Problem
 
@@ -57,12 +60,39 @@ class ApiError(SyncError):
     Attributes:
         problem: the server's own words, its code and the request id among them.
         retry_after: seconds until a retry may succeed; None where the server named none.
+        is_repeat: whether it refused a repeat, of a request that may have been carried out.
     """
 
-    def __init__(self, problem: Problem, *, retry_after: float | None = None) -> None:
-        super().__init__(problem.detail)
+    def __init__(
+        self, problem: Problem, *, retry_after: float | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(problem.detail, hint=hint)
         self.problem = problem
         self.retry_after = retry_after
+        self.is_repeat = False
+
+    @classmethod
+    def told_here(
+        cls,
+        status: int,
+        code: str,
+        detail: str,
+        *,
+        request_id: str = "",
+        hint: str | None = None,
+    ) -> Self:
+        """A refusal that did not come as a problem document."""
+        problem = Problem(
+            type=f"urn:syncapi:problem:{code}",
+            title=detail.partition(".")[0],
+            status=status,
+            detail=detail,
+            success=False,
+            code=code,
+            request_id=request_id,
+            errors=[],
+        )
+        return cls(problem, hint=hint)
 
     @property
     def code(self) -> str:
@@ -70,7 +100,7 @@ class ApiError(SyncError):
 
     @property
     def request_id(self) -> str:
-        """Quote this when you ask for help."""
+        """Quote this when you ask for help; empty where no server gave one."""
         return self.problem.request_id
 
 
@@ -122,6 +152,10 @@ class ServerError(ApiError):
     pass
 
 
+class UnexpectedAnswer(ApiError):
+    """It says nothing of documents, whatever its status: never take it for a 404 of one."""
+
+
 _BY_STATUS: Mapping[int, type[ApiError]] = {
     400: InvalidRequest,
     401: Unauthenticated,
@@ -152,11 +186,15 @@ class ContentMismatch(TransferError):
     pass
 
 
-class SourceChanged(TransferError):
+class ContentReplaced(TransferError):
     pass
 
 
 class ContentMissing(TransferError):
+    pass
+
+
+class SourceChanged(TransferError):
     pass
 
 

@@ -36,9 +36,13 @@ Timestamp = Annotated[
 def parse_instant(text: object) -> datetime:
     """Read a time as of RFC 3339, to the microsecond; the offset is required.
 
+    Programs may give it as a time, such as the version of a document.
+
     Raises:
         ValueError: it is written otherwise, or there is no such time.
     """
+    if isinstance(text, datetime) and text.tzinfo is not None:
+        return text.astimezone(UTC)
     if isinstance(text, str) and re.search(r" \d\d:?\d\d$", text):
         raise ValueError("write the + of the offset as %2B, or the time in UTC with Z")
     if not isinstance(text, str) or not _RFC3339.fullmatch(text):

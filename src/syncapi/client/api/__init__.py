@@ -1,0 +1,1 @@
+"""The API's client: requests, their retries, tokens, and a face without ``await``."""

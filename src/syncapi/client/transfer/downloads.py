@@ -1,0 +1,201 @@
+"""Downloads: bounded, resumed, verified."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from functools import partial
+from http import HTTPStatus
+from typing import Final
+from uuid import UUID
+
+import httpx
+
+from syncapi.client.errors import (
+    ContentMismatch,
+    ContentMissing,
+    ContentReplaced,
+    TransferError,
+)
+from syncapi.client.transfer.receiving import Arrival
+from syncapi.client.transfer.service import TransferService
+from syncapi.client.transfer.sinks import Sink
+from syncapi.client.transfer.storage_answers import REFUSED, PassingError, failure_of, reaching
+from syncapi.domain.content import Digest
+from syncapi.wire.documents import Document
+
+_RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")  # RFC 9110 §14.4
+_NOT_FOUND: Final = HTTPStatus.NOT_FOUND.value
+
+OnDocumentBytes = Callable[[UUID, int], None]
+
+
+class Downloader:
+    """Fetches the bytes of documents from the object store."""
+
+    def __init__(
+        self,
+        service: TransferService,
+        *,
+        parallel: int = 8,
+        on_bytes: OnDocumentBytes | None = None,
+    ) -> None:
+        """Prepare downloads.
+
+        Args:
+            service: signs URLs.
+            parallel: downloads at once; further ones wait.
+            on_bytes: told of the progress of a document: how many bytes more there are now,
+                those of an earlier attempt included; negative where one began anew.
+        """
+        self._service = service
+        self._slots = asyncio.Semaphore(parallel)
+        self._on_bytes = on_bytes or (lambda _document, _bytes: None)
+
+    async def fetch(self, document: Document, sink: Sink, url: str | None = None) -> None:
+        """Have the bytes of a document in ``sink``, verified and on the disk.
+
+        Args:
+            document: says which bytes.
+            sink: goes on with what it holds. If this fails, it keeps what has come for the next
+                time, unless that was wrong.
+            url: as a pull brought it; without it, or once it has expired, one is asked for.
+
+        Raises:
+            ContentMismatch: other bytes came, twice.
+            ContentMissing: the object store has lost them.
+            ContentReplaced: the document has others by now.
+            TransferError: the object store refuses or cannot serve them.
+            ApiError: no URL could be had; `NotFound` if the document was deleted meanwhile.
+            Unreachable: the service or the object store gives no answer.
+            OSError: the sink cannot take them.
+        """
+        file = document.file
+        wanted = Digest(file.md5_hash, file.sha256_hash, file.file_size)
+        async with self._slots:
+            arrival = Arrival(sink, wanted, partial(self._on_bytes, document.id))
+            await _Download(self._service, document.id, arrival, url).run()
+
+
+class _WrongBytesError(Exception):
+    """What the object store has under the URL is not what was wanted."""
+
+
+class _Download:
+    """One document on its way.
+
+    The URL is fresh from its signing until it has brought bytes: if it does not work then, that
+    is not because it is old.
+    """
+
+    def __init__(
+        self, service: TransferService, document_id: UUID, arrival: Arrival, url: str | None
+    ) -> None:
+        self._service = service
+        self._document_id = document_id
+        self._arrival = arrival
+        self._url = url
+        self._is_fresh = False
+        self._furthest = 0
+
+    async def run(self) -> None:
+        await self._arrival.resume()
+        if not await self._is_right():
+            # What was held of an earlier attempt may be to blame, or the way here: once more.
+            await self._arrival.restart()
+            if not await self._is_right():
+                await self._arrival.discard()
+                raise self._mismatch()
+        await self._arrival.finish()
+
+    async def _is_right(self) -> bool:
+        """Get all bytes, and verify them."""
+        self._furthest = self._arrival.size
+        try:
+            await self._fill()
+        except _WrongBytesError:
+            return False
+        return self._arrival.is_right
+
+    async def _fill(self) -> None:
+        """Ask until all bytes are there; attempts that brought the end nearer do not count."""
+        failures = 0
+        while not self._arrival.is_whole:
+            try:
+                await self._ask()
+            except PassingError as passing:
+                failures = 1 if self._arrival.size > self._furthest else failures + 1
+                if failures >= self._service.retry.attempts:
+                    raise passing.failure from passing.__cause__
+                await self._service.retry.pause(failures)
+            finally:
+                self._furthest = max(self._furthest, self._arrival.size)
+
+    async def _ask(self) -> None:
+        """Get what is missing, or some of it."""
+        url, before = await self._signed(), self._arrival.size
+        headers = {"Accept-Encoding": "identity"}
+        if before:
+            headers["Range"] = f"bytes={before}-"
+        storage = self._service.storage
+        async with (
+            reaching(),
+            storage.stream("GET", url, headers=headers, follow_redirects=True) as answer,
+        ):
+            if answer.is_success:
+                await self._take(answer)
+            else:
+                await self._fail(answer)
+
+    async def _signed(self) -> str:
+        if self._url is None:
+            signed = await self._service.download_url(self._document_id)
+            if signed.sha256_hash != self._arrival.wanted.sha256_hash:
+                raise ContentReplaced(
+                    f"Document {self._document_id} has other bytes by now.", hint="sync again"
+                )
+            self._url, self._is_fresh = signed.download_url, True
+        return self._url
+
+    async def _take(self, answer: httpx.Response) -> None:
+        start, total = _place_of(answer)
+        if total not in {None, self._arrival.wanted.file_size}:
+            raise _WrongBytesError
+        if start == 0 and self._arrival.size:  # the store cannot go on in the middle
+            await self._arrival.restart()
+        if start != self._arrival.size:
+            raise PassingError(TransferError("The object store sent another range than asked."))
+        await self._arrival.take(answer.aiter_raw())
+        if not self._arrival.is_whole and self._arrival.size <= self._furthest:
+            raise PassingError(TransferError("The object store sent less than there is."))
+        self._is_fresh = False
+
+    async def _fail(self, answer: httpx.Response) -> None:
+        if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            raise _WrongBytesError  # there are fewer than there should be
+        is_refused = answer.status_code in REFUSED
+        if (is_refused or answer.status_code == _NOT_FOUND) and self._url is not None:
+            self._url = None
+            if not self._is_fresh:
+                return
+        if answer.status_code == _NOT_FOUND:
+            raise ContentMissing(
+                f"The object store has lost the bytes of document {self._document_id}.",
+                hint="restore the object, or give the document its content anew",
+            )
+        raise await failure_of(answer, f"the download of document {self._document_id}")
+
+    def _mismatch(self) -> ContentMismatch:
+        return ContentMismatch(
+            f"The bytes that came for document {self._document_id} are not its own: their "
+            f"SHA-256 should be {self._arrival.wanted.sha256_hash}. None of them was kept.",
+            hint="repeat it; if it stays so, the object store or a proxy alters bytes",
+        )
+
+
+def _place_of(answer: httpx.Response) -> tuple[int, int | None]:
+    """Where the bytes of an answer begin, and how many there are in all, if that is told."""
+    found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
+    if answer.status_code == HTTPStatus.PARTIAL_CONTENT and found:
+        return int(found[1]), int(found[2])
+    length = answer.headers.get("Content-Length", "")
+    return 0, int(length) if length.isdigit() else None

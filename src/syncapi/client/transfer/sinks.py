@@ -1,0 +1,101 @@
+"""Where downloads go: places that keep what has arrived until the rest does."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final, Protocol, Self
+
+from syncapi.client import durable
+from syncapi.client.transfer.contents import BLOCK
+
+PART_PREFIX: Final = ".~syncapi-"
+"""Of the names of files that are not whole yet."""
+
+_LONGEST_KEY = 200  # bytes; a file system takes names of 255
+
+
+class Sink(Protocol):
+    """Takes bytes in order. Its methods block, and are called by one thread at a time."""
+
+    def held(self) -> int:
+        """Bytes that are kept of an earlier attempt."""
+        ...
+
+    def read_held(self) -> Iterator[bytes]:
+        """Those bytes, block by block, to hash them again."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """Put bytes behind what is held."""
+        ...
+
+    def restart(self) -> None:
+        """Forget what is held."""
+        ...
+
+    def finish(self) -> None:
+        """Have all of it on the disk when this returns; placing it is the caller's."""
+        ...
+
+    def discard(self) -> None:
+        """Forget what is held, and leave no trace."""
+        ...
+
+
+class PartFile:
+    """A temporary file, to be renamed once it is whole.
+
+    It is opened anew for each block, so that nothing stays open however a download ends.
+    """
+
+    def __init__(self, part: Path) -> None:
+        self.part = part
+
+    @classmethod
+    def beside(cls, target: Path, key: str) -> Self:
+        """The part of ``target``: in the same folder, thus on the same file system.
+
+        Args:
+            target: what it is to become.
+            key: tells the content apart from others, such as its SHA-256: what is held of an
+                attempt is continued by those with the same key alone.
+        """
+        return cls(target.with_name(f"{PART_PREFIX}{key[:_LONGEST_KEY]}"))
+
+    def held(self) -> int:
+        try:
+            return self.part.stat(follow_symlinks=False).st_size
+        except FileNotFoundError:
+            return 0
+
+    def read_held(self) -> Iterator[bytes]:
+        if not self.held():
+            return
+        with os.fdopen(os.open(self.part, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
+            while block := stream.read(BLOCK):
+                yield block
+
+    def write(self, data: bytes) -> None:
+        with os.fdopen(self._opened(os.O_APPEND), "ab") as stream:
+            stream.write(data)
+
+    def restart(self) -> None:
+        os.close(self._opened(os.O_TRUNC))
+
+    def finish(self) -> None:
+        descriptor = self._opened(0)
+        try:
+            durable.sync_file(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def discard(self) -> None:
+        self.part.unlink(missing_ok=True)
+
+    def place(self, target: Path) -> None:
+        """Give the finished file its name, in place of whatever had it."""
+        durable.replace(self.part, target)
+
+    def _opened(self, how: int) -> int:
+        # The name can be foreseen: whoever left a link there must not have us write elsewhere.
+        return os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, 0o666)

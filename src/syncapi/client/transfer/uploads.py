@@ -1,0 +1,239 @@
+"""Uploads straight to the object store: bounded, resumed, verified by the service."""
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+import anyio.to_thread
+import httpx
+
+from syncapi.client.errors import (
+    Conflict,
+    NotFound,
+    ServerError,
+    SourceChanged,
+    SyncError,
+    TransferError,
+    Unreachable,
+)
+from syncapi.client.transfer.concurrency import all_of
+from syncapi.client.transfer.contents import Content, digest_of
+from syncapi.client.transfer.parts import PartSending
+from syncapi.client.transfer.service import TransferService
+from syncapi.client.transfer.storage_answers import PassingError
+from syncapi.domain.content import Digest
+from syncapi.wire.documents import FileInfo
+from syncapi.wire.files import FileDeclaration, FileState, PendingUpload, UploadPart
+
+_MOST_ROUNDS: Final = 3
+"""For what must not happen twice in a row: bytes that arrived and are gone, or were altered."""
+
+_SLOWEST_VERIFICATION: Final = 10 * 1024**2
+"""Bytes a second that the service reads at least, to verify them."""
+
+OnContentBytes = Callable[[Digest, int], None]
+
+
+class Uploader:
+    """Sends content to the object store, and has the service make files of it."""
+
+    def __init__(
+        self,
+        service: TransferService,
+        *,
+        parallel: int = 4,
+        on_bytes: OnContentBytes | None = None,
+    ) -> None:
+        """Prepare uploads.
+
+        Args:
+            service: signs URLs.
+            parallel: contents at once, and parts at once of all of them.
+            on_bytes: told of the progress of a content: how many more bytes the store has,
+                those that it had before included; negative where some must be sent again.
+        """
+        self._service = service
+        self._contents = asyncio.Semaphore(parallel)
+        self._parts = asyncio.Semaphore(parallel)
+        self._on_bytes = on_bytes or (lambda _digest, _bytes: None)
+
+    async def send(self, content: Content, digest: Digest, mime_type: str) -> FileInfo:
+        """Have a content as a file of the tenant; what is there already is not sent.
+
+        After a failure or a crash, the same call goes on where the last one ended.
+
+        Args:
+            content: is read while it is sent.
+            digest: of all of it; `digest_of` computes it.
+            mime_type: for the object store; documents have their own.
+
+        Raises:
+            SourceChanged: the content has not, or no longer, this digest.
+            TransferError: the object store does not take it.
+            ApiError: the service refuses it: too large, a type that is not taken, no right to.
+            Unreachable: the service or the object store gives no answer.
+            OSError: the content cannot be read.
+        """
+        async with self._contents:
+            told = partial(self._on_bytes, digest)
+            upload = _Upload(self._service, self._parts, content, digest, told)
+            return await upload.run(mime_type)
+
+
+class _AlteredError(Exception):
+    """The service was given other bytes than were declared, and has dropped them."""
+
+
+class _Upload:
+    """One content on its way."""
+
+    def __init__(
+        self,
+        service: TransferService,
+        parts: asyncio.Semaphore,
+        content: Content,
+        digest: Digest,
+        told: Callable[[int], None],
+    ) -> None:
+        self._service = service
+        self._slots = parts
+        self._content = content
+        self._digest = digest
+        self._told = told
+        self._there = 0
+
+    async def run(self, mime_type: str) -> FileInfo:
+        digest = self._digest
+        declared = FileDeclaration(
+            sha256_hash=digest.sha256_hash,
+            md5_hash=digest.md5_hash,
+            file_size=digest.file_size,
+            mime_type=mime_type,
+        )
+        for _ in range(_MOST_ROUNDS):
+            state = await self._service.declare(declared)
+            try:
+                return await self._brought_to_its_end(state)
+            except NotFound:  # it was given up meanwhile, since it had rested for too long
+                self._tell(-self._there)
+            except _AlteredError:
+                await self._require_unchanged()
+                self._tell(-self._there)
+        raise TransferError(
+            "The upload was begun several times, and its bytes never arrived as they were sent.",
+            hint="repeat it; if it stays so, the object store or a proxy alters bytes",
+        )
+
+    async def _brought_to_its_end(self, state: FileState) -> FileInfo:
+        for _ in range(_MOST_ROUNDS):
+            if state.file is None:
+                await self._send_missing(state)
+                state = await self._completed(state.id)
+            if state.file is not None:
+                self._tell(self._digest.file_size - self._there)
+                return state.file
+        raise TransferError(
+            "The object store loses the parts of the upload.", hint="repeat it later"
+        )
+
+    async def _completed(self, upload_id: UUID) -> FileState:
+        """The file; or, if parts are missing, the upload as it stands.
+
+        Large files take longer to verify than an answer may: the work goes on meanwhile.
+        """
+        until = monotonic() + self._digest.file_size / _SLOWEST_VERIFICATION
+        while True:
+            try:
+                return await self._service.complete(upload_id)
+            except Conflict as conflict:
+                if conflict.code == "content_mismatch":
+                    raise _AlteredError from conflict
+                if conflict.code != "upload_incomplete":
+                    raise
+                return await self._service.file(upload_id)
+            except (Unreachable, ServerError) as failure:
+                if not _is_patience_asked(failure) or monotonic() > until:
+                    raise
+
+    async def _send_missing(self, state: FileState) -> None:
+        upload = state.upload
+        while upload is not None:
+            self._tell(_received(upload, self._digest.file_size) - self._there)
+            await all_of(self._send(state.id, upload, part) for part in upload.parts)
+            if upload.next_after is None:
+                return
+            upload = (await self._service.file(state.id, after=upload.next_after)).upload
+
+    async def _send(self, upload_id: UUID, upload: PendingUpload, part: UploadPart) -> None:
+        """Send a part. Before it is sent again, look whether it has arrived after all."""
+        async with self._slots:
+            failures = 0
+            while True:
+                failure = await self._put(upload, part)
+                if failure is None:
+                    return
+                failures += 1
+                if failures >= self._service.retry.attempts:
+                    raise failure
+                if failures > 1:  # the first time it is most likely an old URL
+                    await self._service.retry.pause(failures - 1)
+                renewed = await self._renewed(upload_id, part.number)
+                if renewed is None:
+                    self._tell(part.size)
+                    return
+                upload, part = renewed
+
+    async def _put(self, upload: PendingUpload, part: UploadPart) -> SyncError | None:
+        """Send a part; return what went wrong, if that may pass."""
+        storage = self._service.storage
+        try:
+            await PartSending(self._content, part, self._tell).send(storage, upload.headers)
+        except PassingError as passing:
+            if passing.is_of_the_bytes:
+                await self._require_unchanged()
+            return passing.failure
+        except FileNotFoundError as error:
+            raise SourceChanged("The file is gone.", hint="repeat it") from error
+        return None
+
+    async def _renewed(
+        self, upload_id: UUID, number: int
+    ) -> tuple[PendingUpload, UploadPart] | None:
+        """A part with a new URL; None if it has arrived."""
+        state = await self._service.file(upload_id, after=number - 1, per_page=1)
+        if state.upload is None:
+            return None
+        found = [part for part in state.upload.parts if part.number == number]
+        return (state.upload, found[0]) if found else None
+
+    async def _require_unchanged(self) -> None:
+        """Tell a source that has changed from bytes that were altered on their way."""
+        try:
+            found = await anyio.to_thread.run_sync(digest_of, self._content)
+        except FileNotFoundError as error:
+            raise SourceChanged("The file is gone.", hint="repeat it") from error
+        if found != self._digest:
+            raise SourceChanged("The file changed while it was uploaded.", hint="repeat it")
+
+    def _tell(self, size: int) -> None:
+        if size:
+            self._there += size
+            self._told(size)
+
+
+def _received(upload: PendingUpload, size: int) -> int:
+    """Bytes that the object store has."""
+    return sum(
+        min(run.last * upload.part_size, size) - (run.first - 1) * upload.part_size
+        for run in upload.received
+    )
+
+
+def _is_patience_asked(failure: Unreachable | ServerError) -> bool:
+    """Whether the service was reached and has not answered yet."""
+    if isinstance(failure, Unreachable):
+        return isinstance(failure.__cause__, httpx.ReadTimeout)
+    return failure.problem.status in {503, 504}
