@@ -1,0 +1,150 @@
+"""The folder itself: every change of it looks first at what it is about to change.
+
+Between the scan and the act somebody may have written to a file, so each act names the file that
+it expects. What has another size, time or inode by then raises `MovedOn`, nothing is done, and
+the next round sees it as it is.
+"""
+
+import os
+import stat
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from syncapi.client import durable
+from syncapi.client.folder.states import LocalFile
+from syncapi.client.folder.trash import Trash
+
+
+class MovedOn(Exception):  # noqa: N818 - no failure: the next round looks again
+    """The folder is no longer what was planned for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What tells that a file was not touched, without reading it."""
+
+    size: int
+    mtime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, file: LocalFile) -> "Identity":
+        """As the scan saw it."""
+        return cls(file.size, file.mtime_ns, file.inode)
+
+    @classmethod
+    def at(cls, path: Path) -> "Identity | None":
+        """As it is now; None where there is no plain file."""
+        try:
+            status = path.lstat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        if not stat.S_ISREG(status.st_mode):
+            return None
+        return cls(status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+class Disk:
+    """A folder that is kept in step; paths are relative to it, with ``/``."""
+
+    def __init__(self, root: Path, trash: Trash) -> None:
+        self.root = root
+        self._trash = trash
+
+    def place(self, path: str) -> Path:
+        """Where a path leads, never out of the folder by a symbolic link.
+
+        Raises:
+            MovedOn: a folder on the way is a link, or a file.
+        """
+        parts = path.split("/")
+        here = self.root
+        for part in parts[:-1]:
+            here = here / part
+            if os.path.lexists(here) and not _is_folder(here):
+                raise MovedOn(f"{here.relative_to(self.root)} is not a folder")
+        return here / parts[-1]
+
+    def expect(self, path: str, identity: Identity | None) -> Path:
+        """The place of a path that is as it was seen, or empty for None.
+
+        Raises:
+            MovedOn: it is not.
+        """
+        place = self.place(path)
+        found = Identity.at(place)
+        if found != identity or (identity is None and os.path.lexists(place)):
+            raise MovedOn(f"{path} has changed since it was looked at")
+        return place
+
+    def move(self, source: str, identity: Identity, target: str) -> None:
+        """Rename a file to a name that nothing has.
+
+        Raises:
+            MovedOn: the file has changed, or the name is taken.
+        """
+        origin = self.expect(source, identity)
+        self._rename(origin, self.make_room(target))
+        self._tidy(origin.parent)
+
+    def put(self, part: Path, path: str, over: Identity | None) -> None:
+        """Give a finished download its name. What was there goes to the trash first.
+
+        Raises:
+            MovedOn: what is there is not what was expected.
+        """
+        place = self.expect(path, over)
+        if over is not None:
+            self._take_away(place, path, over)
+        self._rename(part, place)
+
+    def trash(self, path: str, identity: Identity) -> None:
+        """Move a file to the trash.
+
+        Raises:
+            MovedOn: it has changed.
+        """
+        place = self.expect(path, identity)
+        self._take_away(place, path, identity)
+        self._tidy(place.parent)
+
+    def make_room(self, path: str) -> Path:
+        """The place of a path whose folders exist."""
+        place = self.place(path)
+        for folder in reversed(list(self._missing(place.parent))):
+            folder.mkdir(exist_ok=True)
+            durable.sync_folder(folder.parent)
+        return place
+
+    def _missing(self, folder: Path) -> Iterator[Path]:
+        while folder != self.root and not folder.exists():
+            yield folder
+            folder = folder.parent
+
+    def _take_away(self, place: Path, path: str, identity: Identity) -> None:
+        """A writer may come between the look and the rename: look again at what was taken."""
+        taken = self._trash.take(place, path)
+        found = Identity.at(taken)
+        if found is None or (found.size, found.mtime_ns) != (identity.size, identity.mtime_ns):
+            self._trash.put_back(taken, place)
+            raise MovedOn(f"{path} was written to")
+
+    def _rename(self, source: Path, target: Path) -> None:
+        try:
+            durable.move(source, target)
+        except (FileExistsError, FileNotFoundError) as error:
+            raise MovedOn(str(error)) from error
+
+    def _tidy(self, folder: Path) -> None:
+        """Remove folders that the last file has left."""
+        while folder != self.root:
+            try:
+                folder.rmdir()
+            except OSError:
+                return  # not empty
+            folder = folder.parent
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(path.lstat().st_mode)
