@@ -1,153 +1,229 @@
 """Contents by their SHA-256: equal bytes are kept once."""
 
-import hashlib
-import os
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from typing_extensions import override
+
 from syncapi.client import durable
 from syncapi.client.errors import SourceChanged, StoreDamaged
 from syncapi.client.store.database import WAY_OUT
+from syncapi.client.transfer.contents import BLOCK, Content, Hasher, digest_of
+from syncapi.client.transfer.sinks import PartFile, Sink
 from syncapi.domain.content import Digest
 
-_BLOCK = 1024 * 1024  # bytes in memory at a time
-_PART = ".part"
+PART = ".part"
+"""Ends the names of what is not whole yet."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 
 
-class Readable(Protocol):
-    """Bytes that can be read again and again."""
+class BlobSink(Sink, Protocol):
+    """Where the bytes of a blob go; what was written survives a crash and is gone on with."""
 
-    def open(self) -> BinaryIO: ...
+    def place(self) -> None:
+        """Have the bytes on the disk and make them the blob. The caller has verified them."""
+        ...
+
+
+class BlobFormat(Protocol):
+    """How blobs are written. All paths are in the folder of the blobs."""
+
+    def name(self, sha256: str) -> str: ...
+
+    def owns(self, path: Path) -> bool:
+        """Whether it looks like a blob of this format and key."""
+        ...
+
+    def digest(self, path: Path) -> str:
+        """The SHA-256 that such a blob stands for; StoreDamaged if it cannot be told."""
+        ...
+
+    def open(self, path: Path, sha256: str) -> BinaryIO:
+        """The bytes, seekable; StoreDamaged if they are not those, now or while it is read."""
+        ...
+
+    def sink(self, target: Path, sha256: str) -> BlobSink: ...
+
+
+class PlainFormat:
+    """The bytes as they are, named by their hash."""
+
+    def name(self, sha256: str) -> str:
+        return sha256
+
+    def owns(self, path: Path) -> bool:
+        return _SHA256.fullmatch(path.name) is not None
+
+    def digest(self, path: Path) -> str:
+        return path.name
+
+    def open(self, path: Path, sha256: str) -> BinaryIO:  # noqa: ARG002 - a BlobFormat
+        return path.open("rb")
+
+    def sink(self, target: Path, sha256: str) -> BlobSink:  # noqa: ARG002 - a BlobFormat
+        return _PlainSink(target)
+
+
+class _PlainSink(PartFile):
+    def __init__(self, target: Path) -> None:
+        super().__init__(target.with_name(target.name + PART))
+        self._target = target
+
+    @override
+    def place(self, target: Path | None = None) -> None:
+        self.finish()
+        super().place(target or self._target)
 
 
 @dataclass(frozen=True, slots=True)
 class BlobContent:
-    """The bytes of a blob."""
+    """The bytes of a blob; a `Content`."""
 
     path: Path
+    sha256: str
     size: int
+    form: BlobFormat
 
     def open(self) -> BinaryIO:
-        """Open for reading, seekable.
+        """A seekable stream at the first byte; whoever opens it closes it.
 
         Raises:
-            StoreDamaged: the file is gone, or has another size.
+            StoreDamaged: the blob is gone or is not of that size. If it is encrypted, then also
+                while it is read, where it was changed.
         """
         try:
-            stream = self.path.open("rb")
+            stream = self.form.open(self.path, self.sha256)
         except FileNotFoundError as error:
             raise StoreDamaged(f"{self.path} is gone.", hint=WAY_OUT) from error
-        size = os.fstat(stream.fileno()).st_size
+        size = stream.seek(0, 2)
         if size != self.size:
             stream.close()
             raise StoreDamaged(
-                f"{self.path} has {size} bytes instead of {self.size}.", hint=WAY_OUT
+                f"{self.path} is damaged: {size} bytes instead of {self.size}.", hint=WAY_OUT
             )
+        stream.seek(0)
         return stream
 
 
-class BlobSink:
-    """Where a download goes: a temporary file in the folder of the blobs, kept over a crash."""
-
-    def __init__(self, target: Path) -> None:
-        self._target = target
-        self._part = target.with_name(target.name + _PART)
-        self._stream = self._part.open("ab")
-
-    def held(self) -> int:
-        """How many bytes are kept of this attempt and earlier ones."""
-        return self._stream.tell()
-
-    def read_held(self) -> Iterator[bytes]:
-        self._stream.flush()
-        with self._part.open("rb") as stream:
-            yield from iter(lambda: stream.read(_BLOCK), b"")
-
-    def write(self, data: bytes) -> None:
-        self._stream.write(data)
-
-    def restart(self) -> None:
-        """Forget what is held."""
-        self._stream.seek(0)
-        self._stream.truncate()
-
-    def finish(self) -> None:
-        """Have the bytes on the disk when this returns."""
-        if not self._stream.closed:
-            self._stream.flush()
-            durable.sync_file(self._stream.fileno())
-            self._stream.close()
-
-    def discard(self) -> None:
-        """Give up, and keep nothing."""
-        self._stream.close()
-        durable.remove(self._part)
-
-    def place(self) -> None:
-        """Make it the blob. The caller has verified what it wrote."""
-        self.finish()
-        durable.replace(self._part, self._target)
-
-
 class Blobs:
-    def __init__(self, folder: Path) -> None:
+    """A folder of blobs.
+
+    Args:
+        forms: How new ones are written; then how older ones still are, while a key is rotated.
+    """
+
+    def __init__(self, folder: Path, forms: Sequence[BlobFormat]) -> None:
         self._folder = folder
+        self.forms = forms
 
     def has(self, sha256: str) -> bool:
-        return self._path(sha256).exists()
+        return any(path.exists() for path, _ in self._places(sha256))
 
     def content(self, sha256: str, size: int) -> BlobContent:
-        return BlobContent(self._path(sha256), size)
+        """The bytes of that hash; they are looked for when they are opened."""
+        places = list(self._places(sha256))
+        path, form = next((place for place in places if place[0].exists()), places[0])
+        return BlobContent(path, sha256, size, form)
 
     def sink(self, sha256: str) -> BlobSink:
-        """Where to write the bytes of that hash; it goes on where an earlier attempt ended."""
-        return BlobSink(self._path(sha256))
+        """Where to write the bytes of that hash; one writer at a time."""
+        path, form = next(self._places(sha256))
+        return form.sink(path, sha256)
 
-    def add(self, content: Readable) -> Digest:
+    def add(self, content: Content) -> Digest:
         """Keep a copy; equal bytes are kept once.
 
         Raises:
             SourceChanged: it had other bytes when it was read a second time.
         """
-        digest = _copy(content, None)
+        digest = digest_of(content)
         if not self.has(digest.sha256_hash):
             sink = self.sink(digest.sha256_hash)
-            sink.restart()
-            if _copy(content, sink) != digest:
+            with content.open() as stream:
+                copied = _copy(stream, sink)
+            if copied != digest:
                 sink.discard()
-                raise SourceChanged("The file changed while it was read.", hint="Try again.")
+                raise SourceChanged("The content changed while it was read.", hint="Try again.")
             sink.place()
         return digest
 
     def remove(self, sha256: str) -> None:
         """Take a blob away; one that is not there is fine."""
-        durable.remove(self._path(sha256))
+        for path, _ in self._places(sha256):
+            durable.remove(path)
 
     def digests(self) -> Iterator[str]:
         """The SHA-256 of every blob."""
-        return (path.name for path in self._folder.iterdir() if path.suffix != _PART)
+        return (form.digest(path) for path, form in self._owned())
 
     def keep_only(self, wanted: set[str]) -> None:
         """Remove all blobs but these, and what unfinished downloads of others have left."""
-        names = {self._path(sha256).name for sha256 in wanted}
-        for path in self._folder.iterdir():
-            if path.name.removesuffix(_PART) not in names:
+        names = {path.name for sha256 in wanted for path, _ in self._places(sha256)}
+        for path in [path for path, _ in self._owned()] + self._parts():
+            if path.name.partition(".")[0] not in names:
                 durable.remove(path)
 
-    def _path(self, sha256: str) -> Path:
-        return self._folder / sha256
+    def move(self) -> None:
+        """Write every blob of an older form in the new one; what is done already is done.
+
+        A damaged one is left as it is, for `check` to tell: it must not hold up the others.
+        """
+        for path, form in list(self._owned()):
+            if form is not self.forms[0]:
+                with suppress(StoreDamaged):
+                    self._move(path, form)
+        for part in self._parts():
+            durable.remove(part)
+
+    def _move(self, path: Path, form: BlobFormat) -> None:
+        sha256 = form.digest(path)
+        sink = self.sink(sha256)
+        with form.open(path, sha256) as stream:
+            _copy(stream, sink)
+        sink.place()
+        durable.remove(path)
+
+    def check(self) -> Iterator[str]:
+        """What is wrong, a sentence each: every blob is read."""
+        owned = dict(self._owned())
+        for path in sorted(set(self._folder.iterdir()) - set(self._parts())):
+            if path not in owned:
+                yield f"{path} is no blob of this store."
+                continue
+            try:
+                form = owned[path]
+                sha256 = form.digest(path)
+                with form.open(path, sha256) as stream:
+                    found = digest_of(stream).sha256_hash
+            except StoreDamaged as error:
+                yield error.message
+                continue
+            if found != sha256 or form.name(sha256) != path.name:
+                yield f"{path} is damaged: its bytes are not those of its name."
+
+    def _places(self, sha256: str) -> Iterator[tuple[Path, BlobFormat]]:
+        return ((self._folder / form.name(sha256), form) for form in self.forms)
+
+    def _owned(self) -> Iterator[tuple[Path, BlobFormat]]:
+        for path in self._folder.iterdir():
+            for form in self.forms:
+                if PART not in path.name and form.owns(path):
+                    yield path, form
+
+    def _parts(self) -> list[Path]:
+        return [path for path in self._folder.iterdir() if PART in path.name]
 
 
-def _copy(content: Readable, sink: BlobSink | None) -> Digest:
-    """Read all bytes, write them where there is a sink, and digest them."""
-    sha256, md5, size = hashlib.sha256(), hashlib.md5(usedforsecurity=False), 0
-    with content.open() as stream:
-        while block := stream.read(_BLOCK):
-            sha256.update(block)
-            md5.update(block)
-            size += len(block)
-            if sink is not None:
-                sink.write(block)
-    return Digest(md5.hexdigest(), sha256.hexdigest(), size)
+def _copy(stream: BinaryIO, sink: BlobSink) -> Digest:
+    """Write all bytes; return the digest of what was written."""
+    sink.restart()
+    hasher = Hasher()
+    while block := stream.read(BLOCK):
+        sink.write(block)
+        hasher.update(block)
+    return hasher.digest()

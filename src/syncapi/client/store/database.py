@@ -56,10 +56,18 @@ class Database:
         with self._mine(), explaining(self.path):
             return self._connection.execute(sql, parameters).fetchall()
 
-    def change(self, sql: str, parameters: Sequence[object] = ()) -> None:
-        """Execute one statement, in a transaction of its own if none is open."""
+    def change(self, sql: str, parameters: Sequence[object] = ()) -> int:
+        """Execute one statement, in a transaction of its own if none is open.
+
+        Returns:
+            How many rows it changed.
+        """
         with self.transaction(), explaining(self.path):
-            self._connection.execute(sql, parameters)
+            return self._connection.execute(sql, parameters).rowcount
+
+    def forget_old_pages(self) -> None:
+        """Empty the log, in which what was overwritten can still be read."""
+        self.query("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def commit(self) -> None:
         with explaining(self.path):
@@ -115,17 +123,27 @@ def connect(path: Path) -> sqlite3.Connection:
     )
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
+    connection.execute("PRAGMA secure_delete = ON")  # old keys are overwritten, not only let go
     return connection
+
+
+def create(path: Path, key_id: str, header: str) -> None:
+    """Make the tables in an empty file."""
+    with explaining(path), closing(connect(path)) as connection:
+        _upgrade(connection, 0)
+        connection.execute("INSERT INTO header VALUES (?, ?)", (key_id, header))
 
 
 def migrate(path: Path) -> None:
     """Bring the tables up to date.
 
     Raises:
-        StoreDamaged: a newer version of this program has written the file.
+        StoreDamaged: the file is no store, or a newer version of this program has written it.
     """
     with explaining(path), closing(connect(path)) as connection:
         version: int = connection.execute("PRAGMA user_version").fetchone()[0]
+        if version == 0:
+            raise StoreDamaged(f"{path} is damaged: it is empty, or no store.", hint=WAY_OUT)
         if version > len(MIGRATIONS):
             raise StoreDamaged(
                 f"{path} was written by a newer syncapi (format {version}, this one knows"
@@ -133,11 +151,16 @@ def migrate(path: Path) -> None:
                 hint="Upgrade: pip install --upgrade syncapi",
             )
         if version < len(MIGRATIONS):
-            connection.execute("BEGIN IMMEDIATE")
-            for statement in (line for step in MIGRATIONS[version:] for line in step):
-                connection.execute(statement)
-            connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
-            connection.execute("COMMIT")
+            _upgrade(connection, version)
+
+
+def _upgrade(connection: sqlite3.Connection, version: int) -> None:
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("PRAGMA user_version").fetchone()[0] == version:  # nobody was quicker
+        for statement in (line for step in MIGRATIONS[version:] for line in step):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+    connection.execute("COMMIT")
 
 
 _BUSY = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})

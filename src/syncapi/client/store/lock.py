@@ -2,6 +2,8 @@
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
@@ -45,18 +47,33 @@ class ReplicaLock:
         self._lock.release()
 
 
+@contextmanager
+def rebuilding(folder: Path, *, wait: float) -> Iterator[None]:
+    """Alone in making a store or in moving it to another key, if within `wait` seconds.
+
+    Raises:
+        StoreBusy: another process is at it.
+    """
+    try:
+        with FileLock(folder / "store.lock", timeout=wait, mode=0o600):
+            yield
+    except Timeout as error:
+        raise StoreBusy(
+            f"Another process is making {folder} or changing its key.",
+            hint="Try again when it has ended.",
+        ) from error
+
+
 def _sign(descriptor: int) -> None:
     """Leave word who has it. It need not survive a crash, since the lock does not either."""
-    text = json.dumps(
-        {"pid": os.getpid(), "since": datetime.now(UTC).isoformat(timespec="seconds")}
-    )
+    since = datetime.now(UTC).isoformat(timespec="seconds")
     os.truncate(descriptor, 0)
-    os.pwrite(descriptor, text.encode(), 0)
+    os.pwrite(descriptor, json.dumps({"pid": os.getpid(), "since": since}).encode(), 0)
 
 
 def _holder(path: Path) -> str:
     try:
-        signed = json.loads(path.read_text())
+        signed = json.loads(path.read_text(encoding="utf-8"))
         return f"Process {signed['pid']} (since {signed['since']})"
-    except (OSError, ValueError, LookupError):  # it has not signed yet
+    except (OSError, ValueError, LookupError, TypeError):  # it has not signed yet
         return "Another process"

@@ -2,7 +2,7 @@
 
 MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
-        "CREATE TABLE header (document TEXT NOT NULL)",
+        "CREATE TABLE header (key_id TEXT NOT NULL, document TEXT NOT NULL)",
         """CREATE TABLE records (
                table_name TEXT NOT NULL,
                key TEXT NOT NULL,
