@@ -10,7 +10,8 @@ carries it out keeps four rules, and then may stop anywhere and plan anew:
   of its name there.
 - ``entry`` is what the ledger holds of the document afterwards, in place of what it held. Fill
   in what only the deed can tell: ``inode`` and ``birth_ns`` after a Download, ``version`` (the
-  answered document's) after a Create or an Update.
+  answered document's) after a Create or an Update. Where an Update's entry has no inode (0), the
+  ledger's ``inode`` and ``birth_ns`` stay.
 - Before a push is sent, the ledger holds what it carries: the entry as it was (of a Create
   without one: ``entry`` itself, whose version is None) with ``sent`` of ``entry``.
 """
@@ -175,6 +176,9 @@ class Problem:
     detail: str
 
 
+SettledKind = Literal["renamed_apart", "edit_survives", "both_kept", "restored", "alike"]
+
+
 @dataclass(frozen=True, slots=True)
 class Settled:
     """Both sides had changed, and it was decided without a conflict.
@@ -188,7 +192,7 @@ class Settled:
 
     path: str
     id: UUID | None
-    kind: Literal["renamed_apart", "edit_survives", "both_kept", "restored", "alike"]
+    kind: SettledKind
     detail: str
 
 

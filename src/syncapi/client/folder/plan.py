@@ -4,32 +4,21 @@ The table in the documentation ("What becomes of a file") is what it does, and d
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
 from uuid import UUID
 
-from syncapi.client.folder.actions import Plan
-from syncapi.client.folder.states import Base, Remote, Scan
+from syncapi.client.folder.actions import Pending, Plan, Problem
+from syncapi.client.folder.planning.deciding import decide
+from syncapi.client.folder.planning.documents import Doc, Fate, document_of
+from syncapi.client.folder.planning.drafting import draft
+from syncapi.client.folder.planning.ground import Ground
+from syncapi.client.folder.planning.matching import match
+from syncapi.client.folder.planning.placing import Obstacle, Placing
+from syncapi.client.folder.planning.sheet import Sheet
+from syncapi.client.folder.rules import Direction, Rules
+from syncapi.client.folder.states import Base, LocalFile, Remote, Scan
 
-Direction = Literal["both", "pull", "push"]
-
-
-@dataclass(frozen=True, slots=True)
-class Rules:
-    """How this folder is kept.
-
-    Attributes:
-        case_insensitive: the file system takes names for one that differ in case or Unicode form.
-        windows_names: it does not take the names that Windows reserves.
-        ignored: whether a path is left alone on both sides.
-        direction: ``pull`` pushes nothing, ``push`` changes nothing here.
-    """
-
-    case_insensitive: bool = False
-    windows_names: bool = False
-    ignored: Callable[[str], bool] = lambda _path: False
-    direction: Direction = "both"
+__all__ = ["Direction", "Rules", "plan"]
 
 
 def plan(
@@ -53,3 +42,81 @@ def plan(
         device: named in the names of conflicts.
         now: its date is, too.
     """
+    files = {file.path: file for file in scan.files}
+    docs, resting = _sorted_out(bases, files, remotes)
+    docs.sort(key=_order)
+    _hold(docs, files, Ground(scan, (), rules), rules)
+    strays = match([doc for doc in docs if doc.fate is not Fate.HOLD], _by_path(files), rules)
+    for doc in docs:
+        if doc.fate is not Fate.HOLD:
+            decide(doc, rules)
+    placing = Placing(Ground(scan, strays, rules), rules, docs)
+    for path in resting:
+        placing.ground.keep(path)
+    placing.place()
+    sheet = Sheet(placing.ground, rules, new_id, device, now)
+    _tell(placing.obstacles, sheet)
+    for doc in docs:
+        draft(doc, sheet)
+    sheet.create_all(strays)
+    return sheet.plan()
+
+
+def _sorted_out(
+    bases: Iterable[Base], files: dict[str, LocalFile], remotes: Iterable[Remote]
+) -> tuple[list[Doc], list[str]]:
+    """Documents to look at, and the paths of those at rest, whose files are taken out.
+
+    Nearly all are at rest nearly always, so they are told first and cheaply.
+    """
+    there = {remote.id: remote for remote in remotes}
+    docs, resting = [], []
+    for base in bases:
+        remote, file = there.pop(base.id, None), files.get(base.path)
+        if remote and file and _rests(base, file, remote):
+            del files[base.path]
+            resting.append(base.path)
+        else:
+            docs.append(document_of(base, remote))
+    docs.extend(document_of(None, remote) for remote in there.values())
+    return docs, resting
+
+
+def _rests(base: Base, file: LocalFile, remote: Remote) -> bool:
+    return (
+        base.version == remote.version
+        and base.sha256 == remote.sha256 == file.sha256
+        and base.folder == remote.folder
+        and base.filename == remote.filename
+        and base.path == (f"{base.folder}/{base.filename}" if base.folder else base.filename)
+        and base.sent is None
+        and not base.lost
+    )
+
+
+def _order(doc: Doc) -> tuple[bool, int]:
+    """By id, but first those that the server is known to have: they have an older right."""
+    return doc.base is None or doc.base.version is None, doc.id.int
+
+
+def _by_path(files: dict[str, LocalFile]) -> list[LocalFile]:
+    return sorted(files.values(), key=lambda file: file.path)
+
+
+def _hold(docs: list[Doc], files: dict[str, LocalFile], ground: Ground, rules: Rules) -> None:
+    """Leave alone what the scan could not see, or was told not to."""
+    for doc in docs:
+        if doc.base is None or doc.base.path in files:
+            continue
+        if ground.is_unknown(doc.base.path) or rules.ignored(doc.base.path):
+            doc.fate = Fate.HOLD
+
+
+def _tell(obstacles: list[Obstacle], sheet: Sheet) -> None:
+    for obstacle in obstacles:
+        if isinstance(obstacle, Problem):
+            sheet.problems.append(obstacle)
+        elif isinstance(obstacle, Pending):
+            sheet.pending.append(obstacle)
+        else:
+            sheet.ignored.append(obstacle.path)

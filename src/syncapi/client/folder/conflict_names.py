@@ -1,0 +1,96 @@
+"""The names that the mirror makes up: of conflicts, of documents that share a name, of swaps."""
+
+import re
+from collections.abc import Callable, Iterator
+from datetime import datetime
+from itertools import count
+from typing import Final
+from uuid import UUID
+
+from syncapi.client.folder.names import LONGEST_NAME, join, split
+from syncapi.domain.archive_names import safe_name
+
+_EXTENSION: Final = re.compile(r"(?<=.)(\.tar)?\.[^.\s]+\Z", re.IGNORECASE)
+_LONGEST_EXTENSION: Final = 40
+_LONGEST_DEVICE: Final = 40
+"""Both in bytes."""
+
+_CONFLICT: Final = re.compile(
+    r" \(conflict \d{4}-\d\d-\d\d .{1,80} [0-9a-f]{4}(?: \d+)?\)(?=(?:\.[^/]*)?\Z)"
+)
+
+
+def conflict_path(
+    path: str, sha256: str, *, device: str, now: datetime, is_free: Callable[[str], bool]
+) -> str:
+    """Where a local edit goes: ``report (conflict 2026-11-23 laptop 3f2a).docx``.
+
+    Args:
+        path: the name that it gives up.
+        sha256: of the edit; the first four digits tell two conflicts of a day apart.
+        device: made safe and cut to 40 bytes.
+        now: its date is named.
+        is_free: whether a path can be taken; if not, a number is added.
+    """
+    mark = f"conflict {now:%Y-%m-%d} {_cut(safe_name(device), _LONGEST_DEVICE)} {sha256[:4]}"
+    numbers = (f" {number}" for number in count(2))
+    return next(
+        found
+        for number in _first_then("", numbers)
+        if is_free(found := marked(path, f"{mark}{number}"))
+    )
+
+
+def is_conflict_of(path: str, original: str) -> bool:
+    """Whether a file was set aside for a conflict of a file of the other name."""
+    (_, name), (_, other) = split(path), split(original)
+    found = _CONFLICT.search(name)
+    return found is not None and other.startswith(name[: found.start()])
+
+
+def apart_paths(path: str, document: UUID) -> Iterator[str]:
+    """Names for a document whose own name another one has here: ``report (3f2a1b).docx``.
+
+    They are made of its id, so they are the same at each run.
+    """
+    return (marked(path, document.hex[:digits]) for digits in (6, 12, 32))
+
+
+def interim_path(path: str, document: UUID) -> str:
+    """Where a file is for the moment in which two change names, at the root: it is always there.
+
+    It is a visible name: whoever finds it after a crash knows what it is, and so does the planner.
+    """
+    return marked(split(path)[1], _interim(document))
+
+
+def is_interim(path: str, document: UUID) -> bool:
+    return f" ({_interim(document)})" in path
+
+
+def _interim(document: UUID) -> str:
+    return f"moving {document.hex[:12]}"
+
+
+def marked(path: str, mark: str) -> str:
+    """The path with a mark in brackets before the extension, within 255 bytes."""
+    folder, name = split(path)
+    stem, extension = _split_extension(name)
+    tail = f" ({mark}){extension}"
+    return join(folder, _cut(stem, LONGEST_NAME - len(tail.encode())) + tail)
+
+
+def _split_extension(name: str) -> tuple[str, str]:
+    found = _EXTENSION.search(name)
+    if found is None or len(found[0].encode()) > _LONGEST_EXTENSION:
+        return name, ""
+    return name[: found.start()], found[0]
+
+
+def _cut(text: str, room: int) -> str:
+    return text.encode()[:room].decode(errors="ignore")
+
+
+def _first_then(first: str, others: Iterator[str]) -> Iterator[str]:
+    yield first
+    yield from others

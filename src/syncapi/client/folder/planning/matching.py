@@ -1,0 +1,169 @@
+"""Which file is which document's, also under another name.
+
+The path decides as long as there is a file: programs save by writing a new file and renaming it
+over the old one, so another inode at the same path is an edit. Only a file that is missing from
+its path is looked for elsewhere, and one whose path another document's file has taken (a swap).
+What counts as the same file under another name, the strongest first:
+
+1. the interim name that the mirror itself gave it;
+2. the same inode, and with it the same bytes or the same time of birth;
+3. the same bytes; of several such files the one with the same name, then the first by path. Empty
+   files are all alike, so they must have the same name;
+4. the same inode and the same name in another folder: moved, then edited.
+
+The inode alone is nothing: file systems give a deleted file's inode to the next new file.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Final
+
+from syncapi.client.folder.conflict_names import is_conflict_of, is_interim
+from syncapi.client.folder.names import split
+from syncapi.client.folder.planning.documents import Doc
+from syncapi.client.folder.rules import Rules
+from syncapi.client.folder.states import Base, LocalFile
+
+_EMPTY: Final = sha256().hexdigest()
+
+
+def match(docs: Iterable[Doc], files: Iterable[LocalFile], rules: Rules) -> list[LocalFile]:
+    """Give each document its file; return the files that are no document's."""
+    pool = _Pool(rules, {rules.spelling(file.path): file for file in files})
+    missing = [doc for doc in docs if doc.base is not None]
+    for step in (_interim, _in_place, _displaced, _on_path, _same_bytes, _moved_and_edited):
+        missing = step(missing, pool)
+    return list(pool.free.values())
+
+
+@dataclass(slots=True)
+class _Pool:
+    rules: Rules
+    free: dict[str, LocalFile]
+    by_inode: dict[int, list[LocalFile]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for file in self.free.values():
+            if file.inode:
+                self.by_inode.setdefault(file.inode, []).append(file)
+
+    def at(self, path: str) -> LocalFile | None:
+        return self.free.get(self.rules.spelling(path))
+
+    def take(self, doc: Doc, file: LocalFile | None) -> bool:
+        if file is None:
+            return False
+        doc.file = file
+        del self.free[self.rules.spelling(file.path)]
+        return True
+
+    def with_inode(self, base: Base) -> list[LocalFile]:
+        """Free files that may be the one with the inode of old."""
+        return [
+            file
+            for file in self.by_inode.get(base.inode, ())
+            if self.at(file.path) is file
+            and not is_conflict_of(file.path, base.path)
+            and _may_be(base, file)
+        ]
+
+
+def _base(doc: Doc) -> Base:
+    assert doc.base is not None  # noqa: S101 - only documents with one are matched
+    return doc.base
+
+
+def _may_be(base: Base, file: LocalFile) -> bool:
+    if not base.inode or base.inode != file.inode:
+        return False
+    return None in (base.birth_ns, file.birth_ns) or base.birth_ns == file.birth_ns
+
+
+def _interim(docs: list[Doc], pool: _Pool) -> list[Doc]:
+    files = [file for file in pool.free.values() if " (moving " in file.path]
+
+    def found(doc: Doc) -> LocalFile | None:
+        return next((file for file in files if is_interim(file.path, doc.id)), None)
+
+    return [doc for doc in docs if not pool.take(doc, found(doc))] if files else docs
+
+
+def _in_place(docs: list[Doc], pool: _Pool) -> list[Doc]:
+    """Those whose path has the same bytes or the same inode as ever."""
+
+    def found(doc: Doc) -> LocalFile | None:
+        file, base = pool.at(_base(doc).path), _base(doc)
+        if file is not None and (file.sha256 == base.sha256 or _may_be(base, file)):
+            return file
+        return None
+
+    return [doc for doc in docs if not pool.take(doc, found(doc))]
+
+
+def _displaced(docs: list[Doc], pool: _Pool) -> list[Doc]:
+    """Those that are surely elsewhere, and whose own path has a file of another such one, if any.
+
+    Cycles and chains of names are whole or not at all: where one of them stays on its path, that
+    path is its own, and who would have moved there has not.
+    """
+    moved = {doc.id: file for doc in docs if (file := _surely(_base(doc), pool)) is not None}
+    at_path = {pool.rules.spelling(_base(doc).path): doc for doc in docs}
+    while True:
+        arrived = {file.path for file in moved.values()}
+        staying = []
+        for doc in docs:
+            if doc.id in moved:
+                file = pool.at(_base(doc).path)
+                other = at_path.get(pool.rules.spelling(moved[doc.id].path))
+                kept = file is not None and file.path not in arrived
+                taken = other is not None and other.id not in moved
+                if kept or taken:
+                    staying.append(doc.id)
+        if not staying:
+            break
+        for document in staying:
+            del moved[document]
+    return [doc for doc in docs if not pool.take(doc, moved.get(doc.id))]
+
+
+def _surely(base: Base, pool: _Pool) -> LocalFile | None:
+    for file in pool.with_inode(base):
+        if file.sha256 == base.sha256 or (base.birth_ns and file.birth_ns):
+            return file
+    return None
+
+
+def _on_path(docs: list[Doc], pool: _Pool) -> list[Doc]:
+    return [doc for doc in docs if not pool.take(doc, pool.at(_base(doc).path))]
+
+
+def _same_bytes(docs: list[Doc], pool: _Pool) -> list[Doc]:
+    by_sha256: dict[str, list[LocalFile]] = {}
+    for file in pool.free.values() if docs else ():
+        by_sha256.setdefault(file.sha256, []).append(file)
+
+    def found(doc: Doc, *, same_name: bool) -> LocalFile | None:
+        base = _base(doc)
+        for file in by_sha256.get(base.sha256, ()):
+            named = _filename(base.path, pool) == _filename(file.path, pool)
+            free = pool.at(file.path) is file and not is_conflict_of(file.path, base.path)
+            if free and (named or not (same_name or base.sha256 == _EMPTY)):
+                return file
+        return None
+
+    docs = [doc for doc in docs if not pool.take(doc, found(doc, same_name=True))]
+    return [doc for doc in docs if not pool.take(doc, found(doc, same_name=False))]
+
+
+def _moved_and_edited(docs: list[Doc], pool: _Pool) -> list[Doc]:
+    def found(doc: Doc) -> LocalFile | None:
+        name = _filename(_base(doc).path, pool)
+        files = pool.with_inode(_base(doc))
+        return next((file for file in files if _filename(file.path, pool) == name), None)
+
+    return [doc for doc in docs if not pool.take(doc, found(doc))]
+
+
+def _filename(path: str, pool: _Pool) -> str:
+    return split(pool.rules.spelling(path))[1]
