@@ -1,0 +1,182 @@
+"""A pull: the machine's driver. What a page brings and where it leads is one transaction."""
+
+import asyncio
+from uuid import UUID
+
+from syncapi.client.api.client import Client
+from syncapi.client.errors import CursorExpired, InvalidCursor
+from syncapi.client.replica.comparing import Comparing
+from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.machine import (
+    Asked,
+    Compared,
+    Effect,
+    Event,
+    Expired,
+    Next,
+    Page,
+    Reason,
+    WentBack,
+    step,
+)
+from syncapi.client.replica.remote import Remote
+from syncapi.client.replica.results import Tally
+from syncapi.client.replica.tables import Tables
+from syncapi.wire.documents import Document
+from syncapi.wire.sync import SyncPage
+
+
+class Feed:
+    """Brings the documents in step with the server's feed."""
+
+    def __init__(
+        self,
+        client: Client,
+        tables: Tables,
+        remote: Remote,
+        comparing: Comparing,
+        fetching: Fetching | None,
+        *,
+        per_page: int,
+    ) -> None:
+        self._client = client
+        self._tables = tables
+        self._remote = remote
+        self._comparing = comparing
+        self._fetching = fetching
+        self._per_page = per_page
+
+    async def run(self, tally: Tally) -> None:
+        """Pull until the feed's end, and fetch what the documents need.
+
+        While one page's contents are fetched, the next page is asked for.
+        """
+        run = _Run(self._client, self._tables, self._remote, self._comparing, tally)
+        fetched = _Behind()
+        try:
+            following = run.move(Asked())
+            while following is not None:
+                event = await run.ask(following, self._per_page)
+                await fetched.caught_up()
+                following = None if event is None else run.move(event)
+                if self._fetching is not None and run.brought:
+                    fetched.start(self._fetching, run.brought, self._remote.urls, tally)
+            await fetched.caught_up()
+        finally:
+            await fetched.end()
+        if self._fetching is not None:
+            await self._fetching.fetch_rest(tally)
+
+
+class _Behind:
+    """The fetching of one page's contents, one page behind."""
+
+    def __init__(self) -> None:
+        self._task: asyncio.Task[None] | None = None
+
+    def start(
+        self, fetching: Fetching, documents: list[Document], urls: dict[UUID, str], tally: Tally
+    ) -> None:
+        self._task = asyncio.create_task(fetching.fetch(documents, urls, tally))
+
+    async def caught_up(self) -> None:
+        """Wait for it; raises what it raised."""
+        if self._task is not None:
+            await self._task
+            self._task = None
+
+    async def end(self) -> None:
+        """Stop it, if the run ended early."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+            if not self._task.cancelled():
+                self._task.exception()  # the run ends with what came first
+
+
+class _Run:
+    """One run, with what it learns on its way.
+
+    Attributes:
+        brought: the documents of the page that was applied last.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        tables: Tables,
+        remote: Remote,
+        comparing: Comparing,
+        tally: Tally,
+    ) -> None:
+        self._client = client
+        self._tables = tables
+        self._remote = remote
+        self._comparing = comparing
+        self._tally = tally
+        self._page: SyncPage | None = None
+        self._lost: set[UUID] = set()
+        self.brought: list[Document] = []
+
+    def move(self, event: Event) -> Next | None:
+        """Let an event come: its effects and the new state last together, or not at all."""
+        self.brought = []
+        with self._tables.store.transaction():
+            before = self._tables.machine
+            transition = step(before, event)
+            for effect in transition.effects:
+                self._carry_out(effect)
+            self._tables.keep(transition.state)
+        if Effect.SWAP in transition.effects and before.reason is not None:
+            self._tally.resynced = before.reason
+        return transition.next
+
+    async def ask(self, following: Next, per_page: int) -> Event | None:
+        """Ask; the outcome is the next event, if there is one."""
+        match following:
+            case Next.PAGE:
+                return await self._ask_page(per_page, include_urls=True)
+            case Next.PAGE_WITHOUT_URLS:
+                return await self._ask_page(per_page, include_urls=False)
+            case Next.COMPARE:
+                self._lost = await self._comparing.lost()
+                return Compared()
+            case Next.CHECK_PUSHED:
+                return WentBack() if self._remote.unbrought() else None
+
+    async def _ask_page(self, per_page: int, *, include_urls: bool) -> Event:
+        cursor = self._tables.machine.cursor
+        try:
+            page = await self._client.pull(
+                cursor=cursor, per_page=per_page, include_urls=include_urls
+            )
+        except CursorExpired as expired:
+            return Expired(_reason(expired))
+        except InvalidCursor:
+            if cursor is None:
+                raise
+            # Signed with a key that the service has no more. If it has lost writes too, the
+            # versions that are ahead of its own tell.
+            return Expired("tombstones_collected")
+        self._page = page
+        return Page(page.sync_token, page.has_more)
+
+    def _carry_out(self, effect: Effect) -> None:
+        page = self._page
+        match effect:
+            case Effect.APPLY if page is not None:
+                self.brought = self._remote.apply(page, self._tally)
+            case Effect.SHADOW if page is not None:
+                self._remote.shadow(page)
+            case Effect.DROP_UNBROUGHT:
+                self._remote.drop_unbrought(self._tally)
+            case Effect.SWAP:
+                self._comparing.swap(self._lost, self._tally)
+            case _:
+                self._tables.shadow.clear()
+
+
+def _reason(expired: CursorExpired) -> Reason:
+    """Why a cursor was refused; what is no loss is one of deletions that were forgotten."""
+    lost = getattr(expired.problem, "reason", None) == "history_lost"
+    return "history_lost" if lost else "tombstones_collected"

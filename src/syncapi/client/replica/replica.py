@@ -1,0 +1,311 @@
+"""The replica: documents to read and to change at any time, and runs that bring them in step."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from typing import Literal
+from uuid import UUID, uuid4
+
+from syncapi.client.api.client import Client
+from syncapi.client.api.feed import OnConflict
+from syncapi.client.errors import SyncError
+from syncapi.client.replica.comparing import Comparing
+from syncapi.client.replica.conflicts import (
+    KEEP_BOTH,
+    Resolution,
+    Strategy,
+    Take,
+    chosen,
+    conflict_of,
+    default_strategy,
+    mine,
+    theirs,
+)
+from syncapi.client.replica.editing import Editing
+from syncapi.client.replica.exclusion import Exclusion
+from syncapi.client.replica.failures import Failures
+from syncapi.client.replica.feed import Feed
+from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.machine import Phase
+from syncapi.client.replica.outbox import Outbox
+from syncapi.client.replica.records import ConflictRecord, FailureRecord, PendingChange
+from syncapi.client.replica.remote import Remote
+from syncapi.client.replica.results import SyncResult, Tally
+from syncapi.client.replica.sending import Sending
+from syncapi.client.replica.settling import Settling
+from syncapi.client.replica.submitting import submit
+from syncapi.client.replica.tables import Tables
+from syncapi.client.store.store import Store
+from syncapi.client.transfer.contents import AnyContent, Content
+from syncapi.client.transfer.downloads import Downloader
+from syncapi.client.transfer.uploads import Uploader
+from syncapi.wire.documents import Document
+from syncapi.wire.push import ChangeResult, PushedChange
+
+
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Replica:
+    """A tenant's documents in a store of one's own.
+
+    Reading and changing need no network; `sync` pushes what was changed here and pulls what was
+    changed there. It may be cut short at any point, by a crash too: the next one goes on.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        store: Store,
+        *,
+        strategy: Strategy = default_strategy,
+        make_id: Callable[[], UUID] = uuid4,
+        clock: Callable[[], datetime] = utc_now,
+        keep_contents: bool = True,
+        per_page: int = 500,
+    ) -> None:
+        """Open the replica of a store.
+
+        Args:
+            client: of the tenant whose documents they are.
+            store: this replica's own.
+            strategy: settles conflicts as they are met.
+            make_id: of documents and changes that are made here.
+            clock: the time of day, with its zone.
+            keep_contents: fetch the bytes of all documents; without it only those that were
+                changed here are kept, until they are pushed.
+            per_page: documents of a page, 1 to 500.
+        """
+        self.strategy = strategy
+        self._client = client
+        self._tables = tables = Tables.of(store)
+        self._exclusion = Exclusion(store.folder)
+        self._failures = failures = Failures(tables, clock)
+        self._outbox = outbox = Outbox(tables, make_id)
+        self._fetching = Fetching(tables, Downloader(client), failures, clock)
+        self._settling = settling = Settling(tables, outbox, failures, make_id, clock)
+        fetching = self._fetching if keep_contents else None
+        self._remote = remote = Remote(tables, fetching, settling)
+        comparing = Comparing(
+            client, tables, outbox, remote, make_id, keeps_contents=keep_contents
+        )
+        self._feed = Feed(client, tables, remote, comparing, fetching, per_page=per_page)
+        self._sending = Sending(
+            client, tables, outbox, Uploader(client), remote, settling, failures
+        )
+        self._editing = Editing(tables, outbox, make_id, clock)
+
+    # Reading.
+
+    def documents(self) -> list[Document]:
+        """The documents as they look here: the server's, with what was changed here laid over."""
+        ids = {key for key, _ in self._tables.documents.items()}
+        for queue in (self._tables.outbox, self._tables.later, self._tables.conflicts):
+            ids |= {key for key, _ in queue.items()}
+        found = (self.document(UUID(key)) for key in sorted(ids))
+        return [document for document in found if document is not None]
+
+    def document(self, document_id: UUID) -> Document | None:
+        """One document; None if there is none, or no more."""
+        return self._editing.look_at(document_id)
+
+    def content(self, document_id: UUID) -> Content | None:
+        """The bytes of a document; None if it has not come yet, or is not kept here."""
+        document = self.document(document_id)
+        blobs = self._tables.store.blobs
+        if document is None or not blobs.has(document.file.sha256_hash):
+            return None
+        return blobs.content(document.file.sha256_hash, document.file.file_size)
+
+    def remote(self) -> Iterator[Document]:
+        """The live documents as the server last told them."""
+        return self._tables.documents.values()
+
+    def pending(self) -> list[PendingChange]:
+        """What was changed here and is not pushed yet."""
+        waiting = [*self._tables.outbox.values(), *self._tables.later.values()]
+        return sorted(waiting, key=lambda change: (change.queued_at, change.id))
+
+    def conflicts(self) -> list[ConflictRecord]:
+        """The open ones. Both versions are kept until `resolve` is called."""
+        return list(self._tables.conflicts.values())
+
+    def settled(self) -> list[ConflictRecord]:
+        """Conflicts of the last 30 days of which something written here did not win."""
+        return list(self._tables.settled.values())
+
+    def failures(self) -> list[FailureRecord]:
+        """What did not work, and is tried again at the next run."""
+        return list(self._tables.failures.values())
+
+    @property
+    def cursor(self) -> str | None:
+        """What to poll with; None unless the last run came to its end."""
+        machine = self._tables.machine
+        return machine.cursor if machine.phase is Phase.IN_STEP else None
+
+    @property
+    def urls(self) -> Mapping[UUID, str]:
+        """Signed URLs of what the last run brought, with `keep_contents=False`."""
+        return self._remote.urls
+
+    # Changing. Nothing is sent before the next run.
+
+    def create(
+        self,
+        filename: str,
+        content: AnyContent,
+        *,
+        mime_type: str | None = None,
+        folder: str = "",
+        id: UUID | None = None,  # noqa: A002 - as the document's own field
+    ) -> Document:
+        """Make a document.
+
+        Args:
+            filename: as the server takes it; it need not be unique.
+            content: copied into the store. It blocks: for large files, call it in a thread.
+            mime_type: else that of the name's extension.
+            folder: '' for the root.
+            id: else a new one.
+
+        Raises:
+            SyncError: a name that no document can have, or an id that one has already.
+            SourceChanged: the content changed while it was copied.
+        """
+        return self._editing.create(
+            id, content, folder=folder, filename=filename, mime_type=mime_type
+        )
+
+    def update(
+        self,
+        document_id: UUID,
+        *,
+        filename: str | None = None,
+        folder: str | None = None,
+        mime_type: str | None = None,
+        content: AnyContent | None = None,
+    ) -> Document:
+        """Change what is given of a document.
+
+        Raises:
+            SyncError: there is no such document, or a name is none.
+            SourceChanged: the content changed while it was copied.
+        """
+        fields = {"filename": filename, "folder": folder, "mime_type": mime_type}
+        return self._editing.update(document_id, content, fields)
+
+    def delete(self, document_id: UUID) -> None:
+        """Delete a document. Raises `SyncError` if there is none."""
+        self._editing.delete(document_id)
+
+    def revert(self, document_id: UUID) -> None:
+        """Give up what was changed here of a document, such as what the server refuses.
+
+        What may have arrived already is not taken back: then the next pull brings it.
+        """
+        with self._tables.store.transaction():
+            self._outbox.take_off(document_id)
+            self._tables.conflicts.delete(str(document_id))
+            self._failures.clear(document_id)
+
+    def resolve(
+        self, document_id: UUID, choice: Literal["mine", "theirs", "both"] | Mapping[str, str]
+    ) -> None:
+        """Settle an open conflict; the next run pushes what comes of it.
+
+        Args:
+            document_id: which conflict.
+            choice: whose version it becomes, or ``both`` for a second document with mine. A
+                mapping says it field by field: of `folder`, `filename` and `mime_type` the new
+                text, of `content` ``mine`` or ``theirs``. What it leaves out stays the server's.
+
+        Raises:
+            SyncError: there is no such conflict, or nothing of the kind to choose.
+        """
+        record = self._tables.conflicts.get(str(document_id))
+        if record is None:
+            raise SyncError(f"There is no open conflict about document {document_id}.")
+        self._settling.settle(document_id, _resolution(record, choice))
+
+    # Runs. One at a time over all processes: they raise `StoreBusy` otherwise, `Unreachable`
+    # without an answer, and `ApiError` where the server refuses all.
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        """Keep other runs out over several of one's own. Raises `StoreBusy`."""
+        return self._exclusion.held()
+
+    async def sync(self) -> SyncResult:
+        """Push what was changed here, then pull what was changed there."""
+        tally = Tally()
+        with self.exclusively():
+            await self._sending.run(self.strategy, tally)
+            await self._pull(tally)
+            if tally.resynced == "history_lost":  # what only the replica still had
+                await self._sending.run(self.strategy, tally)
+            self._fetching.tidy()
+        return tally.result()
+
+    async def pull(self) -> SyncResult:
+        """Pull what was changed there; what was changed here waits."""
+        tally = Tally()
+        with self.exclusively():
+            await self._pull(tally)
+            self._fetching.tidy()
+        return tally.result()
+
+    async def push(self) -> SyncResult:
+        """Push what was changed here, and no more."""
+        tally = Tally()
+        with self.exclusively():
+            await self._sending.run(self.strategy, tally)
+            self._fetching.tidy()
+        return tally.result()
+
+    async def submit(
+        self, changes: Sequence[PushedChange], *, on_conflict: OnConflict = "reject"
+    ) -> list[ChangeResult]:
+        """Push changes past the queue, for programs that keep contents and conflicts themselves.
+
+        Whoever calls it sends a change whose answer was lost again, with its `change_id`. What
+        was answered of the documents is in `remote` when this returns.
+
+        Returns:
+            A result per change, in their order. A change that the server cannot read is
+            ``rejected`` as ``not_applied``, and stops no other.
+        """
+        with self.exclusively():
+            return await submit(self._client, self._tables, self._remote, changes, on_conflict)
+
+    # After a loss of the server's, with `keep_contents=False`.
+
+    def lost(self) -> dict[UUID, datetime]:
+        """Documents that were held in a version that the server has lost, and which one it was."""
+        return {UUID(key): held.version for key, held in self._tables.lost.items()}
+
+    def settle_lost(self, document_ids: Iterable[UUID]) -> None:
+        """Forget of these that they were lost."""
+        with self._tables.store.transaction():
+            for document_id in document_ids:
+                self._tables.lost.delete(str(document_id))
+
+    async def _pull(self, tally: Tally) -> None:
+        self._remote.urls.clear()
+        await self._feed.run(tally)
+
+
+def _resolution(
+    record: ConflictRecord, choice: Literal["mine", "theirs", "both"] | Mapping[str, str]
+) -> Resolution:
+    conflict = conflict_of(record)
+    match choice:
+        case "mine":
+            return mine(conflict)
+        case "theirs":
+            return theirs(conflict)
+        case "both":
+            return KEEP_BOTH
+        case Mapping():
+            return Take(chosen(conflict, choice), "merged")
+    raise SyncError(f"{choice!r} settles nothing.", hint="Choose mine, theirs or both.")

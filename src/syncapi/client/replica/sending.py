@@ -1,0 +1,180 @@
+"""The queue on its way to the server: contents first, then changes, then what it says of each."""
+
+import asyncio
+from collections import Counter
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from syncapi.client.api.client import Client
+from syncapi.client.errors import ApiError, NotFound
+from syncapi.client.replica.conflicts import Strategy
+from syncapi.client.replica.failures import Failures, raise_what_ends_the_run
+from syncapi.client.replica.outbox import LONG_AGO, Outbox
+from syncapi.client.replica.overlay import changed_fields
+from syncapi.client.replica.pushing import Answer, push_each
+from syncapi.client.replica.records import ContentHash, PendingChange
+from syncapi.client.replica.remote import Remote
+from syncapi.client.replica.results import Tally
+from syncapi.client.replica.settling import Settling
+from syncapi.client.replica.tables import Tables
+from syncapi.client.replica.wire_changes import is_as_changed, pushed_change
+from syncapi.client.transfer.uploads import Uploader
+from syncapi.wire.documents import Document
+from syncapi.wire.push import ChangeResult
+
+_MOST_TRIES: Final = 8
+"""Of one document in one run, where others change it again and again meanwhile."""
+
+Ready: TypeAlias = tuple[PendingChange, UUID | None]
+"""A change, and the file id of its content."""
+
+
+class Sending:
+    """Empties the queue."""
+
+    def __init__(
+        self,
+        client: Client,
+        tables: Tables,
+        outbox: Outbox,
+        uploader: Uploader,
+        remote: Remote,
+        settling: Settling,
+        failures: Failures,
+    ) -> None:
+        self._client = client
+        self._tables = tables
+        self._outbox = outbox
+        self._uploader = uploader
+        self._remote = remote
+        self._settling = settling
+        self._failures = failures
+
+    async def run(self, strategy: Strategy, tally: Tally) -> None:
+        """Send until all is answered, or has failed in this run."""
+        done: set[UUID] = set()
+        tries: Counter[UUID] = Counter()
+        await self._settling.judge_new(strategy, tally)
+        while batch := self._outbox.batch(done):
+            tries.update(change.id for change in batch)
+            done |= await self._send(batch, tally)
+            done |= {document for document, times in tries.items() if times >= _MOST_TRIES}
+            await self._settling.judge_new(strategy, tally)
+
+    async def _send(self, batch: list[PendingChange], tally: Tally) -> set[UUID]:
+        """Send a batch; returns the documents to leave alone for the rest of the run."""
+        files, failed = await self._upload(batch, tally)
+        ready = [change for change in batch if change.id not in failed]
+        sent = self._outbox.mark_sent(ready)
+        if not sent:
+            return failed
+        before = {change.id: change.is_sent for change in ready}
+        changes = [pushed_change(change, _file_of(change, files)) for change in sent]
+        answers = await push_each(self._client, changes, sent[0].on_conflict)
+        made = await self._versions_made(sent, answers)
+        with self._tables.store.transaction():
+            for change, answer in zip(sent, answers, strict=True):
+                is_done = self._take(change, answer, made.get(change.id), tally)
+                if not is_done:
+                    failed.add(change.id)
+                    self._release(change, answer, was_sent=before[change.id])
+        return failed
+
+    async def _upload(
+        self, batch: list[PendingChange], tally: Tally
+    ) -> tuple[dict[str, UUID], set[UUID]]:
+        """Have the contents there; returns file ids by SHA-256, and whose upload failed."""
+        contents = {change.content: change for change in batch if change.content is not None}
+        uploads = [self._upload_one(content, change) for content, change in contents.items()]
+        outcomes = await asyncio.gather(*uploads, return_exceptions=True)
+        raise_what_ends_the_run(outcomes)
+        files = dict(zip(contents, outcomes, strict=True))
+        failed = set()
+        with self._tables.store.transaction():
+            for change in batch:
+                outcome = None if change.content is None else files[change.content]
+                if isinstance(outcome, BaseException):
+                    self._failures.note(change.id, "upload", outcome, tally)
+                    failed.add(change.id)
+        ids = {content.sha256: id_ for content, id_ in files.items() if isinstance(id_, UUID)}
+        return ids, failed
+
+    async def _upload_one(self, content: ContentHash, change: PendingChange) -> UUID:
+        kind = change.mime_type or (change.base.mime_type if change.base else None)
+        held = self._tables.store.blobs.content(content.sha256, content.size)
+        file = await self._uploader.send(
+            held, content.digest(), kind or "application/octet-stream"
+        )
+        return file.id
+
+    def _release(self, change: PendingChange, answer: Answer, *, was_sent: bool) -> None:
+        """Let a refused change be altered, unless an earlier try of it may have arrived."""
+        if self._outbox.is_head(change) and (isinstance(answer, ChangeResult) or not was_sent):
+            self._outbox.release(change)
+
+    def _take(
+        self, change: PendingChange, answer: Answer, made: Document | None, tally: Tally
+    ) -> bool:
+        """Act on an answer; returns whether it was one that moves the queue on."""
+        if isinstance(answer, ApiError):
+            self._failures.note(change.id, "push", answer, tally)
+            return False
+        tally.pushed.append(answer)
+        if answer.problem is not None and answer.problem.code != "not_found":
+            refusal = (answer.problem.code, answer.problem.detail)
+            self._failures.note_refusal(change.id, "push", refusal, tally)
+            return False
+        self._failures.clear(change.id)
+        if answer.status in {"applied", "unchanged"}:
+            self._remote.answered(change.id, answer.document)
+            self._outbox.advance(change, answer.document, made)
+            return True
+        return self._record(change, answer)
+
+    def _record(self, change: PendingChange, answer: ChangeResult) -> bool:
+        server = None if answer.conflict is None else answer.conflict.server
+        if _is_older(server, change):
+            self._remote.note_that_it_went_back()
+            return False
+        has_base = answer.conflict is not None and answer.conflict.base is not None
+        self._remote.answered(change.id, server)
+        self._settling.record(change, server, has_base=has_base)
+        return True
+
+    async def _versions_made(
+        self, sent: list[PendingChange], answers: list[Answer]
+    ) -> dict[UUID, Document]:
+        """The versions that repeated changes became, where others came after them.
+
+        What was changed here since is an edit of that version, not of the server's last.
+        """
+        made = {}
+        for change, answer in zip(sent, answers, strict=True):
+            if isinstance(answer, ApiError) or answer.status != "unchanged":
+                continue
+            document = answer.document
+            follows = self._tables.later.get(str(change.id)) is not None
+            if follows and document is not None and not is_as_changed(document, change):
+                made[change.id] = await self._version_made(change, document)
+        return made
+
+    async def _version_made(self, change: PendingChange, document: Document) -> Document:
+        version = LONG_AGO
+        try:
+            async for found in self._client.versions(change.id):
+                if found.change_id == change.change_id:
+                    version = found.updated_at
+                    break
+        except NotFound:
+            pass  # erased with its history: then it is in conflict with that
+        under = change.base or document
+        return under.model_copy(update={**changed_fields(change), "updated_at": version})
+
+
+def _file_of(change: PendingChange, files: dict[str, UUID]) -> UUID | None:
+    return None if change.content is None else files[change.content.sha256]
+
+
+def _is_older(server: Document | None, change: PendingChange) -> bool:
+    base = change.base_updated_at
+    return server is not None and base is not None and server.updated_at < base

@@ -1,0 +1,118 @@
+"""The tables of a replica."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from syncapi.client.replica.machine import State
+from syncapi.client.replica.records import (
+    ConflictRecord,
+    FailureRecord,
+    HeldVersion,
+    PendingChange,
+    ReplicaState,
+    Wanted,
+)
+from syncapi.client.store.store import Store
+from syncapi.client.store.tables import Table
+from syncapi.wire.documents import Document
+
+_STATE = "replica"
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """All of them have document ids as keys, but for `settled`, which has the order of time.
+
+    Attributes:
+        documents: the live documents, as the server last told them.
+        shadow: those that a resync has brought so far.
+        outbox: of each document the change that is sent next, or may have been sent.
+        later: of each document what was changed after that one had been sent.
+        settled: conflicts that went against the change made here, kept for a while.
+        unconfirmed: versions that a push was told, until the feed brings them too.
+        lost: versions that were held when the server lost them, for the folder mirror.
+    """
+
+    store: Store
+    documents: Table[Document]
+    shadow: Table[Document]
+    outbox: Table[PendingChange]
+    later: Table[PendingChange]
+    conflicts: Table[ConflictRecord]
+    settled: Table[ConflictRecord]
+    failures: Table[FailureRecord]
+    wanted: Table[Wanted]
+    unconfirmed: Table[HeldVersion]
+    lost: Table[HeldVersion]
+    _state: Table[ReplicaState]
+
+    @classmethod
+    def of(cls, store: Store) -> "Tables":
+        return cls(
+            store,
+            documents=store.table("documents", Document),
+            shadow=store.table("shadow", Document),
+            outbox=store.table("outbox", PendingChange),
+            later=store.table("later", PendingChange),
+            conflicts=store.table("conflicts", ConflictRecord),
+            settled=store.table("settled", ConflictRecord),
+            failures=store.table("failures", FailureRecord),
+            wanted=store.table("wanted", Wanted),
+            unconfirmed=store.table("unconfirmed", HeldVersion),
+            lost=store.table("lost", HeldVersion),
+            _state=store.table("state", ReplicaState),
+        )
+
+    @property
+    def state(self) -> ReplicaState:
+        return self._state.get(_STATE) or ReplicaState()
+
+    @property
+    def machine(self) -> State:
+        kept = self.state
+        return State(kept.phase, kept.cursor, kept.reason)
+
+    def keep(self, machine: State) -> None:
+        """Keep the machine's state."""
+        self._change(phase=machine.phase, cursor=machine.cursor, reason=machine.reason)
+
+    def note_time(self, complete_until: datetime) -> None:
+        self._change(complete_until=complete_until)
+
+    def note_untidy(self, *, is_untidy: bool = True) -> None:
+        """Remember that contents may have become needless, so that a crash forgets it not."""
+        if self.state.is_untidy != is_untidy:
+            self._change(is_untidy=is_untidy)
+
+    def changes_of(self, document_id: UUID) -> list[PendingChange]:
+        """What was changed here and has not come to rest, in order."""
+        key = str(document_id)
+        conflict = self.conflicts.get(key)
+        waiting = [self.outbox.get(key), self.later.get(key)]
+        mine = [] if conflict is None else [conflict.mine]
+        return mine + [change for change in waiting if change is not None]
+
+    def used_contents(self) -> Iterator[str]:
+        """SHA-256 of every content that something refers to."""
+        for table in (self.documents, self.shadow):
+            yield from (document.file.sha256_hash for document in table.values())
+        for queue in (self.outbox, self.later):
+            for change in queue.values():
+                yield from _contents(change)
+        for conflicts in (self.conflicts, self.settled):
+            for conflict in conflicts.values():
+                yield from _contents(conflict.mine)
+                if conflict.server is not None:
+                    yield conflict.server.file.sha256_hash
+
+    def _change(self, **fields: object) -> None:
+        self._state.put(_STATE, self.state.model_copy(update=fields))
+
+
+def _contents(change: PendingChange) -> Iterator[str]:
+    if change.content is not None:
+        yield change.content.sha256
+    if change.base is not None:
+        yield change.base.file.sha256_hash
