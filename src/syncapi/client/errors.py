@@ -60,7 +60,6 @@ class ApiError(SyncError):
     Attributes:
         problem: the server's own words, its code and the request id among them.
         retry_after: seconds until a retry may succeed; None where the server named none.
-        is_repeat: whether it refused a repeat, of a request that may have been carried out.
     """
 
     def __init__(
@@ -69,7 +68,6 @@ class ApiError(SyncError):
         super().__init__(problem.detail, hint=hint)
         self.problem = problem
         self.retry_after = retry_after
-        self.is_repeat = False
 
     @classmethod
     def told_here(

@@ -100,10 +100,15 @@ class Client(FeedRequests, DocumentRequests, FileRequests):
             file_id=file.id,
             **({"folder": folder} if folder else {}),
         )
-        return _created((await self.push([change])).results[0])
+        return created((await self.push([change])).results[0])
 
 
-def _created(result: ChangeResult) -> Document:
+def created(result: ChangeResult) -> Document:
+    """The document that a change has made.
+
+    Raises:
+        ApiError: it was rejected.
+    """
     if result.document is None or result.problem is not None:
         raise _rejection(result.problem)
     return result.document

@@ -7,7 +7,6 @@ from uuid import UUID
 from syncapi.client.api.answers import data_of
 from syncapi.client.api.forms import upload_form
 from syncapi.client.api.requests import TenantRequests, condition, key_header
-from syncapi.client.errors import PreconditionFailed
 from syncapi.client.transfer.contents import AnyContent, content_of
 from syncapi.domain.media_types import media_type_of
 from syncapi.wire.base import Success
@@ -75,14 +74,7 @@ class DocumentRequests(TenantRequests):
         make = self._request(
             "PATCH", f"/documents/{document_id}", body=changes, headers=condition(if_match)
         )
-        try:
-            return (await self._ask(make, Success[DocumentData])).document
-        except PreconditionFailed as error:
-            if error.is_repeat:  # the version may be that of the first try, whose answer was lost
-                document = await self.document(document_id)
-                if _has(document, changes):
-                    return document
-            raise
+        return (await self._ask(make, Success[DocumentData])).document
 
     async def delete_document(
         self, document_id: UUID, *, hard: bool = False, if_match: datetime | None = None
@@ -179,10 +171,3 @@ class DocumentRequests(TenantRequests):
             headers=condition(if_match) | key_header(idempotency_key),
         )
         return (await self._ask(make, Success[DocumentData])).document
-
-
-def _has(document: Document, changes: DocumentChanges) -> bool:
-    """Whether a document is as it was to become."""
-    wanted = changes.model_dump(exclude_none=True)
-    had = document.model_dump() | {"file_id": document.file.id}
-    return all(had[name] == value for name, value in wanted.items())

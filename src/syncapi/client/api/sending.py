@@ -36,8 +36,6 @@ class Sender:
             outcome = await self._attempt(make, streamed=streamed)
             if isinstance(outcome, httpx.Response):
                 return outcome
-            if isinstance(outcome, ApiError):
-                outcome.is_repeat = failures > 0
             failures += 1
             if failures >= self._retry.attempts or not _is_passing(outcome):
                 raise outcome
