@@ -19,7 +19,7 @@ WAY_OUT = (
     "The server has everything that was pushed: move the folder of the store away and initialise"
     " it again. Edits that were never pushed are in that folder alone."
 )
-_WAIT_FOR_OTHERS = 5.0  # seconds; a transaction takes milliseconds
+WAIT_FOR_OTHERS = 5.0  # seconds; a transaction takes milliseconds
 
 Row = tuple[Any, ...]
 
@@ -48,7 +48,7 @@ class Database:
             self._connection = connect(path)
 
     def close(self) -> None:
-        with self._turn, explaining(self.path):
+        with self._turn:
             self._connection.close()
 
     def query(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
@@ -62,43 +62,33 @@ class Database:
         Returns:
             How many rows it changed.
         """
-        with self.transaction(), explaining(self.path):
-            return self._connection.execute(sql, parameters).rowcount
+        with self.transaction():
+            return self._execute(sql, parameters).rowcount
 
     def forget_old_pages(self) -> None:
         """Empty the log, in which what was overwritten can still be read."""
         self.query("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def commit(self) -> None:
-        with explaining(self.path):
-            self._connection.execute("COMMIT")
+        self._execute("COMMIT")
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """All or nothing. One inside another can fail alone, and lasts if the outer one does."""
         with self._mine():
-            begin, end, undo = (
-                (
-                    f"SAVEPOINT s{self._depth}",
-                    f"RELEASE s{self._depth}",
-                    f"ROLLBACK TO s{self._depth}",
-                )
-                if self._depth
-                else ("BEGIN IMMEDIATE", None, "ROLLBACK")
-            )
-            with explaining(self.path):
-                self._connection.execute(begin)
+            inner = f"inner{self._depth}" if self._depth else None
+            self._execute(f"SAVEPOINT {inner}" if inner else "BEGIN IMMEDIATE")
             self._depth += 1
             self._task = _this_task()
             try:
                 yield
-                if end is None:
-                    self._commit()
+                if inner:
+                    self._execute(f"RELEASE {inner}")
                 else:
-                    self._connection.execute(end)
+                    self._commit()
             except BaseException:
                 if self._connection.in_transaction:
-                    self._connection.execute(undo)
+                    self._execute(f"ROLLBACK TO {inner}" if inner else "ROLLBACK")
                 raise
             finally:
                 self._depth -= 1
@@ -109,7 +99,15 @@ class Database:
         with self._turn:
             if self._depth and self._task is not _this_task():
                 raise RuntimeError("a transaction of the store was held over an await")
+            if self._depth and not self._connection.in_transaction:
+                raise StoreError(  # as after a full disk; what follows must not be written alone
+                    f"A transaction of {self.path} failed.", hint="Begin it again."
+                )
             yield
+
+    def _execute(self, sql: str, parameters: Sequence[object] = ()) -> sqlite3.Cursor:
+        with explaining(self.path):
+            return self._connection.execute(sql, parameters)
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -117,7 +115,7 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         f"{path.absolute().as_uri()}?mode=rw",
         uri=True,
-        timeout=_WAIT_FOR_OTHERS,
+        timeout=WAIT_FOR_OTHERS,
         isolation_level=None,
         check_same_thread=False,
     )

@@ -49,7 +49,7 @@ class Key(ABC):
         from syncapi.client.store import sealing  # noqa: PLC0415 - a plain store needs no cryptography
 
         if wrapped.kind != self.kind:
-            raise WrongKey(f"{self} is no {wrapped.kind_in_words}")
+            raise WrongKey(f"it is opened by a {wrapped.kind_in_words}, not by {self}")
         try:
             return sealing.unwrap(wrapped, self._secret(wrapped.scrypt))
         except ValueError as error:

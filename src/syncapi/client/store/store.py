@@ -83,6 +83,11 @@ class Store:
         self.close()
 
     @property
+    def folder(self) -> Path:
+        """Where it is kept."""
+        return self._folder
+
+    @property
     def is_encrypted(self) -> bool:
         return self._data is not None
 
@@ -171,7 +176,9 @@ class Store:
 
 def _create(path: Path, key: Key | None) -> None:
     """Make an empty store and then give it its name: a crash leaves all or nothing."""
-    (path.parent / "blobs").mkdir(mode=0o700, parents=True, exist_ok=True)
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (path.parent / "blobs").mkdir(mode=0o700, exist_ok=True)
+    durable.sync_folder(path.parent.parent)
     with rebuilding(path.parent, wait=_WAIT_FOR_ANOTHER):
         if path.exists():
             return
