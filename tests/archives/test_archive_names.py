@@ -2,13 +2,14 @@
 """Names in an archive: whatever documents are called, every file system takes them all."""
 
 import unicodedata
+from collections.abc import Iterable
 from pathlib import PurePosixPath, PureWindowsPath
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syncapi.domain.archive_names import LONGEST_NAME, archive_names, safe_name
+from syncapi.domain.archive_names import LONGEST_NAME, archive_paths, safe_name
 
 RESERVED = {
     *("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"),
@@ -43,6 +44,11 @@ TRICKS = st.sampled_from(
 )
 FILENAMES = st.one_of(st.text(max_size=300), st.lists(TRICKS, max_size=8).map("".join))
 FEW_NAMES = st.sampled_from(["a", "A", "á", "a\u0301", "a (2)", "a.txt", "A.TXT", "a (2).txt", ""])
+
+
+def archive_names(filenames: list[str], taken: Iterable[str] = ()) -> list[str]:
+    """In one folder."""
+    return archive_paths([("", filename) for filename in filenames], taken)
 
 
 def _fold(name: str) -> str:
@@ -142,6 +148,50 @@ def test_the_second_of_a_name_is_numbered() -> None:
 def test_a_number_takes_its_room_from_the_stem() -> None:
     first, second = archive_names(["x" * 300 + ".pdf"] * 2)
     assert (first, second) == ("x" * 251 + ".pdf", "x" * 247 + " (2).pdf")
+
+
+FOLDERS = st.lists(st.one_of(FILENAMES, FEW_NAMES), max_size=4).map("/".join)
+
+
+@given(st.lists(st.tuples(FOLDERS, st.one_of(FILENAMES, FEW_NAMES)), max_size=20))
+@example([("a", "b"), ("", "A"), ("A/B", "c"), ("a.txt", "x"), ("../..", ".."), ("/", "a")])
+def test_a_path_leads_to_one_plain_file_below_the_root(places: list[tuple[str, str]]) -> None:
+    paths = archive_paths(places, taken=["a.txt"])
+    assert len(paths) == len(places)
+    around = {
+        "/".join(path.split("/")[:n]) for path in paths for n in range(1, path.count("/") + 1)
+    }
+    for path in paths:
+        for name in path.split("/"):
+            assert_safe(name)
+    files = {_fold(path) for path in paths} | {"a.txt"}
+    assert len(files) == len(paths) + 1
+    assert not files & set(map(_fold, around))  # what is a file cannot be a folder too
+
+
+def test_paths_by_example() -> None:
+    places = [
+        ("reports/2026", "q3.pdf"),
+        ("Reports/2026", "Q3.pdf"),
+        ("reports", "q3.pdf"),
+        ("", "reports"),
+        ("reports/2026", "q3.pdf"),
+        ("manifest.json", "a"),
+        ("con/a:b", "x"),
+        ("../../etc", "passwd"),
+        ("/etc//", "passwd"),
+    ]
+    assert archive_paths(places, taken=["manifest.json"]) == [
+        "reports/2026/q3.pdf",
+        "Reports/2026/Q3 (2).pdf",
+        "reports/q3.pdf",
+        "reports (2)",
+        "reports/2026/q3 (3).pdf",
+        "manifest (2).json/a",
+        "_con/a_b/x",
+        "document/document/etc/passwd",
+        "etc/passwd",
+    ]
 
 
 def test_many_of_one_name() -> None:

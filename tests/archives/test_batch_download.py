@@ -85,9 +85,11 @@ UNPACK: dict[str, Callable[[bytes], Unpacked]] = {"zip": unzipped, "tar": untarr
 each_format = pytest.mark.parametrize("format_", ["zip", "tar"])
 
 
-async def upload(client: httpx.AsyncClient, name: str, content: bytes) -> Document:
+async def upload(
+    client: httpx.AsyncClient, name: str, content: bytes, folder: str = ""
+) -> Document:
     answer = await client.post(
-        "/documents", files={"file": ("x", content)}, data={"filename": name}
+        "/documents", files={"file": ("x", content)}, data={"filename": name, "folder": folder}
     )
     assert answer.status_code == 201, answer.text
     return Document.model_validate(answer.json()["data"]["document"])
@@ -187,6 +189,21 @@ async def test_documents_of_one_name(tenant: TestTenant) -> None:
         name.encode() + bytes([i]) for i, name in enumerate(names)
     ]
     assert [e.filename for e in unpacked.manifest.documents] == names
+
+
+@each_format
+async def test_members_stand_in_their_folders(tenant: TestTenant, format_: str) -> None:
+    places = [("", "a.txt"), ("reports/2026", "a.txt"), ("Reports/2026", "A.txt"), ("", "reports")]
+    made = [
+        await upload(tenant.user, name, f"{folder}{name}".encode(), folder)
+        for folder, name in places
+    ]
+    unpacked = await download(tenant.viewer, *(d.id for d in made), format_=format_)
+    paths = ["a.txt", "reports/2026/a.txt", "Reports/2026/A (2).txt", "reports (2)"]
+    assert list(unpacked.contents) == [*paths, "manifest.json"]
+    assert [unpacked.contents[path].decode() for path in paths] == ["".join(p) for p in places]
+    told = [(e.name, e.folder, e.filename) for e in unpacked.manifest.documents]
+    assert told == [(path, *place) for path, place in zip(paths, places, strict=True)]
 
 
 @each_format

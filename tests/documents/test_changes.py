@@ -45,6 +45,22 @@ async def test_a_change_makes_a_new_version(tenant: TestTenant, method: str) -> 
     assert [row["filename"] for row in data["added"] + data["modified"]] == ["neu ü.md"]
 
 
+async def test_a_document_moves_to_another_folder_and_back(tenant: TestTenant) -> None:
+    old = await upload(tenant.user)
+    moved = document_of(await tenant.user.patch(path(old), json={"folder": "a/b"}))
+    assert moved == {**old, "folder": "a/b", "updated_at": moved["updated_at"]}
+    same = document_of(await tenant.user.patch(path(old), json={"folder": "a/b"}))
+    assert same == moved
+    back = document_of(await tenant.user.patch(path(old), json={"folder": ""}))
+    assert back == {**old, "updated_at": back["updated_at"]}
+
+
+async def test_a_bad_folder_is_named(tenant: TestTenant) -> None:
+    document = await upload(tenant.user)
+    answer = await tenant.user.patch(path(document), json={"folder": "a//b"})
+    assert_problem(answer, 400, "invalid_request", "body.folder", word="two of them in a row")
+
+
 async def test_what_is_left_out_or_null_stays(tenant: TestTenant) -> None:
     old = await upload(tenant.user)
     new = document_of(

@@ -21,7 +21,9 @@ def new_file(sha256_hash: str = "a" * 64) -> StoredFile:
 
 async def add_document(tx: TenantConnection, file: StoredFile) -> UUID:
     kept = await files.adopt(tx, file)
-    document = await documents.add(tx, uuid4(), filename="a", mime_type="a/b", file=kept)
+    document = await documents.add(
+        tx, uuid4(), folder="", filename="a", mime_type="a/b", file=kept
+    )
     return document.id
 
 

@@ -71,6 +71,20 @@ async def test_a_part_of_the_name_is_taken_literally(
     assert set(await names(tenant, filename=part)) == found
 
 
+async def test_a_folder_is_taken_exactly(tenant: TestTenant) -> None:
+    for folder in ("", "a", "a/b", "A"):
+        await upload(
+            tenant.user, fields={"filename": f"in {folder!r}".replace("/", "|"), "folder": folder}
+        )
+    assert await names(tenant, folder="a") == ["in 'a'"]
+    assert await names(tenant, folder="a/b") == ["in 'a|b'"]
+    assert await names(tenant, folder="") == ["in ''"]
+    assert await names(tenant, folder="b") == []
+    assert len(await names(tenant)) == 4
+    refused = await tenant.viewer.get("/documents", params={"folder": "a/"})
+    assert_problem(refused, 400, "invalid_request", "folder", word="leave it empty for the root")
+
+
 async def test_times_bound_the_list_exclusively(tenant: TestTenant) -> None:
     first, second, third = [await upload(tenant.user, filename=name) for name in "abc"]
     changed = await tenant.user.patch(f"/documents/{first['id']}", json={"filename": "a2"})

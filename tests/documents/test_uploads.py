@@ -101,6 +101,15 @@ async def test_names_are_kept_as_they_came(tenant: TestTenant, name: str) -> Non
     assert document["filename"] == name
 
 
+@pytest.mark.parametrize(("sent", "kept"), [("Verträge/2026", "Verträge/2026"), ("", "")])
+async def test_an_upload_stands_in_its_folder(tenant: TestTenant, sent: str, kept: str) -> None:
+    document = await upload(tenant.user, filename="reports/a.txt", fields={"folder": sent})
+    assert (document["folder"], document["filename"]) == (kept, "a.txt")
+    assert document_of(await tenant.viewer.get(f"/documents/{document['id']}")) == document
+    page = await tenant.viewer.get("/documents/sync", params={"since": "1970-01-01T00:00:00Z"})
+    assert page.json()["data"]["added"][0]["folder"] == kept
+
+
 @pytest.mark.parametrize(
     ("fields", "field"),
     [
@@ -110,6 +119,8 @@ async def test_names_are_kept_as_they_came(tenant: TestTenant, name: str) -> Non
         ({"filename": "a\nb"}, "body.filename"),
         ({"filename": "a\x00b"}, "body.filename"),
         ({"filename": "a" * 256}, "body.filename"),
+        ({"folder": "/a"}, "body.folder"),
+        ({"folder": "a/../b"}, "body.folder"),
         ({"mime_type": "text"}, "body.mime_type"),
         ({"mime_type": "text/plain; charset=utf-8"}, "body.mime_type"),
         ({"mime_type": "a/" + "b" * 99}, "body.mime_type"),

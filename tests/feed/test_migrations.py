@@ -13,6 +13,7 @@ from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
+from feed.raw_tenant import tenant_in
 from feed.schema import schema
 from soak.session import session
 from syncapi.postgres import control, tables
@@ -137,6 +138,38 @@ async def differences(target: Target, metadata: MetaData) -> list[Any]:
         found = await connection.run_sync(compare)
     await engine.dispose()
     return found
+
+
+class TestFolders:
+    async def test_sessions_and_versions_of_before_go_on(
+        self, create_database: CreateDatabase
+    ) -> None:
+        """An older application writes on, through connections that know the old table."""
+        target = Target(Tree.TENANT, "own", create_database())
+        await migrated(target, "tenant_0002")
+        async with session(target.url) as db:
+            tenant = await tenant_in(db)
+            document = await tenant.inserted()
+            await tenant.update("filename = 'b.txt'", document)
+            await migrated(target)
+            await tenant.update("filename = 'c.txt'", document)
+            other = await tenant.inserted()
+            await tenant.update("folder = 'x/y'", document)
+            folders = [version["folder"] for version in await tenant.history(document)]
+            assert folders == ["", "", "", "x/y"]
+            assert await tenant.feed() == [other, document]
+            await asyncio.to_thread(downgrade, target, "tenant_0002")
+            await tenant.update("filename = 'd.txt'", document)
+            assert len(await tenant.history(document)) == 5
+
+    async def test_no_table_is_rewritten(self, create_database: CreateDatabase) -> None:
+        target = Target(Tree.TENANT, "own", create_database())
+        await migrated(target, "tenant_0002")
+        query = "SELECT relname, relfilenode FROM pg_class WHERE relname LIKE 'document%'"
+        async with session(target.url) as db:
+            before = await db.fetch(query)
+            await migrated(target)
+            assert await db.fetch(query) == before
 
 
 class TestTimeouts:

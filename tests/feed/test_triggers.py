@@ -45,6 +45,7 @@ class TestKindsOfWrites:
         "change",
         [
             "filename = 'b.txt'",
+            "folder = 'elsewhere'",
             "mime_type = 'text/html'",
             "user_id = gen_random_uuid()",
             "created_by = gen_random_uuid()",
@@ -177,13 +178,13 @@ class TestKindsOfWrites:
         """Applications beside us may hang documents on rows of theirs."""
         tenant = await tenant_in(own_db)
         kept, gone = await tenant.inserted(), await tenant.inserted()
-        await own_db.execute("CREATE TABLE folders (id int PRIMARY KEY)")
-        await own_db.execute("INSERT INTO folders VALUES (1)")
+        await own_db.execute("CREATE TABLE shelves (id int PRIMARY KEY)")
+        await own_db.execute("INSERT INTO shelves VALUES (1)")
         await own_db.execute(
-            "ALTER TABLE documents ADD folder int REFERENCES folders ON DELETE CASCADE"
+            "ALTER TABLE documents ADD shelf int REFERENCES shelves ON DELETE CASCADE"
         )
-        await tenant.update("folder = 1", gone)
-        await own_db.execute("DELETE FROM folders")
+        await tenant.update("shelf = 1", gone)
+        await own_db.execute("DELETE FROM shelves")
         assert await is_deleted(tenant, gone)
         assert not await is_deleted(tenant, kept)
 

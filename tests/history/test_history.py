@@ -80,6 +80,20 @@ async def test_a_version_comes_back_as_a_new_change(tenant: TestTenant) -> None:
     assert read == restored
 
 
+async def test_a_version_brings_its_folder_back(
+    tenant: TestTenant, make_writer: MakeWriter
+) -> None:
+    document = await upload(tenant.user, fields={"folder": "a/b"})
+    await tenant.user.patch(f"/documents/{document['id']}", json={"folder": "elsewhere"})
+    kept = [version.folder for version in await versions(tenant.viewer, document["id"])]
+    assert kept == ["elsewhere", "a/b"]
+    restored = document_of(await restore(tenant.user, document["id"], document["updated_at"]))
+    assert restored["folder"] == "a/b"
+    await (await make_writer(tenant.id)).erase(UUID(document["id"]))
+    again = document_of(await restore(tenant.user, document["id"]))
+    assert again["folder"] == "a/b"
+
+
 async def test_restoring_twice_changes_nothing_more(tenant: TestTenant) -> None:
     document = await upload(tenant.user)
     await tenant.user.patch(f"/documents/{document['id']}", json={"filename": "b.txt"})

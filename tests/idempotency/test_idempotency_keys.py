@@ -55,6 +55,28 @@ async def count(tenant: TestTenant) -> int:
     return total
 
 
+async def test_another_folder_is_another_request(tenant: TestTenant) -> None:
+    file = {"file": ("a.txt", b"content")}
+    headers = {"Idempotency-Key": "key"}
+    for folder, status in (("a", 201), ("a", 201), ("b", 409), ("", 409)):
+        answer = await tenant.user.post(
+            "/documents", files=file, data={"folder": folder}, headers=headers
+        )
+        assert answer.status_code == status, answer.text
+    assert await count(tenant) == 1
+
+
+async def test_an_answer_that_was_kept_before_there_were_folders(
+    tenant: TestTenant, make_writer: MakeWriter
+) -> None:
+    first = document_of(await post(tenant.user, "key"))
+    connection = (await make_writer(tenant.id)).connection
+    await connection.execute(
+        "UPDATE idempotency_keys SET answer = answer - 'folder' WHERE tenant_id = $1", tenant.id
+    )
+    assert document_of(await post(tenant.user, "key")) == first
+
+
 async def test_repeats_of_an_upload_make_one_document(
     tenant: TestTenant, store: ObjectStore
 ) -> None:

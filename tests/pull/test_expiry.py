@@ -10,15 +10,19 @@ from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
 from syncapi.wire.base import format_time
 
+COLLECTED, LOST = "tombstones_collected", "history_lost"
+
 
 @pytest.fixture
 async def writer(tenant: TestTenant, make_writer: MakeWriter) -> SqlWriter:
     return await make_writer(tenant.id)
 
 
-async def expired(tenant: TestTenant, **query: Parameter) -> None:
+async def expired(tenant: TestTenant, reason: str, **query: Parameter) -> None:
     problem = problem_of(await ask(tenant.viewer, **query), 410, "cursor_expired")
+    assert problem.reason == reason
     assert f"since={BEGINNING}" in problem.detail  # the way out
+    assert ("push it again" in problem.detail) is (reason == LOST)
 
 
 async def test_a_cursor_from_before_collected_tombstones(
@@ -32,8 +36,8 @@ async def test_a_cursor_from_before_collected_tombstones(
     await writer.delete(gone)
     assert await writer.collect_tombstones() == 1
     assert replica.token is not None
-    await expired(tenant, cursor=replica.token)
-    await expired(tenant, since=stamp)
+    await expired(tenant, COLLECTED, cursor=replica.token)
+    await expired(tenant, COLLECTED, since=stamp)
     # The way out: again from the beginning, and what does not come is no more.
     fresh = Replica(tenant.viewer)
     await fresh.pull_run()
@@ -73,7 +77,7 @@ async def test_the_floor_counts_inside_a_stamp(tenant: TestTenant, writer: SqlWr
     page = await replica.pull_page(per_page=1)
     assert deleted(page) == {first}
     await writer.collect_tombstones()
-    await expired(tenant, cursor=page.sync_token)
+    await expired(tenant, COLLECTED, cursor=page.sync_token)
 
 
 async def test_the_floor_is_exact_for_a_time(tenant: TestTenant, writer: SqlWriter) -> None:
@@ -82,7 +86,7 @@ async def test_the_floor_is_exact_for_a_time(tenant: TestTenant, writer: SqlWrit
     await writer.delete(gone)
     floor = await writer.last_stamp()
     await writer.collect_tombstones()
-    await expired(tenant, since=format_time(floor - timedelta(microseconds=1)))
+    await expired(tenant, COLLECTED, since=format_time(floor - timedelta(microseconds=1)))
     await pull(tenant.viewer, since=format_time(floor))
 
 
@@ -98,7 +102,7 @@ async def test_a_first_run_is_not_disturbed_by_collecting(
     rest = await replica.pull_run(per_page=1)
     assert set().union(*map(added, rest)) == {third}
     # It was never told of `second`, but it might have been: its next run says so.
-    await expired(tenant, cursor=rest[-1].sync_token)
+    await expired(tenant, COLLECTED, cursor=rest[-1].sync_token)
 
 
 async def test_a_cursor_ahead_of_the_feed(tenant: TestTenant, writer: SqlWriter) -> None:
@@ -112,7 +116,7 @@ async def test_a_cursor_ahead_of_the_feed(tenant: TestTenant, writer: SqlWriter)
         "UPDATE tenant_clock SET last = $2 WHERE tenant_id = $1", tenant.id, before
     )
     assert replica.token is not None
-    await expired(tenant, cursor=replica.token)
+    await expired(tenant, LOST, cursor=replica.token)
 
 
 async def _fork(writer: SqlWriter) -> None:
@@ -163,7 +167,7 @@ async def test_after_a_failover_a_page_that_was_read_beyond_the_fork_expires(
     back = "UPDATE tenant_clock SET last = $2 WHERE tenant_id = $1"
     await writer.connection.execute(back, tenant.id, shared)
     await writer.insert_one()
-    await expired(tenant, cursor=page.sync_token)
+    await expired(tenant, LOST, cursor=page.sync_token)
 
 
 async def test_after_a_failover_what_only_the_lost_history_had_expires(
@@ -180,7 +184,7 @@ async def test_after_a_failover_what_only_the_lost_history_had_expires(
     )
     await writer.insert_one()  # the first write on the new primary
     assert replica.token is not None
-    await expired(tenant, cursor=replica.token)
+    await expired(tenant, LOST, cursor=replica.token)
 
 
 async def _open_on_the_old_primary(writer: SqlWriter) -> None:
@@ -195,10 +199,24 @@ async def test_voided_cursors(tenant: TestTenant, writer: SqlWriter) -> None:
     page = await replica.pull_page(per_page=1)
     end = (await replica.pull_run())[-1]
     await writer.connection.execute(void)
-    await expired(tenant, cursor=page.sync_token)
-    await expired(tenant, cursor=end.sync_token)
+    await expired(tenant, LOST, cursor=page.sync_token)
+    await expired(tenant, LOST, cursor=end.sync_token)
     fresh = Replica(tenant.viewer)
     await fresh.pull_run()
     assert fresh.documents == await writer.live()
     await writer.connection.execute(void)
-    await expired(tenant, cursor=fresh.token or "")
+    await expired(tenant, LOST, cursor=fresh.token or "")
+
+
+async def test_what_is_lost_outdoes_what_is_collected(
+    tenant: TestTenant, writer: SqlWriter
+) -> None:
+    """A client that took it for deleted would drop what only it still has."""
+    gone = await writer.insert_one()
+    replica = Replica(tenant.viewer)
+    await replica.pull_run()
+    await writer.delete(gone)
+    await writer.collect_tombstones()
+    await expired(tenant, COLLECTED, cursor=replica.token or "")
+    await writer.connection.execute("SELECT feed.void_cursors()")
+    await expired(tenant, LOST, cursor=replica.token or "")

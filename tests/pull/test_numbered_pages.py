@@ -150,6 +150,7 @@ async def test_a_page_that_nobody_asked_the_way_to(
     known: dict[str, str | int | bool] = {"since": BEGINNING, "page": 2, "per_page": 2}
     await pull(tenant.viewer, **known)
     problem = problem_of(await ask(tenant.viewer, **(known | other)), 410, "cursor_expired")
+    assert problem.reason == "page_forgotten"
     assert "page=1" in problem.detail
     assert "sync_token" in problem.detail
 

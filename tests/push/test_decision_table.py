@@ -11,7 +11,7 @@ import pytest
 from fixtures.pushing import Json, create, delete, push_one, update
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.wire.push import ChangeResult
+from syncapi.wire.push import CHANGEABLE, ChangeResult
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 STRATEGIES = ("reject", "last_write_wins", "first_write_wins", "merge")
@@ -225,7 +225,7 @@ def _told(result: ChangeResult) -> str:
 
 
 async def _state(ground: Ground, sent: Json) -> dict[str, object] | None:
-    query = """SELECT filename, mime_type, file_id::text, is_deleted FROM documents
+    query = """SELECT folder, filename, mime_type, file_id::text, is_deleted FROM documents
                WHERE tenant_id = $1 AND id = $2"""
     row = await ground.writer.connection.fetchrow(query, ground.tenant.id, UUID(sent["id"]))
     return None if row is None else dict(row)
@@ -234,5 +234,5 @@ async def _state(ground: Ground, sent: Json) -> dict[str, object] | None:
 def _assert_as_sent(after: dict[str, object] | None, sent: Json) -> None:
     assert after is not None
     assert after["is_deleted"] is (sent["op"] == "delete")
-    wanted = {name: sent[name] for name in ("filename", "mime_type", "file_id") if name in sent}
+    wanted = {name: sent[name] for name in CHANGEABLE if name in sent}
     assert {name: after[name] for name in wanted} == wanted

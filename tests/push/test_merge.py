@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from syncapi.domain.merge import differing, merge
 
-FIELDS = ("file_id", "filename", "mime_type")
+FIELDS = ("file_id", "filename", "folder", "mime_type")
 values = st.sampled_from("abc")
 versions = st.fixed_dictionaries(dict.fromkeys(FIELDS, values))
 

@@ -51,6 +51,7 @@ class Device:
         fields: dict[str, str] = self.rng.choice(
             [
                 {"filename": f"{self.rng.random()}.txt"},
+                {"folder": self.rng.choice(("", "here", "here/below", "there"))},
                 {"mime_type": self.rng.choice(("text/plain", "text/markdown", "text/csv"))},
                 {"file_id": str(self.rng.choice(self.file_ids))},
             ]

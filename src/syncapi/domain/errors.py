@@ -19,6 +19,7 @@
 The status codes are those of RFC 9110 and RFC 6585; the web layer alone knows them.
 """
 
+import enum
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -40,6 +41,8 @@ class Refusal(Exception):  # noqa: N818 - the tree's own word: these are answers
         detail: what happened and what to do, for a person.
         errors: one entry per wrong field; empty where no field is to blame.
         retry_after: seconds until a retry may succeed; None where a retry changes nothing.
+        reason: machine-readable, which of several causes the code has; None where there is
+            nothing to tell apart.
     """
 
     code: ClassVar[str]
@@ -51,11 +54,13 @@ class Refusal(Exception):  # noqa: N818 - the tree's own word: these are answers
         *,
         errors: Sequence[FieldError] = (),
         retry_after: float | None = None,
+        reason: str | None = None,
     ) -> None:
         super().__init__(detail)
         self.detail = detail
         self.errors = tuple(errors)
         self.retry_after = retry_after
+        self.reason = reason
 
 
 class InvalidInput(Refusal):
@@ -106,6 +111,14 @@ class ContentMismatch(Conflict):
 class IdempotencyKeyReused(Conflict):
     code = "idempotency_key_reused"
     title = "The idempotency key was used for another request"
+
+
+class ExpiryReason(enum.StrEnum):
+    """Why a cursor goes on no more. Of what a client then misses, each tells something else."""
+
+    TOMBSTONES_COLLECTED = "tombstones_collected"
+    HISTORY_LOST = "history_lost"
+    PAGE_FORGOTTEN = "page_forgotten"
 
 
 class CursorExpired(Refusal):

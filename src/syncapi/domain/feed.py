@@ -8,17 +8,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from syncapi.domain.cursor import LAST_ID, NO_LINEAGE, Cursor, Kind, Position, invalid_cursor
-from syncapi.domain.errors import CursorExpired
+from syncapi.domain.errors import CursorExpired, ExpiryReason
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 NEVER = -1
 """The base of a first run: everything appeared after it."""
 
-_RESYNC = (
-    "Pull again with `since=1970-01-01T00:00:00Z`, and drop each local document that this run "
-    "does not bring, unless it holds changes that were not pushed."
-)
+_AGAIN = "Pull again with `since=1970-01-01T00:00:00Z`"
 
 
 def to_micros(moment: datetime) -> int:
@@ -143,14 +140,16 @@ def begin(start: Start, head: Head) -> Run:
         CursorExpired: tombstones after the position are collected, or the position belongs to
             a history that is lost.
     """
+    if start.cursor is not None:
+        _check_lineage(start.cursor, head)  # first: of what is lost no tombstone tells
     is_first = start.is_from_nothing(head.opened_at)
     if not is_first and Position(head.tombstone_floor, LAST_ID) > start.position:
         raise CursorExpired(
             "Deletions older than the retention are no longer listed, and this position is from "
-            f"before them. {_RESYNC}"
+            f"before them. {_AGAIN}, and drop each local document that this run does not bring, "
+            "unless it holds changes that were not pushed.",
+            reason=ExpiryReason.TOMBSTONES_COLLECTED,
         )
-    if start.cursor is not None:
-        _check_lineage(start.cursor, head)
     base = NEVER if is_first else start.base
     upper = head.last if start.bound is None else start.bound
     return Run(start.filters, head.lineage, base, upper, head.last)
@@ -169,7 +168,9 @@ def _check_lineage(cursor: Cursor, head: Head) -> None:
     if known is None or cursor.seen > known:
         raise CursorExpired(
             "The server was restored or failed over, and what this position has seen is partly "
-            f"lost. {_RESYNC}"
+            f"lost. {_AGAIN}. A local document that this run does not bring, or brings in an "
+            "older version, may be one that the server lost: push it again, do not drop it.",
+            reason=ExpiryReason.HISTORY_LOST,
         )
 
 

@@ -33,6 +33,7 @@ _ENTRY = and_(
 _FILE = and_(files.c.tenant_id == documents.c.tenant_id, files.c.id == documents.c.file_id)
 _COLUMNS = (
     documents.c.id,
+    documents.c.folder,
     documents.c.filename,
     documents.c.mime_type,
     documents.c.user_id,
@@ -124,13 +125,20 @@ async def list_page(
 
 
 async def add(
-    tx: TenantConnection, document_id: UUID, *, filename: str, mime_type: str, file: StoredFile
+    tx: TenantConnection,
+    document_id: UUID,
+    *,
+    folder: str,
+    filename: str,
+    mime_type: str,
+    file: StoredFile,
 ) -> Document:
     """Insert a document of the scope's user, whose version `committed` will tell."""
     user = tx.scope.user_id
     row = {
         "tenant_id": tx.tenant_id,
         "id": document_id,
+        "folder": folder,
         "filename": filename,
         "mime_type": mime_type,
         "file_id": file.id,
@@ -141,6 +149,7 @@ async def add(
     created_at = (await tx.connection.execute(statement)).scalar_one()
     return Document(
         id=document_id,
+        folder=folder,
         filename=filename,
         mime_type=mime_type,
         user_id=user,
@@ -218,6 +227,8 @@ def _is(connection: TenantConnection, document_id: UUID) -> ColumnElement[bool]:
 
 def _wanted(connection: TenantConnection, listing: Listing) -> list[ColumnElement[bool]]:
     wanted = [documents.c.tenant_id == connection.tenant_id, ~documents.c.is_deleted]
+    if listing.folder is not None:
+        wanted.append(documents.c.folder == listing.folder)
     if listing.filename:
         wanted.append(documents.c.filename.icontains(listing.filename, autoescape=True))
     if listing.modified_after:
@@ -232,6 +243,7 @@ def _wanted(connection: TenantConnection, listing: Listing) -> list[ColumnElemen
 def _document(row: Row[Any]) -> Document:
     return Document(
         id=row.id,
+        folder=row.folder,
         filename=row.filename,
         mime_type=row.mime_type,
         user_id=row.user_id,

@@ -56,7 +56,8 @@ SELECT
   head.tombstone_floor,
   page.id::text, page.appeared_at > $8 AS is_new,
   page.updated_at AT TIME ZONE 'UTC' AS updated_at,
-  document.filename, document.mime_type, document.user_id::text, document.created_by::text,
+  document.folder, document.filename, document.mime_type,
+  document.user_id::text, document.created_by::text,
   document.created_at AT TIME ZONE 'UTC' AS created_at,
   document.deleted_at AT TIME ZONE 'UTC' AS deleted_at,
   file.id::text AS file_id, file.md5_hash, file.sha256_hash, file.file_size, file.s3_path

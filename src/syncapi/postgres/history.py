@@ -22,6 +22,7 @@ _FILE = and_(
 class KeptVersion:
     """What a restore needs of a version."""
 
+    folder: str
     filename: str
     mime_type: str
     file_id: UUID
@@ -45,8 +46,7 @@ async def find(
     query = select(document_history).where(
         _of(connection, document_id), document_history.c.updated_at == updated_at
     )
-    row = (await connection.connection.execute(query)).one_or_none()
-    return None if row is None else KeptVersion(row.filename, row.mime_type, row.file_id)
+    return _kept((await connection.connection.execute(query)).one_or_none())
 
 
 async def newest(connection: TenantConnection, document_id: UUID) -> KeptVersion | None:
@@ -57,8 +57,13 @@ async def newest(connection: TenantConnection, document_id: UUID) -> KeptVersion
         .order_by(document_history.c.updated_at.desc())
         .limit(1)
     )
-    row = (await connection.connection.execute(query)).one_or_none()
-    return None if row is None else KeptVersion(row.filename, row.mime_type, row.file_id)
+    return _kept((await connection.connection.execute(query)).one_or_none())
+
+
+def _kept(row: Row[Any] | None) -> KeptVersion | None:
+    if row is None:
+        return None
+    return KeptVersion(row.folder, row.filename, row.mime_type, row.file_id)
 
 
 def _of(connection: TenantConnection, document_id: UUID) -> ColumnElement[bool]:
@@ -90,6 +95,7 @@ def _version(row: Row[Any]) -> DocumentVersion:
         )
     return DocumentVersion(
         updated_at=row.updated_at,
+        folder=row.folder,
         filename=row.filename,
         mime_type=row.mime_type,
         is_deleted=row.is_deleted,

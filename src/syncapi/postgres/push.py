@@ -15,14 +15,15 @@ import orjson
 from syncapi.domain.pushing import Version, Write
 from syncapi.postgres.databases import TenantConnection
 from syncapi.wire.documents import Document, FileInfo
+from syncapi.wire.push import CHANGEABLE
 
 _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
 
 _STATES = """
 SELECT entry.id AS document_id, entry.updated_at AS version,
-       document.filename, document.mime_type, document.user_id, document.created_at,
-       document.created_by, document.is_deleted, document.deleted_at, document.deleted_by,
-       document.file_id, file.md5_hash, file.sha256_hash, file.file_size
+       document.folder, document.filename, document.mime_type, document.user_id,
+       document.created_at, document.created_by, document.is_deleted, document.deleted_at,
+       document.deleted_by, document.file_id, file.md5_hash, file.sha256_hash, file.file_size
 FROM feed_entries entry
 LEFT JOIN documents document
   ON document.tenant_id = entry.tenant_id AND document.id = entry.id
@@ -39,8 +40,8 @@ WHERE tenant_id = $1 AND change_id = ANY($2)
 """
 
 _BASES = """
-SELECT history.document_id, history.updated_at, history.filename, history.mime_type,
-       history.file_id
+SELECT history.document_id, history.updated_at, history.folder, history.filename,
+       history.mime_type, history.file_id
 FROM unnest($2::uuid[], $3::timestamptz[]) AS asked (id, version)
 JOIN document_history history
   ON history.tenant_id = $1 AND history.document_id = asked.id
@@ -54,14 +55,14 @@ WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE
 
 _ROWS = """
   jsonb_to_recordset($2::jsonb) AS change (
-    id uuid, filename text, mime_type text, file_id uuid, is_deleted boolean,
+    id uuid, folder text, filename text, mime_type text, file_id uuid, is_deleted boolean,
     author uuid, change_id uuid)
 """
 
 _INSERT = f"""
-INSERT INTO documents (tenant_id, id, filename, mime_type, file_id, user_id, created_by,
-                       updated_by, change_id)
-SELECT $1, id, filename, mime_type, file_id, author, author, author, change_id
+INSERT INTO documents (tenant_id, id, folder, filename, mime_type, file_id, user_id,
+                       created_by, updated_by, change_id)
+SELECT $1, id, folder, filename, mime_type, file_id, author, author, author, change_id
 FROM {_ROWS} ORDER BY id
 ON CONFLICT DO NOTHING
 RETURNING id, user_id, created_at, created_by, deleted_at, deleted_by
@@ -69,8 +70,8 @@ RETURNING id, user_id, created_at, created_by, deleted_at, deleted_by
 
 _UPDATE = f"""
 UPDATE documents AS document SET
-  filename = change.filename, mime_type = change.mime_type, file_id = change.file_id,
-  is_deleted = change.is_deleted,
+  folder = change.folder, filename = change.filename, mime_type = change.mime_type,
+  file_id = change.file_id, is_deleted = change.is_deleted,
   deleted_at = CASE WHEN change.is_deleted THEN now() END,
   deleted_by = CASE WHEN change.is_deleted THEN change.author END,
   updated_at = now(), updated_by = change.author, change_id = change.change_id
@@ -200,6 +201,7 @@ def _parameters(one: PlannedWrite) -> dict[str, object]:
         "change_id": str(one.change_id),
         "author": None if one.author is None else str(one.author),
         "is_deleted": one.write.is_deleted,
+        "folder": one.write.fields["folder"],
         "filename": one.write.fields["filename"],
         "mime_type": one.write.fields["mime_type"],
         "file_id": str(one.write.fields["file_id"]),
@@ -215,6 +217,7 @@ def _written_document(
     fields: Any = one.write.fields
     return Document(
         id=one.id,
+        folder=fields["folder"],
         filename=fields["filename"],
         mime_type=fields["mime_type"],
         user_id=row["user_id"],
@@ -233,6 +236,7 @@ def _state(row: Row) -> State:
         return State(Version(row["version"], is_deleted=True, fields=None), None)
     document = Document(
         id=row["document_id"],
+        folder=row["folder"],
         filename=row["filename"],
         mime_type=row["mime_type"],
         user_id=row["user_id"],
@@ -248,7 +252,7 @@ def _state(row: Row) -> State:
 
 
 def _fields(row: Row) -> dict[str, object]:
-    return {name: row[name] for name in ("filename", "mime_type", "file_id")}
+    return {name: row[name] for name in CHANGEABLE}
 
 
 def _file(row: Row, file_id: UUID) -> FileInfo:

@@ -76,6 +76,8 @@ documents = Table(
     # Of the last push: the history takes them over, see feed.write_version.
     Column("updated_by", UUID),
     Column("change_id", UUID),
+    # Empty for the root. Writers that know of no folders leave it out.
+    Column("folder", String(1000), nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id", "file_id"], ["files.tenant_id", "files.id"]),
     Index("documents_file_idx", "tenant_id", "file_id"),
@@ -103,6 +105,7 @@ document_history = Table(
     Column("changed_by", UUID),
     Column("database_role", Text, nullable=False),
     Column("change_id", UUID),
+    Column("folder", String(1000), nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("tenant_id", "document_id", "updated_at"),
     Index("document_history_file_idx", "tenant_id", "file_id"),
     Index(

@@ -49,7 +49,7 @@ class Documents:
         changes: DocumentChanges,
         condition: VersionCondition = UNCONDITIONAL,
     ) -> Document:
-        """Rename, retype, or give it new content. What stays the same makes no new version.
+        """Move, rename, retype, or give it new content. What stays the same makes no new version.
 
         Raises:
             NotFound: there is no live document of this id.
@@ -70,6 +70,7 @@ class Documents:
                 tx,
                 document_id,
                 {
+                    "folder": wanted.folder,
                     "filename": wanted.filename,
                     "mime_type": wanted.mime_type,
                     "file_id": wanted.file.id,

@@ -68,8 +68,14 @@ class History:
             if file is None:
                 raise Conflict("The bytes of this version are gone. Restore another version.")
             if kept is None:  # hard-deleted by SQL, which leaves the history
-                names = {"filename": version.filename, "mime_type": version.mime_type}
-                added = await documents.add(tx, document_id, **names, file=file)
+                added = await documents.add(
+                    tx,
+                    document_id,
+                    folder=version.folder,
+                    filename=version.filename,
+                    mime_type=version.mime_type,
+                    file=file,
+                )
                 return await documents.committed(tx, added)
             wanted = _restored(kept.document, version, file)
             if wanted == kept.document:
@@ -104,6 +110,7 @@ def _restored(document: Document, version: KeptVersion, file: StoredFile) -> Doc
 
 def _columns(version: KeptVersion) -> dict[str, object]:
     return {
+        "folder": version.folder,
         "filename": version.filename,
         "mime_type": version.mime_type,
         "file_id": version.file_id,

@@ -9,7 +9,7 @@ import orjson
 
 from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import CursorCodec
-from syncapi.domain.errors import CursorExpired
+from syncapi.domain.errors import CursorExpired, ExpiryReason
 from syncapi.domain.feed import Run, Start, begin, from_micros, is_idle
 from syncapi.postgres.databases import Databases
 from syncapi.postgres.feed import FeedRow, Heads, position, read_page
@@ -135,7 +135,8 @@ class Pull:
         if cursor is None:
             raise CursorExpired(
                 f"Where page {request.page} begins is no longer known. Start again with page=1, "
-                "or better: send the `sync_token` of the last page as `cursor`."
+                "or better: send the `sync_token` of the last page as `cursor`.",
+                reason=ExpiryReason.PAGE_FORGOTTEN,
             )
         return cursor
 
@@ -200,6 +201,7 @@ def _run_name(request: PullRequest, lineage: bytes) -> str:
 def _document(row: FeedRow, url: str | None) -> Json:
     return {
         "id": row["id"],
+        "folder": row["folder"],
         "filename": row["filename"],
         "mime_type": row["mime_type"],
         "user_id": row["user_id"],

@@ -23,6 +23,7 @@ from syncapi.postgres.push import Base, PlannedWrite, State
 from syncapi.usecases.uploads import UploadRules
 from syncapi.wire.documents import Document, FileInfo
 from syncapi.wire.push import (
+    CHANGEABLE,
     BaseFields,
     ChangeProblem,
     ChangeResult,
@@ -263,7 +264,7 @@ def _change(change: PushedChange) -> Change:
 
 
 def _named(change: CreateChange | UpdateChange) -> dict[str, object]:
-    fields = {name: getattr(change, name) for name in ("filename", "mime_type", "file_id")}
+    fields = {name: getattr(change, name) for name in CHANGEABLE}
     return {name: value for name, value in fields.items() if value is not None}
 
 

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from uuid import UUID, uuid4
 
 from syncapi.domain.access import TenantScope
 from syncapi.domain.content import Digest
 from syncapi.domain.errors import InvalidInput, TooLarge
-from syncapi.domain.filenames import checked_filename
+from syncapi.domain.filenames import checked_filename, checked_folder
 from syncapi.domain.idempotency import KeyedRequest, keyed
 from syncapi.domain.media_types import admit, checked_media_type, media_type_of
 from syncapi.postgres import documents, files, idempotency
@@ -24,8 +24,13 @@ from syncapi.wire.documents import Document
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the sender says of a file; None where nothing was said."""
+    """What the sender says of a file; None where nothing was said.
 
+    Attributes:
+        folder: empty for the root.
+    """
+
+    folder: str
     filename: str | None
     mime_type: str | None
 
@@ -89,16 +94,16 @@ class Uploads:
         earlier = await self._earlier(scope, key)
         if earlier is not None:
             digest = await digest_of(chunks, self.rules.max_bytes)
-            return _repeated(earlier, _request(key, *self._named(describe()), digest))
+            return _repeated(earlier, _request(key, self._named(describe()), digest))
         path = f"{scope.tenant_id}/{uuid4()}"
         digest = await self._sent(path, chunks)
         file = StoredFile(uuid4(), path, digest)
         kept = None
         try:
-            named = self._named(describe())
-            request = _request(key, *named, digest)
+            names = self._named(describe())
+            request = _request(key, names, digest)
             kept, document = await self._databases.writing(
-                scope, _Recording(uuid4(), *named, file, request)
+                scope, _Recording(uuid4(), names, file, request)
             )
         finally:
             if kept is not file:
@@ -122,7 +127,7 @@ class Uploads:
                 "this size straight to the object store: declare it by POST /files."
             ) from error
 
-    def _named(self, description: Description) -> tuple[str, str]:
+    def _named(self, description: Description) -> "_Names":
         if not description.filename:
             raise InvalidInput.of(
                 "body.filename", "It is required where the part 'file' brings no name of its own."
@@ -130,7 +135,17 @@ class Uploads:
         filename = checked_filename(description.filename, "body.filename")
         mime_type = description.mime_type or media_type_of(filename)
         self.rules.check_type(mime_type)
-        return filename, mime_type
+        folder = checked_folder(description.folder, "body.folder")
+        return _Names(folder, filename, mime_type)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the new document is called, and where it stands."""
+
+    folder: str
+    filename: str
+    mime_type: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,8 +153,7 @@ class _Recording:
     """The transaction of an upload, which may have to run more than once."""
 
     document_id: UUID
-    filename: str
-    mime_type: str
+    names: _Names
     file: StoredFile
     request: KeyedRequest | None
 
@@ -150,9 +164,7 @@ class _Recording:
         async def act() -> Document:
             nonlocal kept
             kept = await files.adopt(tx, self.file)
-            document = await documents.add(
-                tx, self.document_id, filename=self.filename, mime_type=self.mime_type, file=kept
-            )
+            document = await documents.add(tx, self.document_id, **asdict(self.names), file=kept)
             return await documents.committed(tx, document)
 
         document = await once(tx, self.request, act)
@@ -165,7 +177,8 @@ def _repeated(earlier: Earlier, request: KeyedRequest | None) -> Document:
     return answer_of(earlier)
 
 
-def _request(
-    key: str | None, filename: str, mime_type: str, digest: Digest
-) -> KeyedRequest | None:
-    return keyed(key, "createDocument", filename, mime_type, digest.sha256_hash)
+def _request(key: str | None, names: _Names, digest: Digest) -> KeyedRequest | None:
+    said = [names.filename, names.mime_type, digest.sha256_hash]
+    if names.folder:  # without one it is the request that it was when there were no folders
+        said.append(names.folder)
+    return keyed(key, "createDocument", *said)

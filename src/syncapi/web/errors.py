@@ -1,7 +1,7 @@
 """Every error as a problem document (RFC 9457): the one table from refusals to statuses."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -72,10 +72,11 @@ def problem(
     code: str,
     title: str,
     detail: str,
-    errors: Iterable[FieldError] = (),
+    refusal: Refusal | None = None,
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """Make the problem document that answers one request."""
+    """Make the problem document that answers one request, with what a refusal has besides."""
+    errors = () if refusal is None else refusal.errors[:_MOST_ERRORS]
     document = Problem(
         type=f"urn:syncapi:problem:{code}",
         title=title,
@@ -83,6 +84,7 @@ def problem(
         detail=detail,
         success=False,
         code=code,
+        reason=None if refusal is None else refusal.reason,
         request_id=request_id,
         errors=[ProblemField(field=e.field, message=e.message) for e in errors],
     )
@@ -104,7 +106,7 @@ def refusal_problem(
         code=refusal.code,
         title=refusal.title,
         detail=refusal.detail,
-        errors=refusal.errors[:_MOST_ERRORS],
+        refusal=refusal,
         headers={**_retry_after(refusal), **(headers or {})},
     )
 

@@ -47,7 +47,10 @@ class ManifestEntry(WireModel):
     """One document that was asked for."""
 
     id: UUID
-    name: str | None = Field(description="In the archive; null if it is not there.")
+    name: str | None = Field(
+        description="Its path in the archive, with `/`; null if it is not there."
+    )
+    folder: str | None = Field(description="Of the document; null if there is none.")
     filename: str | None = Field(description="Of the document; null if there is none.")
     mime_type: str | None
     size: int | None = Field(description="In bytes.")

@@ -6,7 +6,14 @@ from uuid import UUID
 
 from pydantic import AfterValidator, Field
 
-from syncapi.domain.filenames import FILENAME_PATTERN, LONGEST_FILENAME, filename_fault
+from syncapi.domain.filenames import (
+    FILENAME_PATTERN,
+    FOLDER_PATTERN,
+    LONGEST_FILENAME,
+    LONGEST_FOLDER,
+    filename_fault,
+    folder_fault,
+)
 from syncapi.domain.media_types import LONGEST_MEDIA_TYPE, MEDIA_TYPE_PATTERN, media_type_fault
 from syncapi.wire.base import RequestModel, Timestamp, WireModel
 
@@ -33,6 +40,16 @@ Filename = Annotated[
             "maxLength": LONGEST_FILENAME,
             "pattern": FILENAME_PATTERN,
         },
+    ),
+]
+Folder = Annotated[
+    str,
+    _without(folder_fault),
+    Field(
+        description="Names of folders with `/` between them, each fit to be a file name; empty "
+        "for the root.",
+        examples=["reports/2026"],
+        json_schema_extra={"maxLength": LONGEST_FOLDER, "pattern": FOLDER_PATTERN},
     ),
 ]
 MimeType = Annotated[
@@ -68,7 +85,8 @@ class Document(WireModel):
     """A document as of its last write. `updated_at` is its version."""
 
     id: UUID
-    filename: str
+    folder: str = Field(description="Where it stands: `reports/2026`; empty for the root.")
+    filename: str = Field(description="One plain name, never a path.")
     mime_type: str
     user_id: UUID | None = Field(description="The owner.")
     created_at: Timestamp
@@ -101,6 +119,7 @@ class DocumentData(WireModel):
 class DocumentChanges(RequestModel):
     """What to change; what is left out stays as it is."""
 
+    folder: Folder | None = None
     filename: Filename | None = None
     mime_type: MimeType | None = None
     file_id: UUID | None = Field(

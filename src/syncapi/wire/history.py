@@ -12,6 +12,7 @@ class DocumentVersion(WireModel):
     """A document as of one write."""
 
     updated_at: Timestamp = Field(description="The version.")
+    folder: str
     filename: str
     mime_type: str
     is_deleted: bool = Field(description="Whether this write deleted the document.")

@@ -7,9 +7,12 @@ from pydantic import Field, model_validator
 from typing_extensions import TypeAliasType
 
 from syncapi.wire.base import Instant, RequestModel, Timestamp, WireModel
-from syncapi.wire.documents import Document, Filename, MimeType
+from syncapi.wire.documents import Document, Filename, Folder, MimeType
 
 MOST_CHANGES = 500
+
+CHANGEABLE = ("folder", "filename", "mime_type", "file_id")
+"""The fields of a document that clients change, and that conflicts and merges are about."""
 
 ChangeId = Annotated[
     UUID,
@@ -26,6 +29,7 @@ class CreateChange(RequestModel):
     op: Literal["create"]
     change_id: ChangeId
     id: UUID
+    folder: Folder = ""
     filename: Filename
     mime_type: MimeType
     file_id: UUID = Field(description="A complete file of the tenant.")
@@ -38,14 +42,15 @@ class UpdateChange(RequestModel):
     change_id: ChangeId
     id: UUID
     base_updated_at: BaseVersion
+    folder: Folder | None = None
     filename: Filename | None = None
     mime_type: MimeType | None = None
     file_id: UUID | None = Field(default=None, description="A complete file of the tenant.")
 
     @model_validator(mode="after")
     def _changes_something(self) -> Self:
-        if self.filename is None and self.mime_type is None and self.file_id is None:
-            raise ValueError("name at least one of filename, mime_type and file_id")
+        if all(getattr(self, name) is None for name in CHANGEABLE):
+            raise ValueError("name at least one of folder, filename, mime_type and file_id")
         return self
 
 
@@ -79,6 +84,7 @@ class PushRequest(RequestModel):
 class BaseFields(WireModel):
     """The version that the client started from, as the history has it."""
 
+    folder: str
     filename: str
     mime_type: str
     file_id: UUID

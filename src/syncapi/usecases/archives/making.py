@@ -10,7 +10,7 @@ from uuid import UUID
 from structlog import get_logger
 
 from syncapi.domain.access import TenantScope
-from syncapi.domain.archive_names import archive_names
+from syncapi.domain.archive_names import archive_paths
 from syncapi.postgres import documents
 from syncapi.postgres.databases import Databases
 from syncapi.postgres.documents import KeptDocument
@@ -156,7 +156,8 @@ class _Archive:
 def _wanted(ids: Sequence[UUID], kept: Mapping[UUID, KeptDocument]) -> list[Wanted]:
     """Name the documents that there are, in the order of the ids."""
     there = [kept[id_] for id_ in ids if id_ in kept]
-    names = archive_names((one.document.filename for one in there), taken=[MANIFEST_NAME])
+    places = [(one.document.folder, one.document.filename) for one in there]
+    names = archive_paths(places, taken=[MANIFEST_NAME])
     found = {
         one.document.id: Found(one.document, one.s3_path, name)
         for one, name in zip(there, names, strict=True)

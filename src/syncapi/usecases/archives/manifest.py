@@ -25,7 +25,7 @@ class Found:
     """A document as of the moment the archive was begun.
 
     Attributes:
-        name: in the archive.
+        name: its path in the archive.
     """
 
     document: Document
@@ -52,6 +52,7 @@ def entry_of(wanted: Wanted, fault: Fault | None) -> ManifestEntry:
         return ManifestEntry(
             id=wanted.id,
             name=None,
+            folder=None,
             filename=None,
             mime_type=None,
             size=None,
@@ -63,6 +64,7 @@ def entry_of(wanted: Wanted, fault: Fault | None) -> ManifestEntry:
     return ManifestEntry(
         id=wanted.id,
         name=wanted.found.name if fault in _IN_THE_ARCHIVE else None,
+        folder=document.folder,
         filename=document.filename,
         mime_type=document.mime_type,
         size=document.file.file_size,

@@ -13,7 +13,7 @@ class Member:
     """One file of an archive.
 
     Attributes:
-        name: safe, and unlike all others.
+        name: its path, safe, and unlike all others.
         size: in bytes; exactly so many follow.
     """
 

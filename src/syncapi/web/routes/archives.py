@@ -40,12 +40,13 @@ async def download_archive(
 ) -> Response:
     """Download up to 500 documents as one ZIP or TAR archive.
 
-    File names are made safe for every system, and unique: the second `report.pdf` is
-    `report (2).pdf`. Times are those of the documents' versions.
+    A member stands in the folder of its document. Names are made safe for every system, and
+    paths unique: the second `report.pdf` of a folder is `report (2).pdf`. Times are those of the
+    documents' versions.
 
     The last member is `manifest.json`: for each id that was asked for, in order, the document's
-    own name, its name in the archive, size and SHA-256, or why it is not there. Ids of documents
-    that do not exist, were deleted or are not yours make no error; they are told there.
+    own folder and name, its path in the archive, size and SHA-256, or why it is not there. Ids of
+    documents that do not exist, were deleted or are not yours make no error; they are told there.
 
     If the bytes of a document cannot be read to the end, the connection is cut: a download that
     ends without error is complete. It cannot be resumed; ask again.

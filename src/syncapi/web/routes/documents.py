@@ -26,6 +26,7 @@ from syncapi.wire.documents import (
     DocumentData,
     DocumentList,
     DownloadUrl,
+    Folder,
     Pagination,
 )
 
@@ -41,6 +42,10 @@ async def listing(
     *,
     page: Annotated[int, Query(ge=1, le=1_000_000, description="From 1.")] = 1,
     per_page: Annotated[int, Query(ge=1, le=100, description="Documents to a page.")] = 20,
+    folder: Annotated[
+        Folder | None,
+        Query(description="Only documents that stand in this folder itself; empty for the root."),
+    ] = None,
     filename: Annotated[
         str | None,
         Query(
@@ -64,6 +69,7 @@ async def listing(
     return Listing(
         page=page,
         per_page=per_page,
+        folder=folder,
         filename=filename,
         modified_after=modified_after,
         modified_before=modified_before,
@@ -126,7 +132,7 @@ _CHANGED: Final[dict[int | str, dict[str, Any]]] = {
 @router.patch(
     DOCUMENT_PATH,
     operation_id="updateDocument",
-    summary="Rename, retype or give new content",
+    summary="Move, rename, retype or give new content",
     response_model=Success[DocumentData],
     responses=_CHANGED,
 )
@@ -148,7 +154,7 @@ async def update_document(
 @router.put(
     DOCUMENT_PATH,
     operation_id="replaceDocument",
-    summary="Rename, retype or give new content, by PUT",
+    summary="Move, rename, retype or give new content, by PUT",
     response_model=Success[DocumentData],
     responses=_CHANGED,
 )

@@ -9,8 +9,11 @@ from starlette.responses import Response
 
 from syncapi.domain.filenames import (
     FILENAME_PATTERN,
+    FOLDER_PATTERN,
     LONGEST_FILENAME,
+    LONGEST_FOLDER,
     checked_filename,
+    checked_folder,
     last_component,
 )
 from syncapi.domain.media_types import LONGEST_MEDIA_TYPE, MEDIA_TYPE_PATTERN
@@ -48,6 +51,14 @@ _UPLOAD: Final[dict[str, Any]] = {
                             "pattern": f"^$|{FILENAME_PATTERN}",  # empty: as if it were not sent
                             "description": "Instead of the name that the part `file` brings.",
                             "example": "report.pdf",
+                        },
+                        "folder": {
+                            "type": "string",
+                            "maxLength": LONGEST_FOLDER,
+                            "pattern": FOLDER_PATTERN,
+                            "description": "Names of folders with `/` between them; the root "
+                            "without it.",
+                            "example": "reports/2026",
                         },
                         "mime_type": {
                             "type": "string",
@@ -90,6 +101,7 @@ async def create_document(
     an `Idempotency-Key` it may be repeated when its answer was lost.
     """
     checks: dict[str, Check] = {
+        "folder": _check_folder,
         "filename": _check_filename,
         "mime_type": uploads.rules.check_type,
     }
@@ -109,11 +121,16 @@ def _check_filename(name: str) -> None:
     checked_filename(name, "body.filename")
 
 
+def _check_folder(folder: str) -> None:
+    checked_folder(folder, "body.folder")
+
+
 def _description(form: FileForm) -> Description:
     """What the fields say, else what the part says."""
     assert form.head is not None  # noqa: S101 - the chunks have ended, so there was a file
     own_name = last_component(form.head.filename or "")
     return Description(
+        folder=form.fields.get("folder", ""),
         filename=form.fields.get("filename") or own_name or None,
         mime_type=form.fields.get("mime_type") or form.head.media_type or None,
     )
