@@ -282,7 +282,7 @@ def test_a_damaged_blob_does_not_hold_up_the_others(tmp_path: Path) -> None:
     with Store.open(tmp_path / "s", key=FileKey(tmp_path / "old")) as store:
         _fill(store)
         lost = store.blobs.add(BytesContent(b"lost"))
-        path = store.blobs.content(lost.sha256_hash, 4).path
+        path = store.blobs.content(lost.sha256_hash, 4).places[0][0]
         content = bytearray(path.read_bytes())
         content[-1] ^= 1
         path.write_bytes(content)

@@ -1,5 +1,6 @@
 """Contents by their SHA-256: equal bytes are kept once."""
 
+import os
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -69,6 +70,10 @@ class PlainFormat:
         return _PlainSink(target)
 
 
+Place = tuple[Path, BlobFormat]
+"""A file, and how it is written."""
+
+
 class _PlainSink(PartFile):
     def __init__(self, target: Path) -> None:
         super().__init__(target.with_name(target.name + PART))
@@ -82,12 +87,15 @@ class _PlainSink(PartFile):
 
 @dataclass(frozen=True, slots=True)
 class BlobContent:
-    """The bytes of a blob; a `Content`."""
+    """The bytes of a blob; a `Content`.
 
-    path: Path
+    Attributes:
+        places: where they may be: there are two while a key is rotated.
+    """
+
     sha256: str
     size: int
-    form: BlobFormat
+    places: tuple[Place, ...]
 
     def open(self) -> BinaryIO:
         """A seekable stream at the first byte; whoever opens it closes it.
@@ -96,15 +104,17 @@ class BlobContent:
             StoreDamaged: the blob is gone or is not of that size. If it is encrypted, then also
                 while it is read, where it was changed.
         """
-        try:
-            stream = self.form.open(self.path, self.sha256)
-        except FileNotFoundError as error:
-            raise StoreDamaged(f"{self.path} is gone.", hint=WAY_OUT) from error
-        size = stream.seek(0, 2)
+        for path, form in self.places:
+            with suppress(FileNotFoundError):
+                return self._verified(form.open(path, self.sha256), path)
+        raise StoreDamaged(f"{self.places[0][0]} is gone.", hint=WAY_OUT)
+
+    def _verified(self, stream: BinaryIO, path: Path) -> BinaryIO:
+        size = stream.seek(0, os.SEEK_END)
         if size != self.size:
             stream.close()
             raise StoreDamaged(
-                f"{self.path} is damaged: {size} bytes instead of {self.size}.", hint=WAY_OUT
+                f"{path} is damaged: {size} bytes instead of {self.size}.", hint=WAY_OUT
             )
         stream.seek(0)
         return stream
@@ -126,13 +136,11 @@ class Blobs:
 
     def content(self, sha256: str, size: int) -> BlobContent:
         """The bytes of that hash; they are looked for when they are opened."""
-        places = list(self._places(sha256))
-        path, form = next((place for place in places if place[0].exists()), places[0])
-        return BlobContent(path, sha256, size, form)
+        return BlobContent(sha256, size, self._places(sha256))
 
     def sink(self, sha256: str) -> BlobSink:
         """Where to write the bytes of that hash; one writer at a time."""
-        path, form = next(self._places(sha256))
+        path, form = self._places(sha256)[0]
         return form.sink(path, sha256)
 
     def add(self, content: Content) -> Digest:
@@ -196,20 +204,17 @@ class Blobs:
                 yield f"{path} is no blob of this store."
                 continue
             try:
-                form = owned[path]
-                sha256 = form.digest(path)
-                with form.open(path, sha256) as stream:
-                    found = digest_of(stream).sha256_hash
+                is_right = _is_right(path, owned[path])
             except StoreDamaged as error:
                 yield error.message
-                continue
-            if found != sha256 or form.name(sha256) != path.name:
-                yield f"{path} is damaged: its bytes are not those of its name."
+            else:
+                if not is_right:
+                    yield f"{path} is damaged: its bytes are not those of its name."
 
-    def _places(self, sha256: str) -> Iterator[tuple[Path, BlobFormat]]:
-        return ((self._folder / form.name(sha256), form) for form in self.forms)
+    def _places(self, sha256: str) -> tuple[Place, ...]:
+        return tuple((self._folder / form.name(sha256), form) for form in self.forms)
 
-    def _owned(self) -> Iterator[tuple[Path, BlobFormat]]:
+    def _owned(self) -> Iterator[Place]:
         for path in self._folder.iterdir():
             for form in self.forms:
                 if PART not in path.name and form.owns(path):
@@ -217,6 +222,15 @@ class Blobs:
 
     def _parts(self) -> list[Path]:
         return [path for path in self._folder.iterdir() if PART in path.name]
+
+
+def _is_right(path: Path, form: BlobFormat) -> bool:
+    with suppress(FileNotFoundError):  # it was removed meanwhile
+        sha256 = form.digest(path)
+        with form.open(path, sha256) as stream:
+            found = digest_of(stream).sha256_hash
+        return found == sha256 and form.name(sha256) == path.name
+    return True
 
 
 def _copy(stream: BinaryIO, sink: BlobSink) -> Digest:

@@ -7,7 +7,7 @@ back none (https://sqlite.org/pragma.html#pragma_synchronous).
 import asyncio
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
 from threading import RLock
 from typing import Any
@@ -62,7 +62,7 @@ class Database:
         Returns:
             How many rows it changed.
         """
-        with self.transaction():
+        with self._mine(), nullcontext() if self._depth else self.transaction():
             return self._execute(sql, parameters).rowcount
 
     def forget_old_pages(self) -> None:

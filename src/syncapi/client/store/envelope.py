@@ -9,6 +9,7 @@ KEY_SIZE: Final = 32  # bytes: AES-256
 _ID_SIZE = 8  # bytes
 
 KeyKind = Literal["keyring", "file", "passphrase"]
+WrappedBy = KeyKind | Literal["data key"]
 _IN_WORDS = {
     "keyring": "key in the keyring",
     "file": "key file",
@@ -41,7 +42,7 @@ class Scrypt(BaseModel, frozen=True):
 class WrappedKey(BaseModel, frozen=True):
     """A data key as it lies in the header of the store."""
 
-    kind: KeyKind | Literal["data key"]
+    kind: WrappedBy
     id: str
     sealed: str
     scrypt: Scrypt | None = None

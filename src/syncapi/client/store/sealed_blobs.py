@@ -37,7 +37,7 @@ class SealedFormat:
             return False
 
     def digest(self, path: Path) -> str:
-        with SealedReader(path, self._data) as reader:
+        with SealedReader(path.open("rb"), self._data) as reader:
             return reader.sha256
 
     def open(self, path: Path, sha256: str) -> BinaryIO:

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt as ScryptKdf
 
-from syncapi.client.store.envelope import KEY_SIZE, DataKey, KeyKind, Scrypt, WrappedKey
+from syncapi.client.store.envelope import KEY_SIZE, DataKey, Scrypt, WrappedBy, WrappedKey
 
 _NONCE_SIZE = 12
 _RECORD_SCHEMA = 1  # raise it with the form of what is sealed
@@ -56,13 +56,11 @@ def name_of(data: DataKey, sha256: str) -> str:
 
 
 def wrap(
-    data: DataKey, secret: bytes, kind: "KeyKind | str", scrypt: Scrypt | None = None
+    data: DataKey, secret: bytes, kind: WrappedBy, scrypt: Scrypt | None = None
 ) -> WrappedKey:
     """Seal a data key with another key."""
     sealed = _seal(AESGCM(secret), data.secret, _identity(kind, data.id))
-    return WrappedKey.model_validate(
-        {"kind": kind, "id": data.id, "sealed": b64encode(sealed).decode(), "scrypt": scrypt}
-    )
+    return WrappedKey(kind=kind, id=data.id, sealed=b64encode(sealed).decode(), scrypt=scrypt)
 
 
 def unwrap(wrapped: WrappedKey, secret: bytes) -> DataKey:

@@ -104,15 +104,16 @@ class SealedReader(io.RawIOBase):
     """The content of a sealed file; seekable, a chunk in memory.
 
     Args:
+        file: What is read, and closed at the end.
+        data: The key.
         sha256: What it must stand for; None to take what it says.
 
     Raises:
         StoreDamaged: it is not a whole file of that key and content; also raised while reading.
     """
 
-    def __init__(self, path: Path, data: DataKey, sha256: str | None = None) -> None:
-        self._path = path
-        self._file = path.open("rb")
+    def __init__(self, file: BinaryIO, data: DataKey, sha256: str | None = None) -> None:
+        self._file = file
         try:
             self._chunks = _Chunks(data, self._file.read(_HEADER))
             self.sha256 = self._opened(0, self._file.read(_FIRST - _HEADER)).hex()
@@ -120,7 +121,6 @@ class SealedReader(io.RawIOBase):
         except BaseException:
             self._file.close()
             raise
-        self._position = 0
 
     def _measure(self, sha256: str | None) -> None:
         if sha256 not in {None, self.sha256}:
@@ -128,7 +128,7 @@ class SealedReader(io.RawIOBase):
         body = self._file.seek(0, io.SEEK_END) - _FIRST
         self._last = max(1, math.ceil(body / _SEALED_CHUNK))
         self._size = body - self._last * _TAG
-        self._number, self._chunk = 0, b""
+        self._position, self._number, self._chunk = 0, 0, b""
         self._load(self._last)  # which proves the size
 
     @override
@@ -182,12 +182,12 @@ class SealedReader(io.RawIOBase):
             raise self._damaged(f"chunk {number} was changed or cut off") from None
 
     def _damaged(self, why: str) -> StoreDamaged:
-        return StoreDamaged(f"{self._path} is damaged: {why}.", hint=WAY_OUT)
+        return StoreDamaged(f"{self._file.name} is damaged: {why}.", hint=WAY_OUT)
 
 
 def open_sealed(path: Path, data: DataKey, sha256: str) -> BinaryIO:
     """A buffered reader, which reads a chunk at a time."""
-    return io.BufferedReader(SealedReader(path, data, sha256), CHUNK)
+    return io.BufferedReader(SealedReader(path.open("rb"), data, sha256), CHUNK)
 
 
 def salvage(path: Path, data: DataKey, sha256: str) -> Iterator[bytes]:
