@@ -1,0 +1,142 @@
+"""The half of a plan that changes the folder."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from syncapi.client.errors import ContentReplaced, SyncError, Unreachable
+from syncapi.client.folder.actions import (
+    Action,
+    Adopt,
+    Download,
+    Forget,
+    Move,
+    SetAside,
+    Trash,
+)
+from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.disk import Disk, MovedOn
+from syncapi.client.folder.ledger import FileIndex, Ledger
+from syncapi.client.folder.placing import Placing
+from syncapi.client.folder.rounds import Round
+from syncapi.client.folder.scanning import seen
+from syncapi.client.folder.workers import each
+
+
+class FolderHalf:
+    """Carries out what a plan does here. A crash at any point leaves what can be planned anew."""
+
+    def __init__(
+        self,
+        disk: Disk,
+        ledger: Ledger,
+        index: FileIndex,
+        conflicts: FolderConflicts,
+        *,
+        parallel: int,
+    ) -> None:
+        self._disk = disk
+        self._ledger = ledger
+        self._index = index
+        self._conflicts = conflicts
+        self._parallel = parallel
+
+    async def carry_out(self, current: Round, placing: Placing) -> None:
+        """Do what can be done; what cannot is reported, and does not stop the others.
+
+        Raises:
+            SyncError: nothing more can be done for any file.
+        """
+        for action in current.plan.actions:
+            if current.admits(action):
+                self._attempt(current, action)
+        await self._download(current, placing)
+
+    def learn(self, current: Round) -> None:
+        """What needs no deed: the ledger learns it."""
+        learnt = [a for a in current.plan.actions if isinstance(a, Adopt) and current.admits(a)]
+        gone = [a for a in current.plan.actions if isinstance(a, Forget) and current.admits(a)]
+        self._ledger.put(*(adopted.entry for adopted in learnt))
+        self._ledger.drop(*(forgotten.id for forgotten in gone))
+        known: list[Action] = [*learnt, *gone]
+        for action in known:
+            current.done(action, path_of(action))
+
+    def _attempt(self, current: Round, action: Action) -> None:
+        try:
+            match action:
+                case SetAside():
+                    self._set_aside(current, action)
+                case Trash():
+                    self._trash(current, action)
+                case Move():
+                    self._move(current, action)
+                case _:
+                    pass  # a download, which waits for the network, or the server's half
+        except MovedOn:
+            current.postpone(action)
+        except OSError as error:
+            current.failed(action, path_of(action), error)
+
+    def _set_aside(self, current: Round, action: SetAside) -> None:
+        identity = current.identity(action.path)
+        if action.entry is not None:
+            self._ledger.put(action.entry)
+        winner = next((d for d in _downloads(current) if d.path == action.path), None)
+        self._conflicts.record(action, winner)
+        self._disk.move(action.path, identity, action.to)
+        current.moved(action.path, action.to)
+        current.done(action, action.to, f"from {action.path}")
+
+    def _trash(self, current: Round, action: Trash) -> None:
+        self._disk.trash(action.path, current.identity(action.path))
+        self._ledger.drop(action.id)
+        current.files.pop(action.path)
+        current.done(action, action.path)
+
+    def _move(self, current: Round, action: Move) -> None:
+        self._disk.move(action.source, current.identity(action.source), action.target)
+        self._ledger.put(action.entry)
+        current.moved(action.source, action.target)
+        current.done(action, action.target, f"from {action.source}")
+
+    async def _download(self, current: Round, placing: Placing) -> None:
+        async def fetch(action: Download) -> None:
+            if not current.admits(action):
+                return
+            try:
+                place = await placing.place(action, current)
+            except (MovedOn, ContentReplaced):
+                current.postpone(action)
+            except (SyncError, OSError) as error:
+                current.failed(action, action.path, error)
+                outages.append(isinstance(error, Unreachable))
+                if len(outages) >= _OUTAGES and all(outages[-_OUTAGES:]):
+                    raise
+            else:
+                outages.clear()
+                self._placed(current, action, place)
+
+        outages: list[bool] = []
+        await each(_downloads(current), fetch, parallel=self._parallel)
+
+    def _placed(self, current: Round, action: Download, place: Path) -> None:
+        md5 = current.documents[action.id].file.md5_hash
+        file = seen(place, action.path, action.sha256, md5)
+        entry = replace(action.entry, inode=file.inode, birth_ns=file.birth_ns)
+        self._ledger.put(entry)
+        self._index.add([file])
+        current.files[action.path] = file
+        current.done(action, action.path)
+
+
+_OUTAGES = 3
+"""Downloads in a row that found no server: the others would not either."""
+
+
+def _downloads(current: Round) -> list[Download]:
+    return [action for action in current.plan.actions if isinstance(action, Download)]
+
+
+def path_of(action: Action) -> str:
+    """Where the file of an action is before it."""
+    return action.source if isinstance(action, Move) else action.path

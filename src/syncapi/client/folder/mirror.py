@@ -1,0 +1,383 @@
+"""A folder that is kept in step with a tenant's documents."""
+
+import asyncio
+import dataclasses
+import os
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final, Literal
+from uuid import UUID, uuid4
+
+from syncapi.client import durable
+from syncapi.client.api.client import Client
+from syncapi.client.errors import SafetyStop, SyncError
+from syncapi.client.folder.actions import Action, Create, Download, Plan, Update
+from syncapi.client.folder.checking import check_files
+from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.disk import Disk
+from syncapi.client.folder.executing import FolderHalf
+from syncapi.client.folder.guards import Guards
+from syncapi.client.folder.ignoring import is_part_file, read_ignores
+from syncapi.client.folder.ledger import FileIndex, Ledger, remote_of
+from syncapi.client.folder.placing import Placing
+from syncapi.client.folder.plan import Direction, Rules, plan
+from syncapi.client.folder.pushing import ServerHalf
+from syncapi.client.folder.reports import (
+    Checked,
+    CheckReport,
+    FolderConflict,
+    MirrorReport,
+    Progress,
+    Silent,
+)
+from syncapi.client.folder.rounds import Round
+from syncapi.client.folder.scanning import scan
+from syncapi.client.folder.states import Base, LocalFile, Scan
+from syncapi.client.folder.trash import Trash
+from syncapi.client.replica.replica import Replica
+from syncapi.client.store.store import Store
+from syncapi.client.transfer.downloads import Downloader
+from syncapi.client.transfer.uploads import Uploader
+from syncapi.wire.documents import Document
+
+MOST_ROUNDS: Final = 5
+"""Who changes files faster than they can be synced is served by the next sync."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a folder is kept in step.
+
+    Attributes:
+        device: named in the names of conflicts.
+        parallel: uploads or downloads at once.
+    """
+
+    device: str
+    guards: Guards = field(default_factory=Guards)
+    parallel: int = 8
+    new_id: Callable[[], UUID] = uuid4
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Both sides as they are now, and what is to be done about it."""
+
+    scan: Scan
+    documents: dict[UUID, Document]
+    plan: Plan
+
+
+class Mirror:
+    """Keeps a folder in step.
+
+    Each round pulls what is new on the server, scans the folder, plans from these and the ledger,
+    and carries the plan out. Whatever comes between is seen by the next round, so that a crash at
+    any point needs no repair.
+
+    Args:
+        root: the folder.
+        replica: of the tenant, made with ``keep_contents=False``: the bytes are in the folder.
+        store: of the replica; the mirror keeps its own tables there.
+        trash: where files go that are taken out of the folder.
+    """
+
+    def __init__(
+        self,
+        root: Path,
+        client: Client,
+        replica: Replica,
+        store: Store,
+        trash: Trash,
+        options: Options,
+        progress: Progress | None = None,
+    ) -> None:
+        self.root = root
+        self.trash = trash
+        self._client = client
+        self._replica = replica
+        self._options = options
+        self._progress = progress or Silent()
+        self._store = store
+        self._ledger = Ledger(store)
+        self._index = FileIndex(store)
+        self._conflicts = FolderConflicts(store, options.now)
+        self._disk = Disk(root, trash)
+        self._etag: str | None = None
+
+    async def sync(
+        self,
+        *,
+        direction: Direction = "both",
+        dry_run: bool = False,
+        allow_mass_delete: bool = False,
+        restore_missing: bool = False,
+    ) -> MirrorReport:
+        """Bring folder and server in step, as far as the direction allows.
+
+        Args:
+            direction: ``pull`` pushes nothing, ``push`` changes nothing here.
+            dry_run: only tell what would be done, in `MirrorReport.pending`.
+            allow_mass_delete: whoever asks has been told, or knows.
+            restore_missing: fetch files again that are gone from the folder, where they would be
+                deleted on the server.
+
+        Raises:
+            SafetyStop: it would delete too much, or the folder is not there.
+            SyncError: the server cannot be reached or refuses; what was done is kept.
+        """
+        report = MirrorReport()
+        tried: set[Action] = set()
+        self.trash.expire()
+        for _ in range(MOST_ROUNDS):
+            view = await self.look(direction=direction, restore_missing=restore_missing)
+            self._tell(report, view)
+            if dry_run:
+                report.pending = view.plan
+                return report
+            if set(view.plan.actions) <= tried:
+                self._clean_up(view, report)
+                return report
+            if not allow_mass_delete:
+                self._guard(view)
+            tried |= await self._carry_out(view, report)
+        return report
+
+    async def look(
+        self,
+        *,
+        direction: Direction = "both",
+        offline: bool = False,
+        restore_missing: bool = False,
+    ) -> View:
+        """See how both sides are, and plan. Changes nothing in the folder or on the server.
+
+        Args:
+            direction: as of `sync`.
+            offline: take the server to be as it was pulled last.
+            restore_missing: as of `sync`.
+
+        Raises:
+            SafetyStop: the folder is not there.
+            SyncError: the server cannot be reached or refuses.
+        """
+        if not self.root.is_dir():
+            raise SafetyStop(
+                f"{self.root} is not there. Nothing was deleted on the server.",
+                hint="Is a disk not mounted? If the folder was moved, tell: syncapi init",
+            )
+        if not offline:
+            await self._replica.pull()
+            self._mark_lost()
+        found = await asyncio.to_thread(self._scan)
+        if restore_missing:
+            self._forget_missing(found)
+        documents = {document.id: document for document in self._replica.remote()}
+        return View(found, documents, self._plan(found, documents, direction))
+
+    def _plan(self, found: Scan, documents: dict[UUID, Document], direction: Direction) -> Plan:
+        options = self._options
+        return plan(
+            self._ledger.entries(),
+            found,
+            map(remote_of, documents.values()),
+            self._rules(direction),
+            new_id=options.new_id,
+            device=options.device,
+            now=options.now(),
+        )
+
+    def _rules(self, direction: Direction) -> Rules:
+        ignores = read_ignores(self.root)
+        return Rules(
+            case_insensitive=takes_cases_for_one(self.root),
+            windows_names=os.name == "nt",
+            ignored=ignores.covers,
+            direction=direction,
+        )
+
+    def _scan(self) -> Scan:
+        known = self._index.known()
+        found = scan(self.root, known, read_ignores(self.root).why)
+        self._index.update(known, found)
+        return found
+
+    def _guard(self, view: View) -> None:
+        known = sum(entry.version is not None for entry in self._ledger.entries())
+        self._options.guards.check(view.plan, files_here=len(view.scan.files), files_known=known)
+
+    async def _carry_out(self, view: View, report: MirrorReport) -> set[Action]:
+        """Carry a plan out; return those of its actions that need no second try in this sync."""
+        current = Round(
+            view.plan,
+            {file.path: file for file in view.scan.files},
+            view.documents,
+            report,
+            self._progress,
+        )
+        self._progress.begin(*_volume(view.plan, current.files))
+        await self._folder_half().carry_out(current, self._placing())
+        await self._server_half().carry_out(current)
+        self._folder_half().learn(current)
+        return set() if current.is_raced else set(view.plan.actions)
+
+    def _folder_half(self) -> FolderHalf:
+        return FolderHalf(
+            self._disk,
+            self._ledger,
+            self._index,
+            self._conflicts,
+            parallel=self._options.parallel,
+        )
+
+    def _server_half(self) -> ServerHalf:
+        uploader = Uploader(
+            self._client,
+            parallel=self._options.parallel,
+            on_bytes=lambda _digest, size: self._progress.advance(size),
+        )
+        return ServerHalf(
+            self._disk,
+            self._ledger,
+            self._conflicts,
+            self._replica,
+            uploader,
+            new_id=self._options.new_id,
+            parallel=self._options.parallel,
+        )
+
+    def _placing(self) -> Placing:
+        downloader = Downloader(
+            self._client,
+            parallel=self._options.parallel,
+            on_bytes=lambda _id, size: self._progress.advance(size),
+        )
+        return Placing(self._disk, downloader, self._replica.urls)
+
+    def _mark_lost(self) -> None:
+        """The server was restored: what it has lost is pushed again, not deleted here."""
+        lost = self._replica.lost()
+        entries = (self._ledger.find(document_id) for document_id in lost)
+        self._ledger.put(*(dataclasses.replace(e, lost=True) for e in entries if e is not None))
+        self._replica.settle_lost(lost.keys())
+
+    def _forget_missing(self, found: Scan) -> None:
+        here = {file.path for file in found.files}
+        self._ledger.drop(*(e.id for e in self._ledger.entries() if e.path not in here))
+
+    def _tell(self, report: MirrorReport, view: View) -> None:
+        report.problems = view.plan.problems
+        paths = {file.path for file in view.scan.files}
+        self._conflicts.keep_only(paths, {entry.id for entry in self._ledger.entries()})
+        report.conflicts = self.conflicts()
+
+    def _clean_up(self, view: View, report: MirrorReport) -> None:
+        """Leave no temporary file, but for those that the next sync goes on with."""
+        if report.failures:
+            return
+        for skipped in view.scan.skipped:
+            if is_part_file(skipped.path):
+                durable.remove(self._disk.place(skipped.path))
+
+    async def check(self) -> CheckReport:
+        """Read every file and hold it against the server's document.
+
+        Raises:
+            SyncError: as `look` does.
+        """
+        view = await self.look()
+        entries = list(self._ledger.entries())
+        files = await asyncio.to_thread(
+            lambda: sorted(check_files(self._disk, view.scan, entries, view.documents), key=_path)
+        )
+        return CheckReport(files, self._store.check())
+
+    def entries(self) -> Iterator[Base]:
+        """What folder and server agreed on last, by document."""
+        return self._ledger.entries()
+
+    def find(self, path: str) -> Base | None:
+        """The document of a file; None where it is none."""
+        return self._ledger.at(path)
+
+    def conflicts(self) -> list[FolderConflict]:
+        """What waits for a person to decide."""
+        return self._conflicts.all()
+
+    def resolve(self, path: str, keep: Literal["mine", "theirs", "both"]) -> FolderConflict:
+        """Settle a conflict in the folder; the next sync carries it to the server.
+
+        Args:
+            path: of the file, or of the copy.
+            keep: ``mine`` the copy takes the name, ``theirs`` the copy goes; what goes is in the
+                trash. ``both`` stay as they are.
+
+        Raises:
+            SyncError: there is no such conflict.
+        """
+        conflict = self._conflicts.find(path)
+        if conflict is None:
+            raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
+        copy = self._disk.place(self._copy_path(conflict))
+        if keep != "both" and not copy.exists():
+            raise SyncError(f"{conflict.copy_path} is not there any more.", hint="syncapi sync")
+        if keep == "theirs":
+            self.trash.take(copy, conflict.copy_path)
+        if keep == "mine":
+            place = self._disk.make_room(conflict.path)
+            if place.exists():
+                self.trash.keep(place, conflict.path)
+            durable.replace(copy, place)
+        self._conflicts.settle(conflict)
+        return conflict
+
+    def _copy_path(self, conflict: FolderConflict) -> str:
+        entry = self._ledger.find(conflict.copy_id) if conflict.copy_id else None
+        return entry.path if entry else conflict.copy_path
+
+    async def ignored(self) -> list[tuple[str, str]]:
+        """What is left alone, and why: files here, and documents of the server."""
+        view = await self.look(offline=True)
+        here = [(s.path, s.why) for s in view.scan.skipped if not is_part_file(s.path)]
+        return here + [(path, "on the server; ignored here") for path in view.plan.ignored]
+
+    async def has_news(self) -> bool:
+        """Ask the server, at next to no cost, whether anything was written since the last sync."""
+        cursor = self._replica.cursor
+        if cursor is None:
+            return True
+        polled = await self._client.poll(cursor, self._etag)
+        self._etag = polled.etag
+        page = polled.page
+        return page is not None and bool(page.added or page.modified or page.deleted)
+
+
+def takes_cases_for_one(root: Path) -> bool:
+    """Whether the file system of a folder takes names for one that differ in case alone."""
+    other = root.with_name(root.name.swapcase())
+    return other.name != root.name and other.exists() and other.samefile(root)
+
+
+def _path(checked: Checked) -> str:
+    return checked.path
+
+
+def _volume(planned: Plan, files: dict[str, LocalFile]) -> tuple[int, int]:
+    """How many files are moved, and bytes."""
+    sizes = list(_sizes(planned.actions, files))
+    return len(sizes), sum(sizes)
+
+
+def _sizes(actions: Iterable[Action], files: dict[str, LocalFile]) -> Iterable[int]:
+    for action in actions:
+        match action:
+            case Download():
+                yield action.size
+            case Create() | Update(sha256=str()):
+                file = files.get(action.path)
+                yield file.size if file else 0
+            case _:
+                continue

@@ -1,0 +1,1 @@
+"""Folders synced at random while everything goes wrong, and held against the server."""

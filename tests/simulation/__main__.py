@@ -1,0 +1,94 @@
+"""``make soak-client SECONDS=… SEED=…``: sync folders at random for as long as you like.
+
+Exit codes: 0 all came to rest equal to the server and nothing was lost, 1 not: the log is printed.
+"""
+
+import argparse
+import asyncio
+import sys
+import tempfile
+import time
+from collections import Counter
+from pathlib import Path
+from uuid import uuid4
+
+from simulation.simulation import Outcome, Place, simulate
+from soak.ground import Ground, ground
+from syncapi.domain.access import Role
+from syncapi.identity.tokens import SecretIssuer, issue
+from syncapi.postgres.control import ControlStore
+from syncapi.postgres.databases import Databases, PoolLimits
+from syncapi.redis.invalidation import Invalidations
+from syncapi.usecases.tenants import TenantAdministration
+from syncapi.wiring import database_urls
+
+
+def main() -> int:
+    """Run seeds one after the other, on servers of their own."""
+    options = _options()
+    print(f"from seed {options.seed}, {options.seconds} s; starting the servers and syncapi")
+    return asyncio.run(_run(options))
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make soak-client", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--seed", type=int, default=1, help="of the first run; the next is one up")
+    parser.add_argument("--steps", type=int, default=80, help="of a run")
+    parser.add_argument("--devices", type=int, default=3)
+    parser.add_argument("--once", action="store_true", help="only the first seed; print its log")
+    return parser.parse_args()
+
+
+async def _run(options: argparse.Namespace) -> int:
+    deadline = time.monotonic() + options.seconds
+    counts: Counter[str] = Counter()
+    runs = 0
+    async with ground() as found:
+        while time.monotonic() < deadline:
+            seed = options.seed + runs
+            outcome = await _one(found, seed, options)
+            runs += 1
+            counts += outcome.counts
+            if outcome.faults or options.once:
+                print(*outcome.log, sep="\n")
+            if outcome.faults:
+                print(f"\nseed {seed}:", *outcome.faults, sep="\n")
+                return 1
+            if options.once:
+                break
+            print(f"  seed {seed}: in step", flush=True)
+    print(f"\n{runs} runs of {options.steps} steps, all in step at rest, nothing lost.")
+    print("  ".join(f"{name} {number}" for name, number in counts.most_common()))
+    return 0
+
+
+async def _one(found: Ground, seed: int, options: argparse.Namespace) -> Outcome:
+    place = await make_place(found)
+    with tempfile.TemporaryDirectory(prefix="syncapi-simulation-") as folder:
+        return await simulate(
+            place, Path(folder), seed=seed, steps=options.steps, devices=options.devices
+        )
+
+
+async def make_place(found: Ground) -> Place:
+    """A tenant with one admin."""
+    user_id = uuid4()
+    async with Databases(database_urls(found.settings), PoolLimits(size=1)) as databases:
+        administration = TenantAdministration(
+            ControlStore(databases.control), databases, Invalidations(None)
+        )
+        tenant = await administration.create(f"Simulation {uuid4()}")
+        await administration.add_member(str(tenant.id), user_id, Role.ADMIN)
+    secret = found.settings.jwt_secret
+    assert secret is not None
+    issuer = SecretIssuer(
+        found.settings.jwt_issuer, found.settings.jwt_audience, secret.get_secret_value()
+    )
+    token = issue(issuer, user_id, lifetime=86_400)
+    database_url = found.settings.database_url.get_secret_value()
+    return Place(found.url, database_url, tenant.id, token)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""A machine with a folder that is kept in step, and everything that can befall it."""
+
+import hashlib
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from uuid import UUID
+
+from simulation.crashes import Crashed, crash_at
+from simulation.faults import Faulty
+from syncapi.client.api.client import Client
+from syncapi.client.errors import ApiError, Unreachable
+from syncapi.client.folder.mirror import Mirror, Options
+from syncapi.client.folder.opening import open_mirror
+from syncapi.client.folder.reports import MirrorReport
+from syncapi.client.retrying import RetryPolicy
+from syncapi.client.transfer.sinks import PART_PREFIX
+
+QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.01)
+
+
+class Device:
+    """One folder of one tenant.
+
+    Attributes:
+        api, storage: the networks to the two; their fault rates may be changed at any time.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, url: str, tenant_id: UUID, token: str, rng: random.Random
+    ) -> None:
+        self.name = name
+        self.root = folder / name
+        self.state = folder / f"{name}.state"
+        self.root.mkdir(parents=True)
+        self.api = Faulty(rng, is_storage=False)
+        self.storage = Faulty(rng, is_storage=True)
+        self._where = url, tenant_id, token
+        self._rng = rng
+        self._time = datetime(2026, 11, 26, tzinfo=UTC)
+
+    @asynccontextmanager
+    async def opened(self) -> AsyncIterator[Mirror]:
+        """The mirror of a process that begins now."""
+        client = Client(
+            *self._where,
+            retry=QUICK,
+            transport=self.api.for_one_client(),
+            storage_transport=self.storage.for_one_client(),
+        )
+        options = Options(self.name, parallel=1, new_id=self.new_id, now=self.now)
+        async with client, open_mirror(self.root, self.state, client, options) as mirror:
+            yield mirror
+
+    async def sync(self, *, crash_moment: int = 0, is_after: bool = False) -> str:
+        """Sync once, whatever comes; say how it ended."""
+        try:
+            with crash_at(crash_moment, is_after=is_after):
+                async with self.opened() as mirror:
+                    report = await mirror.sync(allow_mass_delete=True)
+        except Crashed as crash:
+            return f"{self.name}: crashed at {crash}"
+        except (Unreachable, ApiError) as error:
+            return f"{self.name}: {type(error).__name__}"
+        return f"{self.name}: {report.counts}, {len(report.failures)} failures"
+
+    async def sync_calmly(self) -> MirrorReport:
+        """Sync with a network that works."""
+        self.set_faults(0)
+        async with self.opened() as mirror:
+            return await mirror.sync(allow_mass_delete=True)
+
+    def set_faults(self, rate: float) -> None:
+        self.api.rate = self.storage.rate = rate
+
+    def new_id(self) -> UUID:
+        return UUID(int=self._rng.getrandbits(128), version=4)
+
+    def now(self) -> datetime:
+        self._time += timedelta(seconds=1)
+        return self._time
+
+    def tree(self) -> dict[str, str]:
+        """SHA-256 by path, of all files in the folder."""
+        return _hashes(self.root)
+
+    def kept(self) -> set[str]:
+        """SHA-256 of every file in the folder and in the trash."""
+        return set(self.tree().values()) | set(_hashes(self.state / "trash").values())
+
+    def litter(self) -> list[str]:
+        """Temporary files that were left, in the folder and beside it."""
+        return sorted(
+            path.name
+            for place in (self.root, self.state)
+            for path in place.rglob("*")
+            if path.name.startswith(PART_PREFIX) or path.name.endswith(".new")
+        )
+
+
+def _hashes(folder: Path) -> dict[str, str]:
+    return {
+        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file() and not path.name.startswith(PART_PREFIX)
+    }

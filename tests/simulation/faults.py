@@ -1,0 +1,133 @@
+"""A network that fails in the ways that networks do, drawn from a seed.
+
+Requests reach the real service unless the fault is that they do not: an answer is lost after the
+server has acted on it.
+"""
+
+import random
+from collections import Counter
+from collections.abc import AsyncIterator
+from typing import Final, Literal
+
+import httpx
+from typing_extensions import override
+
+Fault = Literal[
+    "refused",  # the request never arrives
+    "lost",  # it is carried out, and the answer is lost
+    "twice",  # it arrives twice
+    "busy",  # a proxy turns it away
+    "expired",  # the signature of the URL is too old
+    "cut",  # the connection breaks in the middle of the body
+    "truncated",  # the body ends early, as if that were all
+    "corrupt",  # a byte of the body is another one
+]
+
+_ANY: Final[tuple[Fault, ...]] = ("refused", "lost", "twice", "busy")
+_OF_STORAGE: Final[tuple[Fault, ...]] = ("expired",)
+_OF_DOWNLOADS: Final[tuple[Fault, ...]] = ("cut", "truncated", "corrupt")
+
+
+_EXPIRED: Final = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+
+
+class Faulty(httpx.AsyncBaseTransport):
+    """Passes requests on, and now and then does not.
+
+    Args:
+        rate: the share of requests that meet a fault; may be changed at any time.
+    """
+
+    def __init__(self, rng: random.Random, *, is_storage: bool) -> None:
+        self.rate = 0.0
+        self.met: Counter[str] = Counter()
+        self._rng = rng
+        self._is_storage = is_storage
+        self._inner = httpx.AsyncHTTPTransport()
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        fault = self._draw(request)
+        if fault is None:
+            return await self._inner.handle_async_request(request)
+        self.met[fault] += 1
+        return await self._meet(fault, request)
+
+    @override
+    async def aclose(self) -> None:
+        await self._inner.aclose()
+
+    def for_one_client(self) -> httpx.AsyncBaseTransport:
+        """This network for a client, which closes what it is given."""
+        return _Borrowed(self)
+
+    def _draw(self, request: httpx.Request) -> Fault | None:
+        if self._rng.random() >= self.rate:
+            return None
+        faults = _ANY
+        if self._is_storage:
+            faults += _OF_STORAGE
+            if request.method == "GET":
+                faults += _OF_DOWNLOADS
+        return self._rng.choice(faults)
+
+    async def _meet(self, fault: Fault, request: httpx.Request) -> httpx.Response:
+        match fault:
+            case "refused":
+                raise httpx.ConnectError("refused by the simulation", request=request)
+            case "lost":
+                await _whole(await self._inner.handle_async_request(request))
+                raise httpx.ReadTimeout("lost by the simulation", request=request)
+            case "twice":
+                await _whole(await self._inner.handle_async_request(request))
+                return await self._inner.handle_async_request(request)
+            case "busy":
+                return httpx.Response(503, headers={"Retry-After": "0"}, request=request)
+            case "expired":
+                return httpx.Response(403, text=_EXPIRED, request=request)
+            case _:
+                answer = await self._inner.handle_async_request(request)
+                body = await _whole(answer)
+                return httpx.Response(
+                    answer.status_code,
+                    headers=answer.headers,
+                    stream=_Broken(body, fault, self._rng),
+                    request=request,
+                )
+
+
+class _Borrowed(httpx.AsyncBaseTransport):
+    def __init__(self, owner: Faulty) -> None:
+        self._owner = owner
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        return await self._owner.handle_async_request(request)
+
+
+class _Broken(httpx.AsyncByteStream):
+    """A body to which something happens on the way."""
+
+    def __init__(self, body: bytes, fault: Fault, rng: random.Random) -> None:
+        self._body = body
+        self._fault = fault
+        self._place = rng.randrange(len(body)) if body else 0
+
+    @override
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        place, body = self._place, self._body
+        match self._fault:
+            case "corrupt" if body:
+                yield body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+            case "cut":
+                yield body[:place]
+                raise httpx.ReadError("cut by the simulation")
+            case _:
+                yield body[:place]
+
+
+async def _whole(answer: httpx.Response) -> bytes:
+    assert isinstance(answer.stream, httpx.AsyncByteStream)
+    body = b"".join([piece async for piece in answer.stream])
+    await answer.stream.aclose()
+    return body
