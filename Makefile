@@ -17,7 +17,7 @@ SOAK ?=
 ARGS ?=
 PORT ?=
 
-.PHONY: help run test test-clients check format lock upgrade soak bench clean
+.PHONY: help run demo test test-clients check format docs lock upgrade soak bench clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 20
@@ -28,6 +28,9 @@ $(READY): requirements.lock pyproject.toml tools/environment.sh
 
 run: $(READY) ## Serve on http://127.0.0.1:4999, with PostgreSQL, S3, Valkey and a demo tenant
 	@$(BIN)/syncapi dev $(if $(PORT),--port $(PORT))
+
+demo: $(READY) ## Keep two folders of a few thousand files in step, with a conflict, and check them
+	@$(BIN)/python examples/two_folders.py
 
 test: $(READY) ## Run the tests; TESTS=tests/web for some of them
 	$(BIN)/pytest --numprocesses 2 --dist worksteal $(TESTS)
@@ -45,6 +48,9 @@ check: $(READY) ## Check format, lint, types, import rules and the lock file
 format: $(READY) ## Format the code, and mend what the linter can mend
 	$(BIN)/ruff format $(CODE)
 	$(BIN)/ruff check --fix $(CODE)
+
+docs: $(READY) ## Show every --help in docs/cli.md as it is now
+	$(BIN)/python tools/help.py write
 
 lock: $(READY) ## Bring requirements.lock in step with pyproject.toml
 	$(BIN)/python tools/lock.py write

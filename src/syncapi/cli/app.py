@@ -52,6 +52,22 @@ class Verb:
 
 
 VERBS = (
+    Verb("login", "syncapi.cli.client.login", "Log in to a tenant of a server."),
+    Verb("logout", "syncapi.cli.client.logout", "Forget a login and its token."),
+    Verb("init", "syncapi.cli.client.init", "Begin to keep a folder in step."),
+    Verb("forget", "syncapi.cli.client.forget", "Keep a folder in step no longer."),
+    Verb("sync", "syncapi.cli.client.sync", "Bring a folder and the server in step."),
+    Verb("pull", "syncapi.cli.client.pull", "Fetch what is new on the server."),
+    Verb("push", "syncapi.cli.client.push", "Send what is new in a folder."),
+    Verb("watch", "syncapi.cli.client.watch", "Keep a folder in step until told to stop."),
+    Verb("status", "syncapi.cli.client.status", "Say what a sync would do."),
+    Verb("diff", "syncapi.cli.client.diff", "Compare files with the server's version."),
+    Verb("conflicts", "syncapi.cli.client.conflicts", "List, show and resolve conflicts."),
+    Verb("history", "syncapi.cli.client.history", "List the versions of a file."),
+    Verb("restore", "syncapi.cli.client.restore", "Bring back a deleted file or a version."),
+    Verb("check", "syncapi.cli.client.check", "Compare every byte with the server."),
+    Verb("ignored", "syncapi.cli.client.ignored", "List what is not kept in step, and why."),
+    Verb("doctor", "syncapi.cli.client.doctor", "Look for what is in the way."),
     Verb("serve", "syncapi.cli.serve", "Run the service.", Extra.SERVER),
     Verb("migrate", "syncapi.cli.migrate", "Bring the databases up to date.", Extra.SERVER),
     Verb("config", "syncapi.cli.config", "Show the settings, secrets hidden.", Extra.SERVER),

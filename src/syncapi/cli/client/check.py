@@ -1,0 +1,64 @@
+"""``syncapi check``: every byte of a folder held against the server."""
+
+from collections import Counter
+
+from syncapi.cli.client.arguments import FolderPath, verb_app
+from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.registry import Folder
+from syncapi.cli.client.running import run
+from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, counted, speaking
+from syncapi.cli.failures import ExitCode
+from syncapi.cli.printable import name_shown
+from syncapi.client.folder.reports import CheckReport
+
+app = verb_app()
+
+_WORDS = {
+    "ok": "the same on both sides",
+    "missing": "not here, but on the server",
+    "different": "not the server's bytes",
+    "extra": "here, but not on the server",
+    "unreadable": "cannot be read",
+}
+
+
+@app.command()
+def check(
+    folder: FolderPath = None,
+    as_json: AsEvents = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Read every file again, and compare it with the server by SHA-256. Changes nothing.
+
+    Exit codes: 0 all is the same on both sides, 3 something differs.
+    """
+    speaker = Speaker(as_json, quiet, verbose)
+    with speaking(speaker) as summary:
+        report = run(_checked(chosen(folder, speaker)))
+        for one in report.files:
+            tell = speaker.detail if one.state == "ok" else speaker.insist
+            text = f"  {name_shown(one.path)}: {_WORDS[one.state]}"
+            tell(text, "checked", path=one.path, state=one.state)
+        for fault in report.store:
+            speaker.insist(f"  the folder's state: {fault}", "store", detail=fault)
+        counts = Counter(one.state for one in report.files)
+        if not report.is_well:
+            speaker.worsen(ExitCode.PARTLY)
+        speaker.say(_verdict(report, counts["ok"]))
+        summary.update({"counts": counts, "is_well": report.is_well})
+
+
+async def _checked(folder: Folder) -> CheckReport:
+    async with opened(folder) as at_work:
+        with at_work.alone():
+            return await at_work.mirror.check()
+
+
+def _verdict(report: CheckReport, same: int) -> str:
+    if report.is_well:
+        return f"{counted(same, 'file')}, the same on both sides."
+    differing = len(report.files) - same
+    return (
+        f"{counted(differing, 'file')} of {len(report.files):,} not the same. Next: syncapi sync"
+    )

@@ -1,0 +1,132 @@
+"""``syncapi conflicts``: two versions of a file, and which of them is to stay."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from syncapi.cli.client.arguments import FilePath, FolderPath, verb_app
+from syncapi.cli.client.bars import bars_for
+from syncapi.cli.client.comparing import Side, compared
+from syncapi.cli.client.opening import Opened, chosen, opened
+from syncapi.cli.client.registry import Folder
+from syncapi.cli.client.running import run
+from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, counted, speaking
+from syncapi.cli.client.telling import Narrator, tell_conflicts, tell_report
+from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.printable import name_shown
+from syncapi.client.folder.reports import FolderConflict
+
+app = verb_app(
+    "List, show and resolve files that were changed on both sides.", no_args_is_help=True
+)
+
+Keep = Literal["mine", "theirs", "both"]
+
+
+@app.command("list")
+def list_conflicts(folder: FolderPath = None, as_json: AsEvents = False) -> None:
+    """List the files of which there are two versions. Exit code 4 if there are any."""
+    with speaking(speaker := Speaker(as_json)) as summary:
+        found = run(_conflicts(chosen(folder, speaker)))
+        tell_conflicts(speaker, found)
+        if found:
+            speaker.worsen(ExitCode.CONFLICTS)
+        else:
+            speaker.say("No conflicts.")
+        summary.update(conflicts=len(found))
+
+
+@app.command()
+def show(path: FilePath, as_json: AsEvents = False) -> None:
+    """Compare the two versions of a file: `-` is theirs, `+` is yours."""
+    with speaking(speaker := Speaker(as_json)):
+        folder = chosen(path, speaker)
+        conflict = run(_one(folder, path))
+        theirs, mine = (
+            Side(name, file if file.is_file() else None)
+            for name in (conflict.path, conflict.copy_path)
+            for file in [folder.path / name]
+        )
+        speaker.say(
+            "\n".join(compared(theirs, mine)),
+            "compared",
+            path=conflict.path,
+            copy_path=conflict.copy_path,
+            theirs_sha256=theirs.sha256(),
+            mine_sha256=mine.sha256(),
+            diff=list(compared(theirs, mine)),
+        )
+        name = name_shown(path)
+        speaker.say(f"Next: syncapi conflicts resolve {name} --keep mine|theirs|both")
+
+
+@app.command()
+def resolve(
+    path: FilePath,
+    keep: Annotated[
+        Keep,
+        typer.Option(
+            help="mine: your bytes take the name, and the copy goes. theirs: the copy goes. "
+            "both: two files, for good."
+        ),
+    ],
+    no_sync: Annotated[
+        bool, typer.Option("--no-sync", help="Leave it to the next sync to send it.")
+    ] = False,
+    as_json: AsEvents = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Decide which version of a file stays, and sync.
+
+    What goes is in the trash of this machine, and in the server's history.
+    """
+    speaker = Speaker(as_json, quiet, verbose)
+    with speaking(speaker) as summary:
+        folder = chosen(path, speaker)
+        summary.update(run(_resolved(folder, path, keep, speaker, sync=not no_sync)))
+
+
+async def _conflicts(folder: Folder) -> list[FolderConflict]:
+    async with opened(folder) as at_work:
+        return at_work.mirror.conflicts()
+
+
+async def _one(folder: Folder, path: Path) -> FolderConflict:
+    async with opened(folder) as at_work:
+        return _named(at_work, path)
+
+
+def _named(at_work: Opened, path: Path) -> FolderConflict:
+    wanted = at_work.path_of(path)
+    found = at_work.mirror.conflicts()
+    for conflict in found:
+        if wanted in {conflict.path, conflict.copy_path}:
+            return conflict
+    listed = "".join(f"\n  {conflict.path}" for conflict in found)
+    there_are = f"Conflicts are:{listed}" if found else "There are none."
+    raise CommandFailed(f"{wanted} has no conflict. {there_are}", ExitCode.USAGE)
+
+
+async def _resolved(
+    folder: Folder, path: Path, keep: Keep, speaker: Speaker, *, sync: bool
+) -> dict[str, object]:
+    with bars_for(speaker) as bars:
+        async with opened(folder, Narrator(speaker, bars)) as at_work:
+            conflict = _named(at_work, path)
+            at_work.mirror.resolve(conflict.path, keep)
+            speaker.say(
+                f"Resolved {name_shown(conflict.path)}: kept {keep}.",
+                "resolved",
+                path=conflict.path,
+                copy_path=conflict.copy_path,
+                keep=keep,
+            )
+            if sync:
+                with at_work.alone():
+                    return tell_report(speaker, await at_work.mirror.sync())
+            left = at_work.mirror.conflicts()
+            if left:
+                speaker.say(f"{counted(len(left), 'conflict')} left.")
+            return {"conflicts": len(left)}

@@ -1,0 +1,102 @@
+"""Where tokens are kept, and how they get to the client. None is ever printed.
+
+``SYNCAPI_TOKEN`` wins over what an account says. A keyring is used if it keeps what it is given:
+there are systems without one, and back ends that forget.
+"""
+
+import os
+from contextlib import suppress
+from pathlib import Path
+from uuid import uuid4
+
+import keyring
+from keyring.errors import KeyringError
+
+from syncapi.cli.client.accounts import Account, ByCommand, InFile, InKeyring, TokenPlace
+from syncapi.cli.client.places import config_dir, private
+from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.client import durable
+from syncapi.client.api.tokens import CommandToken, StaticToken, TokenProvider
+
+TOKEN_VARIABLE = "SYNCAPI_TOKEN"  # noqa: S105 - its name
+SERVICE = "syncapi"
+
+
+def keep(token: str) -> InKeyring | InFile:
+    """Keep a token in the keyring if there is a usable one, else in a file."""
+    name = uuid4().hex
+    return in_keyring(name, token) or _in_file(name, token)
+
+
+def forget(place: TokenPlace) -> None:
+    """Take a token away from where it is kept; one that is gone already is fine."""
+    match place:
+        case InKeyring(name=name):
+            with suppress(KeyringError):
+                keyring.delete_password(SERVICE, name)
+        case InFile(path=path) if path.exists():
+            durable.remove(path)
+
+
+def describe(place: TokenPlace) -> str:
+    """Where a token is, for a person."""
+    match place:
+        case InKeyring():
+            return f"the keyring ({keyring.get_keyring().name})"
+        case InFile(path=path):
+            return f"{path} (no keyring can be used here; only you may read the file)"
+        case ByCommand(command=command):
+            return f"the command `{command}`"
+
+
+def token_of(account: Account) -> TokenProvider:
+    """Where the client gets its tokens from.
+
+    Raises:
+        CommandFailed: the token is not where it was kept.
+    """
+    if token := os.environ.get(TOKEN_VARIABLE):
+        return StaticToken(token)
+    if isinstance(account.token, ByCommand):
+        return CommandToken(account.token.command)
+    kept = _kept(account.token)
+    if not kept:
+        raise CommandFailed(
+            f"the token of {account.url} is gone from {describe(account.token)}",
+            ExitCode.UNAUTHORISED,
+            hint=f"syncapi login --url {account.url} --tenant {account.tenant}",
+        )
+    return StaticToken(kept)
+
+
+def _kept(place: InKeyring | InFile) -> str | None:
+    match place:
+        case InKeyring(name=name):
+            return _from_keyring(name)
+        case InFile(path=path):
+            return path.read_text(encoding="utf-8").strip() if path.exists() else None
+
+
+def in_keyring(name: str, token: str) -> InKeyring | None:
+    try:
+        keyring.set_password(SERVICE, name, token)
+        return InKeyring(name=name) if keyring.get_password(SERVICE, name) == token else None
+    except Exception:  # noqa: BLE001 - back ends raise what they like; the file does as well
+        return None
+
+
+def _from_keyring(name: str) -> str | None:
+    try:
+        return keyring.get_password(SERVICE, name)
+    except Exception as error:
+        raise CommandFailed(
+            f"the keyring does not give the token: {str(error) or type(error).__name__}",
+            ExitCode.UNAUTHORISED,
+            hint="unlock the keyring, or set SYNCAPI_TOKEN",
+        ) from error
+
+
+def _in_file(name: str, token: str) -> InFile:
+    path: Path = private(config_dir() / "tokens") / name
+    durable.write_text(path, token + "\n")
+    return InFile(path=path)

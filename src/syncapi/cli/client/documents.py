@@ -1,0 +1,102 @@
+"""The document of a path, be it there or deleted."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
+from pathlib import PurePosixPath
+from uuid import UUID
+
+from syncapi.cli.client.opening import Opened
+from syncapi.cli.failures import CommandFailed
+from syncapi.client.api.client import Client
+from syncapi.client.errors import NotFound
+from syncapi.wire.history import DocumentVersion
+from syncapi.wire.sync import Tombstone
+
+_AT_ONCE = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A document by its path."""
+
+    id: UUID
+    is_deleted: bool
+
+
+async def document_at(at_work: Opened, path: str) -> Found:
+    """The document that a path is, or was before it was deleted: the latest of them.
+
+    Raises:
+        CommandFailed: the server has had none of that path.
+    """
+    entry = at_work.mirror.find(path)
+    if entry is not None:
+        return Found(entry.id, is_deleted=False)
+    listed = await _listed(at_work.client, path)
+    if listed is not None:
+        return Found(listed, is_deleted=False)
+    deleted = await _deleted(at_work.client, path)
+    if deleted is not None:
+        return Found(deleted, is_deleted=True)
+    raise CommandFailed(
+        f"the server has no document {path}, and none that was deleted",
+        hint="check the spelling; `syncapi status` says what is not sent yet",
+    )
+
+
+async def versions_of(client: Client, document_id: UUID) -> list[DocumentVersion]:
+    """All versions, newest first."""
+    return [version async for version in client.versions(document_id)]
+
+
+async def _listed(client: Client, path: str) -> UUID | None:
+    """A document that is there, but not here yet."""
+    folder, name = _split(path)
+    page = 1
+    while True:
+        found = await client.documents(page=page, per_page=100, filename=name)
+        for document in found.documents:
+            if (document.folder, document.filename) == (folder, name):
+                return document.id
+        if page >= found.pagination.pages:
+            return None
+        page += 1
+
+
+async def _deleted(client: Client, path: str) -> UUID | None:
+    """Look through what was deleted, latest first: a tombstone has no name, its history has."""
+    graves = [grave async for grave in _graves(client)]
+    graves.sort(key=lambda grave: grave.deleted_at, reverse=True)
+    for start in range(0, len(graves), _AT_ONCE):
+        group = graves[start : start + _AT_ONCE]
+        paths = await asyncio.gather(*(_last_path(client, grave.id) for grave in group))
+        if path in paths:
+            return group[paths.index(path)].id
+    return None
+
+
+async def _graves(client: Client) -> AsyncIterator[Tombstone]:
+    cursor = None
+    while True:
+        page = await client.pull(cursor=cursor, include_urls=False)
+        for grave in page.deleted:
+            yield grave
+        if not page.has_more:
+            return
+        cursor = page.sync_token
+
+
+async def _last_path(client: Client, document_id: UUID) -> str | None:
+    try:
+        versions: Sequence[DocumentVersion] = (await client.history(document_id)).versions
+    except NotFound:  # it was erased
+        return None
+    if not versions:
+        return None
+    return (PurePosixPath(versions[0].folder) / versions[0].filename).as_posix()
+
+
+def _split(path: str) -> tuple[str, str]:
+    folder, _, name = path.rpartition("/")
+    return folder, name

@@ -1,0 +1,49 @@
+"""``syncapi history``: the versions that a file had."""
+
+from pathlib import Path
+from uuid import UUID
+
+from syncapi.cli.client.arguments import FilePath, verb_app
+from syncapi.cli.client.documents import document_at, versions_of
+from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.registry import Folder
+from syncapi.cli.client.running import run
+from syncapi.cli.client.speaking import AsEvents, Speaker, columns, sized, speaking
+from syncapi.cli.printable import name_shown
+from syncapi.wire.base import format_time
+from syncapi.wire.history import DocumentVersion
+
+app = verb_app()
+
+
+@app.command()
+def history(path: FilePath, as_json: AsEvents = False) -> None:
+    """List the versions of a file, newest first; of a deleted file, too."""
+    with speaking(speaker := Speaker(as_json)) as summary:
+        document_id, versions = run(_versions(chosen(path, speaker), path))
+        for version in versions if as_json else ():
+            speaker.say("", "version", **version.model_dump(mode="json"))
+        for line in columns([_row(version) for version in versions]):
+            speaker.say(line)
+        speaker.say(f"Next: syncapi restore {name_shown(path)} --version TIME")
+        summary.update({"document_id": document_id, "versions": len(versions)})
+
+
+async def _versions(folder: Folder, path: Path) -> tuple[UUID, list[DocumentVersion]]:
+    async with opened(folder) as at_work:
+        found = await document_at(at_work, at_work.path_of(path))
+        return found.id, await versions_of(at_work.client, found.id)
+
+
+def _row(version: DocumentVersion) -> list[str]:
+    who = (
+        str(version.changed_by) if version.changed_by else f"database role {version.database_role}"
+    )
+    if version.is_deleted:
+        what = ["deleted", ""]
+    elif version.file is None:
+        what = ["bytes are gone", ""]
+    else:
+        what = [sized(version.file.file_size), version.file.sha256_hash[:12]]
+    where = "/".join(part for part in (version.folder, version.filename) if part)
+    return [format_time(version.updated_at), *what, who, name_shown(where)]

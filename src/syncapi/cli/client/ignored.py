@@ -1,0 +1,29 @@
+"""``syncapi ignored``: what is in a folder and left alone."""
+
+from syncapi.cli.client.arguments import FolderPath, verb_app
+from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.registry import Folder
+from syncapi.cli.client.running import run
+from syncapi.cli.client.speaking import AsEvents, Speaker, counted, speaking
+from syncapi.cli.printable import name_shown
+
+app = verb_app()
+
+
+@app.command()
+def ignored(folder: FolderPath = None, as_json: AsEvents = False) -> None:
+    """List what is in the folder and not kept in step, and why.
+
+    Write patterns into the file .syncignore of the folder; they are those of .gitignore.
+    """
+    with speaking(speaker := Speaker(as_json)) as summary:
+        left_alone = run(_left_alone(chosen(folder, speaker)))
+        for path, why in left_alone:
+            speaker.say(f"  {name_shown(path)}: {why}", "ignored", path=path, why=why)
+        speaker.say(f"{counted(len(left_alone), 'path')} left alone.")
+        summary.update({"ignored": len(left_alone)})
+
+
+async def _left_alone(folder: Folder) -> list[tuple[str, str]]:
+    async with opened(folder) as at_work:
+        return await at_work.mirror.ignored()

@@ -1,0 +1,162 @@
+"""The folders that are kept in step: ``folders.json``.
+
+A folder carries its id in an extended attribute, where the file system has such. So a folder that
+was moved is recognised, and another one that took its place, such as the empty mount point of a
+disk that is not there, is not taken for it.
+"""
+
+import os
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel
+
+from syncapi.cli.client.places import config_dir, state_dir
+from syncapi.cli.client.records import Record
+from syncapi.cli.failures import CommandFailed, ExitCode
+
+_MARK = "user.syncapi.folder"
+
+Encryption = Literal["no", "keyring", "file", "passphrase"]
+
+
+class Folder(BaseModel):
+    """A folder that is kept in step.
+
+    Attributes:
+        device: in the names of conflict copies.
+        is_marked: it carries its id; without that it is known by its path alone.
+    """
+
+    id: str
+    path: Path
+    account: str
+    device: str
+    encryption: Encryption = "no"
+    key_file: Path | None = None
+    trash_days: int = 30
+    is_marked: bool = False
+    created_at: datetime
+
+    @property
+    def state(self) -> Path:
+        """What was synced last, and the trash."""
+        return state_dir() / self.id
+
+
+class FoldersFile(BaseModel):
+    version: Literal[1] = 1
+    folders: list[Folder] = []
+
+    def by_id(self, folder_id: str) -> Folder | None:
+        return next((folder for folder in self.folders if folder.id == folder_id), None)
+
+
+def folders() -> Record[FoldersFile]:
+    """The file of all folders."""
+    return Record(config_dir() / "folders.json", FoldersFile)
+
+
+def mark(path: Path, folder_id: str) -> bool:
+    """Have a folder carry its id; False where the file system keeps no such thing."""
+    try:
+        os.setxattr(path, _MARK, folder_id.encode())
+    except (OSError, AttributeError):
+        return False
+    return marked(path) == folder_id
+
+
+def unmark(path: Path) -> None:
+    """Take the id off a folder."""
+    with suppress(OSError, AttributeError):
+        os.removexattr(path, _MARK)
+
+
+def marked(path: Path) -> str | None:
+    """The id that a folder carries."""
+    try:
+        return os.getxattr(path, _MARK).decode()
+    except (OSError, AttributeError, UnicodeDecodeError):
+        return None
+
+
+def folder_of(path: Path) -> tuple[Folder, Path | None]:
+    """The folder that ``path`` is in, and where it was if it has been moved since.
+
+    Raises:
+        CommandFailed: it is in none; or in one that is not there, or not the one it was.
+    """
+    known = folders().read()
+    place = path.expanduser().absolute()
+    place = place.parent.resolve() / place.name if place.is_symlink() else place.resolve()
+    for candidate in (place, *place.parents):
+        for folder in known.folders:
+            if folder.path == candidate and _still_holds(folder):
+                return folder, None
+        moved = known.by_id(marked(candidate) or "")
+        if moved is not None:
+            return _moved(moved, candidate)
+    raise _unknown(place, known.folders)
+
+
+def _still_holds(folder: Folder) -> bool:
+    if not folder.path.is_dir():
+        raise CommandFailed(
+            f"the folder {folder.path} is gone. Nothing was done: neither here nor on the server",
+            ExitCode.STOPPED,
+            hint="mount its disk, or if you moved it: "
+            f"syncapi init NEW_PLACE --moved-from {folder.path}",
+        )
+    carried = marked(folder.path)
+    if not folder.is_marked or carried == folder.id:
+        return True
+    if carried is not None:
+        return False  # another of ours took its place
+    raise CommandFailed(
+        f"{folder.path} is not the folder that it was: another one has its name now, or its "
+        "disk is not mounted. Nothing was done",
+        ExitCode.STOPPED,
+        hint="mount its disk, or if this folder shall be it: "
+        f"syncapi init {folder.path} --moved-from {folder.path}",
+    )
+
+
+def _moved(folder: Folder, now: Path) -> tuple[Folder, Path]:
+    if folder.path.is_dir() and marked(folder.path) == folder.id:
+        raise CommandFailed(
+            f"{now} is a copy of {folder.path}, which is kept in step itself",
+            ExitCode.USAGE,
+            hint=f"syncapi init {now} makes it a folder of its own",
+        )
+    return relocate(folder, now), folder.path
+
+
+def relocate(folder: Folder, now: Path) -> Folder:
+    """Note that a folder is somewhere else now."""
+    with folders().change() as known:
+        noted = known.by_id(folder.id) or folder
+        noted.path = now
+        noted.is_marked = mark(now, folder.id)
+    return noted
+
+
+def _unknown(place: Path, known: list[Folder]) -> CommandFailed:
+    if not known:
+        return CommandFailed(
+            f"{place} is in no folder that is kept in step: there is none yet",
+            ExitCode.USAGE,
+            hint="syncapi init DIR",
+        )
+    listed = "".join(f"\n  {folder.path}{_missing(folder)}" for folder in known)
+    return CommandFailed(
+        f"{place} is in no folder that is kept in step. Those are:{listed}",
+        ExitCode.USAGE,
+        hint="name one of them, or `cd` there; `syncapi init DIR` begins another; if you moved "
+        "one here: `syncapi init DIR --moved-from OLD_PLACE`",
+    )
+
+
+def _missing(folder: Folder) -> str:
+    return "" if folder.path.is_dir() else "  (gone)"

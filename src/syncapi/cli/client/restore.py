@@ -1,0 +1,98 @@
+"""``syncapi restore``: bring back a deleted file, or an earlier version of one."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from syncapi.cli.client.arguments import FilePath, verb_app
+from syncapi.cli.client.bars import bars_for
+from syncapi.cli.client.documents import Found, document_at, versions_of
+from syncapi.cli.client.opening import Opened, chosen, opened
+from syncapi.cli.client.registry import Folder
+from syncapi.cli.client.running import run
+from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, speaking
+from syncapi.cli.client.telling import Narrator, tell_report
+from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.printable import name_shown
+from syncapi.wire.base import format_time
+from syncapi.wire.documents import Document
+from syncapi.wire.history import DocumentVersion
+
+app = verb_app()
+
+
+@app.command()
+def restore(
+    path: FilePath,
+    version: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="Of `syncapi history`; its beginning is enough."),
+    ] = None,
+    no_pull: Annotated[
+        bool, typer.Option("--no-pull", help="Restore it on the server alone.")
+    ] = False,
+    as_json: AsEvents = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Bring back a deleted file, or an earlier version of one, and fetch it.
+
+    What the file is until then stays in its history. Without --version a deleted file comes back
+    as it was.
+    """
+    speaker = Speaker(as_json, quiet, verbose)
+    with speaking(speaker) as summary:
+        folder = chosen(path, speaker)
+        summary.update(run(_restored(folder, path, version, speaker, fetch=not no_pull)))
+
+
+async def _restored(
+    folder: Folder, path: Path, version: str | None, speaker: Speaker, *, fetch: bool
+) -> dict[str, object]:
+    with bars_for(speaker) as bars:
+        async with opened(folder, Narrator(speaker, bars)) as at_work:
+            document = await _brought_back(at_work, at_work.path_of(path), version)
+            where = "/".join(part for part in (document.folder, document.filename) if part)
+            speaker.say(
+                f"Restored {name_shown(where)} on the server.",
+                "restored",
+                path=where,
+                document_id=document.id,
+                updated_at=document.updated_at,
+            )
+            if not fetch:
+                return {}
+            with at_work.alone():
+                return tell_report(speaker, await at_work.mirror.sync(direction="pull"))
+
+
+async def _brought_back(at_work: Opened, path: str, wanted: str | None) -> Document:
+    found = await document_at(at_work, path)
+    if wanted is None:
+        return await at_work.client.restore(_deleted(found, path).id)
+    versions = await versions_of(at_work.client, found.id)
+    version = _chosen(versions, wanted, path)
+    return await at_work.client.restore(found.id, updated_at=version.updated_at)
+
+
+def _deleted(found: Found, path: str) -> Found:
+    if found.is_deleted:
+        return found
+    raise CommandFailed(
+        f"{path} is not deleted: say which version of it you want",
+        ExitCode.USAGE,
+        hint=f"syncapi history {path}",
+    )
+
+
+def _chosen(versions: list[DocumentVersion], wanted: str, path: str) -> DocumentVersion:
+    fitting = [v for v in versions if format_time(v.updated_at).startswith(wanted)]
+    if len(fitting) == 1:
+        return fitting[0]
+    what = "no version" if not fitting else f"{len(fitting)} versions"
+    raise CommandFailed(
+        f"{path} has {what} whose time begins with '{wanted}'",
+        ExitCode.USAGE,
+        hint=f"syncapi history {path}",
+    )

@@ -1,0 +1,26 @@
+"""``syncapi sync``."""
+
+from syncapi.cli.client.arguments import FolderPath, verb_app
+from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose
+from syncapi.cli.client.syncing import AllowMassDelete, DryRun, keep_in_step
+
+app = verb_app()
+
+
+@app.command()
+def sync(
+    folder: FolderPath = None,
+    dry_run: DryRun = False,
+    allow_mass_delete: AllowMassDelete = False,
+    as_json: AsEvents = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Bring a folder and the server in step, in both directions."""
+    keep_in_step(
+        "both",
+        folder,
+        Speaker(as_json, quiet, verbose),
+        dry_run=dry_run,
+        allow_mass_delete=allow_mass_delete,
+    )

@@ -1,0 +1,82 @@
+"""``syncapi watch``: keep a folder in step until told to stop."""
+
+import asyncio
+from typing import Annotated
+
+import typer
+
+from syncapi.cli.client.arguments import FolderPath, verb_app
+from syncapi.cli.client.bars import bars_for
+from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.registry import Folder
+from syncapi.cli.client.running import run, stop_at_signals
+from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, speaking
+from syncapi.cli.client.telling import Narrator, tell_report
+from syncapi.cli.failures import ExitCode
+from syncapi.cli.printable import name_shown
+from syncapi.client.errors import SyncError
+from syncapi.client.folder.reports import MirrorReport
+from syncapi.client.folder.watching import Rhythm
+from syncapi.client.folder.watching import watch as watch_mirror
+
+app = verb_app()
+
+
+@app.command()
+def watch(
+    folder: FolderPath = None,
+    poll: Annotated[
+        float,
+        typer.Option(min=0.2, metavar="SECONDS", help="Between two questions to the server."),
+    ] = 5.0,
+    debounce: Annotated[
+        float,
+        typer.Option(
+            min=0.05, metavar="SECONDS", help="How long the folder must be quiet before."
+        ),
+    ] = 0.5,
+    as_json: AsEvents = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Keep a folder in step until Ctrl-C or SIGTERM; what is under way then is finished.
+
+    A server that cannot be reached is waited for.
+    """
+    speaker = Speaker(as_json, quiet, verbose)
+    with speaking(speaker):
+        place = chosen(folder, speaker)
+        run(_watched(place, speaker, Rhythm(poll=poll, debounce=debounce)))
+        speaker.say("Stopped.")
+
+
+async def _watched(folder: Folder, speaker: Speaker, rhythm: Rhythm) -> None:
+    stop = asyncio.Event()
+    stop_at_signals(stop)
+
+    def on_report(report: MirrorReport) -> None:
+        _tell(speaker, report)
+
+    def on_trouble(error: SyncError, wait: float) -> None:
+        text = f"{error.message} Trying again in {wait:.0f} s."
+        speaker.insist(text, "trouble", message=error.message, retry_seconds=wait)
+
+    with bars_for(speaker) as bars:
+        async with opened(folder, Narrator(speaker, bars)) as at_work:
+            with at_work.alone():
+                speaker.say(f"Watching {name_shown(folder.path)}.", "watching", path=folder.path)
+                await watch_mirror(
+                    at_work.mirror,
+                    stop=stop,
+                    on_report=on_report,
+                    on_trouble=on_trouble,
+                    rhythm=rhythm,
+                )
+
+
+def _tell(speaker: Speaker, report: MirrorReport) -> None:
+    """Tell of a sync that did something; each one is judged anew."""
+    speaker.exit_code = ExitCode.OK
+    if report.done or report.failures or report.problems or report.conflicts:
+        fields = tell_report(speaker, report)
+        speaker.say("", "synced", **fields) if speaker.as_json else None
