@@ -11,11 +11,9 @@ from syncapi.client.replica.overlay import seen
 from syncapi.client.replica.records import ContentHash, PendingChange
 from syncapi.client.replica.tables import Tables
 from syncapi.client.transfer.contents import AnyContent, content_of
-from syncapi.domain.filenames import filename_fault
+from syncapi.domain.filenames import filename_fault, folder_fault
 from syncapi.domain.media_types import media_type_fault, media_type_of
 from syncapi.wire.documents import Document
-
-_NAMES = ("folder", "filename", "mime_type")
 
 
 class Editing:
@@ -34,7 +32,10 @@ class Editing:
         self._clock = clock
 
     def look_at(self, document_id: UUID) -> Document | None:
-        """A document as it looks here."""
+        """A document as it looks here: while a conflict is open, as it was changed here."""
+        conflict = self._tables.conflicts.get(str(document_id))
+        if conflict is not None:
+            return seen(conflict.mine.base, self._tables.changes_of(document_id))
         held = self._tables.documents.get(str(document_id))
         return seen(held, self._tables.changes_of(document_id))
 
@@ -119,7 +120,4 @@ def _check(fields: dict[str, str]) -> None:
 def _fault(name: str, value: str) -> str | None:
     if name == "filename":
         return filename_fault(value)
-    if name == "mime_type":
-        return media_type_fault(value)
-    parts = value.split("/") if value else []
-    return next((fault for part in parts if (fault := filename_fault(part))), None)
+    return media_type_fault(value) if name == "mime_type" else folder_fault(value)

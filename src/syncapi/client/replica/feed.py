@@ -178,5 +178,5 @@ class _Run:
 
 def _reason(expired: CursorExpired) -> Reason:
     """Why a cursor was refused; what is no loss is one of deletions that were forgotten."""
-    lost = getattr(expired.problem, "reason", None) == "history_lost"
+    lost = expired.problem.reason == "history_lost"
     return "history_lost" if lost else "tombstones_collected"
