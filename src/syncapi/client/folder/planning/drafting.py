@@ -126,7 +126,7 @@ def _move(doc: Doc, sheet: Sheet) -> Base:
     if not _is_there(doc, sheet):
         _displace(doc, sheet)
     entry = replace(base, path=doc.path, folder=remote.folder, filename=remote.filename, sent=None)
-    if doc.content is Content.AGREED:
+    if doc.content in (Content.SAME, Content.AGREED):
         entry = replace(entry, sha256=remote.sha256, version=remote.version, lost=False)
     sheet.moves.append(Move(doc.id, file.path, doc.path, file.sha256, entry))
     sheet.moved[doc.id] = base

@@ -18,6 +18,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Final
+from uuid import UUID
 
 from syncapi.client.folder.conflict_names import is_conflict_of, is_interim
 from syncapi.client.folder.names import split
@@ -32,7 +33,7 @@ def match(docs: Iterable[Doc], files: Iterable[LocalFile], rules: Rules) -> list
     """Give each document its file; return the files that are no document's."""
     pool = _Pool(rules, {rules.spelling(file.path): file for file in files})
     missing = [doc for doc in docs if doc.base is not None]
-    for step in (_interim, _in_place, _displaced, _on_path, _same_bytes, _moved_and_edited):
+    for step in _STEPS:
         missing = step(missing, pool)
     return list(pool.free.values())
 
@@ -89,14 +90,25 @@ def _interim(docs: list[Doc], pool: _Pool) -> list[Doc]:
     return [doc for doc in docs if not pool.take(doc, found(doc))] if files else docs
 
 
-def _in_place(docs: list[Doc], pool: _Pool) -> list[Doc]:
-    """Those whose path has the same bytes or the same inode as ever."""
+def _same_inode(docs: list[Doc], pool: _Pool) -> list[Doc]:
+    """Those whose path has the same inode as ever.
+
+    They come first: after a crash two entries may name one path.
+    """
 
     def found(doc: Doc) -> LocalFile | None:
-        file, base = pool.at(_base(doc).path), _base(doc)
-        if file is not None and (file.sha256 == base.sha256 or _may_be(base, file)):
-            return file
-        return None
+        file = pool.at(_base(doc).path)
+        return file if file is not None and _may_be(_base(doc), file) else None
+
+    return [doc for doc in docs if not pool.take(doc, found(doc))]
+
+
+def _unchanged(docs: list[Doc], pool: _Pool) -> list[Doc]:
+    """Those whose path has the same bytes as ever."""
+
+    def found(doc: Doc) -> LocalFile | None:
+        file = pool.at(_base(doc).path)
+        return file if file is not None and file.sha256 == _base(doc).sha256 else None
 
     return [doc for doc in docs if not pool.take(doc, found(doc))]
 
@@ -107,24 +119,34 @@ def _displaced(docs: list[Doc], pool: _Pool) -> list[Doc]:
     Cycles and chains of names are whole or not at all: where one of them stays on its path, that
     path is its own, and who would have moved there has not.
     """
-    moved = {doc.id: file for doc in docs if (file := _surely(_base(doc), pool)) is not None}
-    at_path = {pool.rules.spelling(_base(doc).path): doc for doc in docs}
+    moved = _found_elsewhere(docs, pool)
+    at_path = {pool.rules.spelling(_base(doc).path): doc.id for doc in docs}
+    wanderers = [doc for doc in docs if doc.id in moved]
     while True:
         arrived = {file.path for file in moved.values()}
         staying = []
-        for doc in docs:
-            if doc.id in moved:
-                file = pool.at(_base(doc).path)
-                other = at_path.get(pool.rules.spelling(moved[doc.id].path))
-                kept = file is not None and file.path not in arrived
-                taken = other is not None and other.id not in moved
-                if kept or taken:
-                    staying.append(doc.id)
+        for doc in wanderers:
+            file = pool.at(_base(doc).path)
+            owner = at_path.get(pool.rules.spelling(moved[doc.id].path))
+            kept = file is not None and file.path not in arrived
+            if kept or (owner is not None and owner not in moved):
+                staying.append(doc.id)
         if not staying:
-            break
+            return [doc for doc in docs if not pool.take(doc, moved.get(doc.id))]
         for document in staying:
             del moved[document]
-    return [doc for doc in docs if not pool.take(doc, moved.get(doc.id))]
+        wanderers = [doc for doc in wanderers if doc.id in moved]
+
+
+def _found_elsewhere(docs: list[Doc], pool: _Pool) -> dict[UUID, LocalFile]:
+    moved: dict[UUID, LocalFile] = {}
+    taken: set[str] = set()
+    for doc in docs:
+        file = _surely(_base(doc), pool)
+        if file is not None and file.path not in taken:
+            moved[doc.id] = file
+            taken.add(file.path)
+    return moved
 
 
 def _surely(base: Base, pool: _Pool) -> LocalFile | None:
@@ -167,3 +189,14 @@ def _moved_and_edited(docs: list[Doc], pool: _Pool) -> list[Doc]:
 
 def _filename(path: str, pool: _Pool) -> str:
     return split(pool.rules.spelling(path))[1]
+
+
+_STEPS: Final = (
+    _interim,
+    _same_inode,
+    _unchanged,
+    _displaced,
+    _on_path,
+    _same_bytes,
+    _moved_and_edited,
+)
