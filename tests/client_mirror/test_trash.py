@@ -36,6 +36,14 @@ def test_the_same_path_again_replaces_nothing(trash: Trash, tmp_path: Path) -> N
     assert sorted(place.read_text() for place in taken) == ["1", "2", "3"]
 
 
+def test_a_folder_and_a_file_of_one_name(trash: Trash, tmp_path: Path) -> None:
+    trash.take(_file(tmp_path, text="file"), "a.txt")
+    trash.take(_file(tmp_path, text="inside"), "a.txt/inside.txt")
+    trash.take(_file(tmp_path, text="other file"), "a.txt")
+    kept = sorted((file.path, file.place.read_text()) for file in trash.files())
+    assert kept == [("a.txt", "file"), ("a.txt", "other file"), ("a.txt/inside.txt", "inside")]
+
+
 def test_what_was_taken_can_be_put_back_but_over_nothing(trash: Trash, tmp_path: Path) -> None:
     taken = trash.take(_file(tmp_path), "a.txt")
     trash.put_back(taken, tmp_path / "a.txt")

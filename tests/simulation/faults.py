@@ -75,12 +75,12 @@ class Faulty(httpx.AsyncBaseTransport):
         match fault:
             case "refused":
                 raise httpx.ConnectError("refused by the simulation", request=request)
-            case "lost":
-                await _whole(await self._inner.handle_async_request(request))
-                raise httpx.ReadTimeout("lost by the simulation", request=request)
-            case "twice":
+            case "twice" if isinstance(request.stream, httpx.ByteStream):
                 await _whole(await self._inner.handle_async_request(request))
                 return await self._inner.handle_async_request(request)
+            case "lost" | "twice":  # what is streamed is there once
+                await _whole(await self._inner.handle_async_request(request))
+                raise httpx.ReadTimeout("lost by the simulation", request=request)
             case "busy":
                 return httpx.Response(503, headers={"Retry-After": "0"}, request=request)
             case "expired":

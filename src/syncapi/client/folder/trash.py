@@ -1,7 +1,7 @@
 """What was taken out of the folder, kept for a while.
 
 Nothing local is deleted or overwritten for good at once: it goes to a folder beside the local
-state, a day a subfolder, under the path it had.
+state, a day a subfolder (or several), under the path it had.
 """
 
 import errno
@@ -66,7 +66,7 @@ class Trash:
 
     def files(self) -> Iterator[Trashed]:
         """All that is here, the latest day first."""
-        for day, folder in sorted(self._days(), reverse=True):
+        for day, folder in sorted(self._days(), key=lambda found: found[0], reverse=True):
             for place in sorted(folder.rglob("*")):
                 if place.is_file():
                     yield Trashed(day, place.relative_to(folder).as_posix(), place)
@@ -80,17 +80,20 @@ class Trash:
         return len(old)
 
     def _placed(self, source: Path, path: str, act: Callable[[Path, Path], None]) -> Path:
-        """Act with the first name that is free."""
-        today = datetime.now(UTC).date()
-        wanted = self._folder / today.isoformat() / path
-        wanted.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        place, number = wanted, 1
+        """Act with the first place that is free: another folder of the day where one is taken.
+
+        It may be taken by the same path of earlier, by a file where a folder is needed, or by a
+        folder where a file is.
+        """
+        today = datetime.now(UTC).date().isoformat()
+        number = 1
         while True:
+            place = self._folder / (today if number == 1 else f"{today}.{number}") / path
             try:
+                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 act(source, place)
-            except FileExistsError:
+            except (FileExistsError, NotADirectoryError):
                 number += 1
-                place = wanted.with_name(f"{wanted.name}.{number}")
             else:
                 return place
 
@@ -99,7 +102,7 @@ class Trash:
             return
         for folder in self._folder.iterdir():
             try:
-                yield date.fromisoformat(folder.name), folder
+                yield date.fromisoformat(folder.name.partition(".")[0]), folder
             except ValueError:
                 continue  # not ours
 
