@@ -1,15 +1,10 @@
-"""Whatever happens on both sides, and wherever carrying out stops: it converges, nothing is lost."""
+"""Whatever happens on both sides, wherever carrying out stops: both end alike, nothing is lost."""
 
-from collections.abc import Callable
-from dataclasses import replace
-from random import Random
-
-from fixtures.folder_model import Crash, World
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.folder_model import Crash, Disk, Server, World
 from syncapi.client.folder.names import split
-from syncapi.client.folder.plan import plan
 from syncapi.client.folder.rules import Rules
 
 PATHS = ("a", "b", "A.txt", "a.txt", "d/a", "d/b", "d", "d/e/a", "e/a.txt", "D/b")
@@ -41,65 +36,74 @@ def happen(world: World, step: Step) -> None:
     """Let a person or another client do something, where it can be done."""
     kind, i, j, c = step
     if kind.startswith("there_"):
-        _happen_there(world, kind, i, j, CONTENTS[c])
-        return
-    disk, files = world.disk, sorted(world.disk.files)
-    target = PATHS[j]
-    source = files[i % len(files)] if files else ""
-    free = disk.can_have(target)
-    if kind == "write" and free:
-        disk.write(target, CONTENTS[c])
-    elif not files:
-        return
-    elif kind == "edit":
-        disk.edit(source, CONTENTS[c])
-    elif kind == "save":  # by a new file that is renamed over the old one
-        disk.write(source, CONTENTS[c])
-    elif kind == "remove":
-        disk.remove(source)
-    elif kind == "rename" and free and disk.at(target) != source:
-        disk.rename(source, target)
-    elif kind == "copy" and free and disk.at(target) is None:
-        disk.write(target, disk.files[source].content)
-    elif kind == "swap":
-        other = files[j % len(files)]
-        disk.files[source], disk.files[other] = disk.files[other], disk.files[source]
-    elif kind == "backup" and free and disk.at(target) is None:
-        disk.rename(source, target)
-        disk.write(source, CONTENTS[c])
-    elif kind == "shift":  # a folder is renamed
-        _shift(world, files)
+        _happen_there(world, kind, (i, j), CONTENTS[c])
+    elif kind == "write":
+        if world.disk.can_have(PATHS[j]):
+            world.disk.write(PATHS[j], CONTENTS[c])
+    elif kind == "shift":
+        _shift(world.disk)
+    elif world.disk.files:
+        _happen_here(world.disk, kind, (i, j), CONTENTS[c])
 
 
-def _shift(world: World, files: list[str]) -> None:
-    for path in files:
-        if path.startswith("d/") and world.disk.can_have(f"f/{path[2:]}"):
-            world.disk.rename(path, f"f/{path[2:]}")
+def _shift(disk: Disk) -> None:
+    """A folder is renamed."""
+    for path in sorted(disk.files):
+        if path.startswith("d/") and disk.can_have(f"f/{path[2:]}"):
+            disk.rename(path, f"f/{path[2:]}")
 
 
-def _happen_there(world: World, kind: str, i: int, j: int, content: str) -> None:
+def _happen_here(disk: Disk, kind: str, which: tuple[int, int], content: str) -> None:
+    files, target = sorted(disk.files), PATHS[which[1]]
+    source, other = (files[number % len(files)] for number in which)
+    free = disk.can_have(target) and disk.at(target) is None
+    match kind:
+        case "edit":
+            disk.edit(source, content)
+        case "save":  # by a new file that is renamed over the old one
+            disk.write(source, content)
+        case "remove":
+            disk.remove(source)
+        case "rename" if disk.can_have(target) and disk.at(target) != source:
+            disk.rename(source, target)
+        case "copy" if free:
+            disk.write(target, disk.files[source].content)
+        case "swap":
+            disk.files[source], disk.files[other] = disk.files[other], disk.files[source]
+        case "backup" if free:
+            disk.rename(source, target)
+            disk.write(source, content)
+        case _:
+            pass  # it cannot be done
+
+
+def _happen_there(world: World, kind: str, which: tuple[int, int], content: str) -> None:
     server, live = world.server, sorted(world.server.live())
-    folder, filename = split(PATHS[j])
+    folder, filename = split(PATHS[which[1]])
     if kind == "there_put":
         server.put(world.new_id(), folder, filename, content)
+    if kind == "there_put" or not live:
         return
-    if not live:
-        return
-    one, other = live[i % len(live)], live[j % len(live)]
-    doc, second = server.documents[one], server.documents[other]
-    if kind == "there_edit":
-        server.put(one, doc.folder, doc.filename, content)
-    elif kind == "there_rename":
-        server.put(one, folder, filename, doc.content)
-    elif kind == "there_delete":
-        server.delete(one)
-    elif kind == "there_swap" and one != other:
-        server.put(one, second.folder, second.filename, doc.content)
-        server.put(other, doc.folder, doc.filename, second.content)
-    elif kind == "there_shift":
-        for id in live:
-            if server.documents[id].folder == "d":
-                server.put(id, "g/d", server.documents[id].filename, server.documents[id].content)
+    one, other = (live[number % len(live)] for number in which)
+    first, second = server.documents[one], server.documents[other]
+    match kind:
+        case "there_edit":
+            server.put(one, first.folder, first.filename, content)
+        case "there_rename":
+            server.put(one, folder, filename, first.content)
+        case "there_delete":
+            server.delete(one)
+        case "there_swap" if one != other:
+            server.put(one, second.folder, second.filename, first.content)
+            server.put(other, first.folder, first.filename, second.content)
+        case _:
+            _shift_there(server)
+
+
+def _shift_there(server: Server) -> None:
+    for document, stored in server.live().items():
+        if stored.folder == "d":
+            server.put(document, "g/d", stored.filename, stored.content)
 
 
 @settings(max_examples=400, deadline=None)

@@ -5,10 +5,14 @@ from typing import Final
 
 from pathspec import GitIgnoreSpec
 
+from syncapi.client.errors import SyncError
 from syncapi.client.transfer.sinks import PART_PREFIX
 
 IGNORE_FILE: Final = ".syncignore"
 """At the root, in the syntax of gitignore(5). It is kept in step like any file."""
+
+OWN_PREFIX: Final = ".syncapi"
+"""Of names that are kept for syncapi itself."""
 
 
 def is_part_file(path: str) -> bool:
@@ -17,16 +21,31 @@ def is_part_file(path: str) -> bool:
 
 
 class Ignores:
-    """The rules of one folder."""
+    """The rules of one folder.
+
+    As with git, nothing in a folder that is left out can be taken in again: the scan does not look
+    into it, so what is in it must never be taken for missing.
+
+    Raises:
+        SyncError: a line is no pattern.
+    """
 
     def __init__(self, lines: list[str]) -> None:
         self._lines = [line for line in lines if line.strip()]
-        self._spec = GitIgnoreSpec.from_lines(self._lines)
+        try:
+            self._spec = GitIgnoreSpec.from_lines(self._lines)
+        except ValueError as error:
+            hint = f"Mend or remove that line of {IGNORE_FILE}. Nothing was done."
+            raise SyncError(f"{IGNORE_FILE} cannot be read: {error}", hint=hint) from error
+        self._folders: dict[str, bool] = {"": False}
 
     def why(self, path: str, is_folder: bool) -> str | None:  # noqa: FBT001 - as the scan calls it
-        """Why a path is left out; None if it is not."""
-        if is_part_file(path):
+        """Why a path is left out; None if it is not. Its folder is not."""
+        name = path.rpartition("/")[2]
+        if name.startswith(PART_PREFIX):
             return "a download on its way"
+        if name.startswith(OWN_PREFIX):
+            return "syncapi's own"
         if not self._lines:
             return None
         result = self._spec.check_file(f"{path}/" if is_folder else path)
@@ -36,15 +55,39 @@ class Ignores:
 
     def covers(self, path: str) -> bool:
         """Whether a file is left out, or a folder that it is in."""
-        if is_part_file(path):
-            return True
-        return bool(self._lines) and self._spec.match_file(path)
+        return (
+            self._covers_folder(path.rpartition("/")[0])
+            or self.why(path, is_folder=False) is not None
+        )
+
+    def _covers_folder(self, folder: str) -> bool:
+        known = self._folders.get(folder)
+        if known is None:
+            known = self._covers_folder(folder.rpartition("/")[0])
+            known = self._folders[folder] = known or self.why(folder, is_folder=True) is not None
+        return known
 
 
 def read_ignores(root: Path) -> Ignores:
-    """The rules of a folder; none where it has no such file."""
+    """The rules of a folder; none where it has no such file.
+
+    Raises:
+        SyncError: it cannot be read. To go on without would push what must stay here.
+    """
+    place = root / IGNORE_FILE
     try:
-        text = (root / IGNORE_FILE).read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, IsADirectoryError):
+        text = place.read_text(encoding="utf-8-sig", errors="replace")
+    except FileNotFoundError:
+        if place.is_symlink():
+            raise _unreadable("it is a link that leads nowhere") from None
         return Ignores([])
+    except OSError as error:
+        raise _unreadable(error.strerror or str(error)) from error
     return Ignores(text.splitlines())
+
+
+def _unreadable(why: str) -> SyncError:
+    return SyncError(
+        f"{IGNORE_FILE} cannot be read: {why}.",
+        hint=f"Make {IGNORE_FILE} readable, or remove it. Nothing was done.",
+    )

@@ -108,7 +108,7 @@ def _hold(docs: list[Doc], files: dict[str, LocalFile], ground: Ground, rules: R
     for doc in docs:
         if doc.base is None or doc.base.path in files:
             continue
-        if ground.is_unknown(doc.base.path) or rules.ignored(doc.base.path):
+        if ground.is_skipped(doc.base.path) or rules.ignored(doc.base.path):
             doc.fate = Fate.HOLD
 
 

@@ -2,15 +2,25 @@
 
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
+from syncapi.client.folder.births import birth_ns
 from syncapi.client.folder.states import LocalFile, Scan, SkipKind, Skipped
 
 _GRAIN: Final = 2 * 10**9
 """In ns: the coarsest clock of a file system in use (FAT)."""
+
+_ATTEMPTS: Final = 3
+_OPEN: Final = (
+    os.O_RDONLY
+    | getattr(os, "O_NOFOLLOW", 0)  # a link that took the file's place
+    | getattr(os, "O_NONBLOCK", 0)  # a pipe that did
+    | getattr(os, "O_BINARY", 0)
+)
 
 _LINK: Final = "Symbolic links are not followed: what they lead to may be anywhere."
 _SPECIAL: Final = "It is neither a file nor a folder."
@@ -35,6 +45,10 @@ def scan(
 ) -> Scan:
     """Look at every file below ``root``, hashing only what differs from ``known``.
 
+    A file that is moved meanwhile, from a folder still to be read into one that has been, would
+    be seen in neither and pass for deleted. So a scan in which folders changed is repeated, three
+    times at most.
+
     Args:
         root: the folder; it must be there.
         known: by path, what the last scan found (`Scan.files`).
@@ -45,7 +59,13 @@ def scan(
         OSError: the root cannot be read.
     """
     scanner = _Scanner(root, known, ignored, hash_of)
-    scanner.look_into("")
+    scanner.look_into_all()
+    for _ in range(_ATTEMPTS - 1):
+        if not scanner.has_moved_on():
+            break
+        known = {**known, **{file.path: file for file in scanner.files}}
+        scanner = _Scanner(root, known, ignored, hash_of)
+        scanner.look_into_all()
     return Scan(
         tuple(sorted(scanner.files, key=_path)),
         tuple(sorted(scanner.folders)),
@@ -59,7 +79,7 @@ def seen(place: Path, path: str, sha256: str, md5: str | None) -> LocalFile:
     Raises:
         OSError: it is not there.
     """
-    return _file(path, place.lstat(), sha256, md5, time.time_ns())
+    return _file(path, os.fspath(place), place.lstat(), (sha256, md5, time.time_ns()))
 
 
 class _Scanner:
@@ -74,36 +94,59 @@ class _Scanner:
         self._known = known
         self._ignored = ignored
         self._hash_of = hash_of
+        self._stamps: dict[str, int] = {}
         self.files: list[LocalFile] = []
         self.folders: list[str] = []
         self.skipped: list[Skipped] = []
 
-    def look_into(self, folder: str) -> None:
-        """Look at all that is in a folder and below it; ``''`` is the root."""
-        waiting = [folder]
+    def look_into_all(self) -> None:
+        """Look at all that is in the root and below it."""
+        waiting = [""]
         while waiting:
-            here = waiting.pop()
+            folder = waiting.pop()
+            place = self._place(folder)
             try:
-                with os.scandir(os.path.join(self._root, here)) as entries:  # noqa: PTH118 - for speed
+                self._stamps[folder] = os.lstat(place).st_mtime_ns
+                with os.scandir(place) as entries:
                     found = list(entries)
             except OSError as error:
-                if not here:
+                if not folder:
                     raise
-                self._skip(here, "unreadable", error.strerror or str(error))
+                self._skip(folder, "unreadable", error.strerror or str(error))
                 continue
-            if here:
-                self.folders.append(here)
-            prefix = f"{here}/" if here else ""
+            if folder:
+                self.folders.append(folder)
+            prefix = f"{folder}/" if folder else ""
             waiting += [path for entry in found if (path := self._look_at(prefix, entry))]
+
+    def has_moved_on(self) -> bool:
+        """Whether names were made, changed or removed in a folder since it was read."""
+        return any(self._moved_on(folder, stamp) for folder, stamp in self._stamps.items())
+
+    def _moved_on(self, folder: str, stamp: int) -> bool:
+        try:
+            return os.lstat(self._place(folder)).st_mtime_ns != stamp
+        except OSError:
+            return True
+
+    def _place(self, path: str) -> str:
+        return f"{self._root}/{path}" if path else self._root
 
     def _look_at(self, prefix: str, entry: os.DirEntry[str]) -> str | None:
         """Take an entry in; return its path if it is a folder to look into."""
         path = prefix + entry.name
-        try:
-            entry.name.encode()
-        except UnicodeEncodeError:
+        if not entry.name.isascii() and not _is_text(entry.name):
             self._skip(os.fsencode(path).decode(errors="replace"), "undecodable", _UNDECODABLE)
             return None
+        try:
+            return self._look_at_known(path, entry)
+        except FileNotFoundError:
+            self._skip(path, "busy", "It has gone since its folder was read.")
+        except OSError as error:
+            self._skip(path, "unreadable", error.strerror or str(error))
+        return None
+
+    def _look_at_known(self, path: str, entry: os.DirEntry[str]) -> str | None:
         is_folder = entry.is_dir(follow_symlinks=False)
         why = self._ignored(path, is_folder)
         if why is not None:
@@ -118,48 +161,57 @@ class _Scanner:
         return None
 
     def _take(self, path: str, entry: os.DirEntry[str]) -> None:
-        try:
-            status = entry.stat(follow_symlinks=False)
-            before = self._known.get(path)
-            if before is not None and _is_unchanged(before, status):
-                self.files.append(before)
-            else:
-                self._hash(path, entry.path)
-        except FileNotFoundError:
-            return  # it has gone since the folder was read
-        except OSError as error:
-            self._skip(path, "unreadable", error.strerror or str(error))
+        before = self._known.get(path)
+        if before is not None and _is_unchanged(before, entry.stat(follow_symlinks=False)):
+            self.files.append(before)
+        else:
+            self._hash(path, entry.path)
 
     def _hash(self, path: str, place: str) -> None:
         began = time.time_ns()
-        descriptor = os.open(place, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(descriptor, "rb") as stream:
-            before = os.fstat(descriptor)
+        with os.fdopen(os.open(place, _OPEN), "rb") as stream:
+            before = os.fstat(stream.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                self._skip(path, "special", _SPECIAL)
+                return
             sha256, md5 = self._hash_of(stream)
-            after = os.fstat(descriptor)
+            after = os.fstat(stream.fileno())
         if _stamp(before) != _stamp(after):
             self._skip(path, "busy", "It was written to while it was read.")
         else:
-            self.files.append(_file(path, after, sha256, md5, began))
+            self.files.append(_file(path, place, after, (sha256, md5, began)))
 
     def _skip(self, path: str, kind: SkipKind, why: str) -> None:
         self.skipped.append(Skipped(path, kind, why))
 
 
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _is_unchanged(before: LocalFile, status: os.stat_result) -> bool:
     """Whether the bytes are surely those that were hashed.
 
-    A write within the grain of the clock leaves the time as it is. So a file that was hashed right
-    after it was written is hashed again (git calls such an entry "racily clean").
+    A write within the grain of the clock leaves the times as they are. So a file that was hashed
+    right after it was written is hashed again (git calls such an entry "racily clean").
     """
-    now = (status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
-    then = (before.size, before.mtime_ns, before.ctime_ns, before.inode)
-    return now == then and before.mtime_ns < before.hashed_ns - _GRAIN
+    return (
+        before.mtime_ns == status.st_mtime_ns
+        and before.size == status.st_size
+        and before.inode == status.st_ino
+        and before.ctime_ns == status.st_ctime_ns
+        and max(before.mtime_ns, before.ctime_ns) < before.hashed_ns - _GRAIN
+    )
 
 
 def _file(
-    path: str, status: os.stat_result, sha256: str, md5: str | None, hashed_ns: int
+    path: str, place: str, status: os.stat_result, hashed: tuple[str, str | None, int]
 ) -> LocalFile:
+    sha256, md5, hashed_ns = hashed
     return LocalFile(
         path=path,
         size=status.st_size,
@@ -168,7 +220,7 @@ def _file(
         inode=status.st_ino,
         mtime_ns=status.st_mtime_ns,
         ctime_ns=status.st_ctime_ns,
-        birth_ns=getattr(status, "st_birthtime_ns", None),
+        birth_ns=birth_ns(place, status),
         hashed_ns=hashed_ns,
     )
 

@@ -21,7 +21,7 @@ class Ground:
         self._files: set[str] = set()
         self._folders: set[str] = set()
         self._unknown = frozenset(map(rules.key, scan.unknown))
-        self._skipped = tuple(rules.key(skipped.path) for skipped in scan.skipped)
+        self._skipped = frozenset(rules.key(skipped.path) for skipped in scan.skipped)
         self._on_disk = {rules.key(folder): folder for folder in scan.folders}
         self._local = frozenset(rules.key(file.path) for file in scan.files)
         self._strays = {rules.key(file.path): file for file in strays}
@@ -39,9 +39,16 @@ class Ground:
 
     def is_unknown(self, path: str) -> bool:
         """Whether the scan could not tell what is at a path, or above it."""
-        if not self._unknown:
+        return self._is_below(path, self._unknown)
+
+    def is_skipped(self, path: str) -> bool:
+        """Whether the scan could not tell, or was told not to look."""
+        return self._is_below(path, self._skipped)
+
+    def _is_below(self, path: str, above: frozenset[str]) -> bool:
+        if not above:
             return False
-        return any(self._rules.key(part) in self._unknown for part in (*folders_of(path), path))
+        return any(self._rules.key(part) in above for part in (*folders_of(path), path))
 
     def keep(self, path: str) -> None:
         """A file is there in the end."""

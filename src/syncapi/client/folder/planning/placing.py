@@ -129,11 +129,11 @@ class _Turn:
         fault = fault_of_remote(folder, filename, windows_names=self._rules.windows_names)
         if fault:
             return Problem(join(folder, filename), doc.id, "remote_name", f"{fault} Rename it.")
-        if self._rules.ignored(doc.path):
-            return Ignored(doc.path)
         if self.ground.is_unknown(doc.path):
             text = "What is there could not be read, or is no file. Move it away."
             return Problem(doc.path, doc.id, "unknown_place", text)
+        if self._rules.ignored(doc.path) or self.ground.is_skipped(doc.path):
+            return Ignored(doc.path)
         return None
 
     def _is_home(self, doc: Doc) -> bool:
