@@ -257,3 +257,20 @@ def test_nothing_is_written_alone_after_sqlite_has_given_up_a_transaction(store:
     with pytest.raises(StoreError, match="failed"):
         write()
     assert notes.count() == 0
+
+
+def test_what_was_deleted_is_not_left_in_the_file(tmp_path: Path) -> None:
+    with Store.open(tmp_path / "s") as store:
+        notes = store.table("notes", Note)
+        notes.put("a", Note(text="to be forgotten"))
+        notes.put("b", Note(text="kept"))
+    with Store.open(tmp_path / "s") as store:
+        store.table("notes", Note).delete("a")
+    content = (tmp_path / "s" / "store.sqlite").read_bytes()
+    assert b"kept" in content
+    assert b"forgotten" not in content
+
+
+def test_a_commit_is_on_the_disk_when_it_returns(store: Store) -> None:
+    assert store._database.query("PRAGMA synchronous") == [(2,)]  # FULL; only a power cut shows it
+    assert store._database.query("PRAGMA journal_mode") == [("wal",)]
