@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Callable
 from functools import partial
-from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -31,8 +30,8 @@ from syncapi.wire.files import FileDeclaration, FileState, PendingUpload, Upload
 _MOST_ROUNDS: Final = 3
 """For what must not happen twice in a row: bytes that arrived and are gone, or were altered."""
 
-_SLOWEST_VERIFICATION: Final = 10 * 1024**2
-"""Bytes a second that the service reads at least, to verify them."""
+_VERIFIED_MEANWHILE: Final = 1024**3
+"""Bytes that the service has verified at least while one request and its retries wait for it."""
 
 OnContentBytes = Callable[[Digest, int], None]
 
@@ -144,8 +143,9 @@ class _Upload:
 
         Large files take longer to verify than an answer may: the work goes on meanwhile.
         """
-        until = monotonic() + self._digest.file_size / _SLOWEST_VERIFICATION
+        rounds = 1 + self._digest.file_size // _VERIFIED_MEANWHILE
         while True:
+            rounds -= 1
             try:
                 return await self._service.complete(upload_id)
             except Conflict as conflict:
@@ -155,7 +155,7 @@ class _Upload:
                     raise
                 return await self._service.file(upload_id)
             except (Unreachable, ServerError) as failure:
-                if not _is_patience_asked(failure) or monotonic() > until:
+                if not (rounds and _is_patience_asked(failure)):
                     raise
 
     async def _send_missing(self, state: FileState) -> None:
