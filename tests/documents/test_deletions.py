@@ -6,6 +6,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from fixtures.pushing import create, push_one
 from fixtures.service import TestTenant
 from fixtures.uploads import Json, assert_problem, upload
 from syncapi.domain.access import Role
@@ -76,6 +77,21 @@ async def test_hard_deletion_leaves_only_a_tombstone(
         assert await rows(databases, tenant, table, "tenant_id") == []
     assert await object_count(store, tenant) == 0
     assert await rows(databases, tenant, "feed_entries", "is_deleted") == [True, True]
+
+
+@pytest.mark.parametrize("strategy", ["last_write_wins", "merge"])
+async def test_a_push_repeated_after_a_hard_deletion_brings_nothing_back(
+    tenant: TestTenant, strategy: str
+) -> None:
+    """As when its answer was lost, and an admin has erased the document meanwhile."""
+    kept = await upload(tenant.user)
+    made = create(UUID(kept["file"]["id"]))
+    first = await push_one(tenant.user, made, on_conflict=strategy)
+    await tenant.admin.delete(f"/documents/{made['id']}", params=HARD)
+    again = await push_one(tenant.user, made, on_conflict=strategy)
+    assert [first.status, again.status] == ["applied", "unchanged"]
+    assert again.document is None
+    assert (await tenant.viewer.get(f"/documents/{made['id']}")).status_code == 404
 
 
 @pytest.mark.parametrize("how", ["live", "deleted", "past"])

@@ -24,8 +24,20 @@ from sqlalchemy import (
 from syncapi.domain.listing import Listing
 from syncapi.postgres.databases import TenantConnection
 from syncapi.postgres.files import StoredFile
-from syncapi.postgres.tables import document_history, documents, feed_entries, files
+from syncapi.postgres.tables import documents, feed_entries, files
 from syncapi.wire.documents import Document, FileInfo
+
+_FORGET_VERSIONS = """
+WITH gone AS (
+  DELETE FROM document_history WHERE tenant_id = $1 AND document_id = $2
+  RETURNING file_id, change_id, updated_at
+), kept AS (
+  INSERT INTO collected_changes (tenant_id, change_id, document_id, applied_at)
+  SELECT $1, change_id, $2, updated_at FROM gone WHERE change_id IS NOT NULL
+  ON CONFLICT DO NOTHING
+)
+SELECT DISTINCT file_id FROM gone
+"""
 
 _ENTRY = and_(
     feed_entries.c.tenant_id == documents.c.tenant_id, feed_entries.c.id == documents.c.id
@@ -187,13 +199,12 @@ async def remove(tx: TenantConnection, document_id: UUID) -> set[UUID]:
 
 
 async def forget_versions(tx: TenantConnection, document_id: UUID) -> set[UUID]:
-    """Delete the history of a document; return the ids of the files that it referred to."""
-    removal = delete(document_history).where(
-        document_history.c.tenant_id == tx.tenant_id,
-        document_history.c.document_id == document_id,
-    )
-    rows = await tx.connection.execute(removal.returning(document_history.c.file_id))
-    return set(rows.scalars())
+    """Delete the history of a document; return the ids of the files that it referred to.
+
+    The ledger of pushes stays: a repeat of the push that made the document must not make it anew.
+    """
+    rows = await tx.driver.fetch(_FORGET_VERSIONS, tx.tenant_id, document_id)
+    return {row["file_id"] for row in rows}
 
 
 async def committed(tx: TenantConnection, document: Document) -> Document:
