@@ -1,5 +1,8 @@
 """What settings mean to the parts that the service and the command line both use."""
 
+from datetime import timedelta
+
+from syncapi.domain.retention import Retention
 from syncapi.postgres.databases import DatabaseUrls, PoolLimits
 from syncapi.settings import Settings
 from syncapi.storage.bucket import Bucket
@@ -37,4 +40,17 @@ def bucket(settings: Settings) -> Bucket:
         access_key_id=settings.s3_access_key_id,
         secret_access_key=settings.s3_secret_access_key.get_secret_value(),
         addressing_style=settings.s3_addressing_style,
+    )
+
+
+def retention(settings: Settings) -> Retention:
+    """For how long what is kept, where a tenant has no limits of its own."""
+    age = settings.history_days
+    return Retention(
+        tombstones=timedelta(days=settings.tombstone_retention_days),
+        uploads=timedelta(days=settings.abandoned_upload_days),
+        files=timedelta(days=settings.unreferenced_file_days),
+        idempotency_keys=timedelta(hours=settings.idempotency_key_hours),
+        history_age=None if age is None else timedelta(days=age),
+        history_versions=settings.history_versions,
     )

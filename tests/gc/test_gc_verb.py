@@ -37,7 +37,17 @@ class World:
     environment: dict[str, str]
 
     def gc(self, *words: str, **changes: str) -> Result:
-        return CliRunner().invoke(app, ["gc", *words], env={**self.environment, **changes})
+        return self.run("gc", *words, **changes)
+
+    def run(self, *words: str, **changes: str) -> Result:
+        return CliRunner().invoke(app, words, env={**self.environment, **changes})
+
+    def limits(self, *words: str, **changes: str) -> dict[str, tuple[float | None, str]]:
+        """Those in force, and whose they are, after `syncapi tenant limits`."""
+        result = self.run("tenant", "limits", *words, "--json", **changes)
+        assert result.exit_code == 0, result.stderr
+        found = json.loads(result.stdout)["limits"]
+        return {name: (limit["value"], limit["source"]) for name, limit in found.items()}
 
     def report(self, *words: str, **changes: str) -> dict[str, dict[str, Any]]:
         """By tenant."""
@@ -189,3 +199,72 @@ async def test_more_than_a_page_of_objects(store: ObjectStore, tmp_path: Path) -
     assert seen == 1100
     async for page in store.listing.objects(prefix, before):
         assert page == []
+
+
+SERVICE = {"SYNCAPI_HISTORY_VERSIONS": "7"}
+
+
+def test_a_tenants_own_limits_are_set_shown_and_in_force_from_the_next_run_on(
+    world: World,
+) -> None:
+    world.make("first")
+    world.make("second")
+    world.sql('UPDATE tenants SET settings = \'{"colour": "red"}\'')
+    world.sql("UPDATE documents SET filename = 'again.txt' WHERE NOT is_deleted")
+    service = {"history_days": (None, "service"), "history_versions": (7, "service")}
+    assert world.limits("first", **SERVICE) == service
+
+    set_ = world.limits("first", "--history-versions", "1", "--history-days", "30.5", **SERVICE)
+    assert set_ == {"history_days": (30.5, "tenant"), "history_versions": (1, "tenant")}
+    assert world.limits("first", **SERVICE) == set_
+    assert world.limits("second", **SERVICE) == service
+    dry = world.report("--dry-run", **SERVICE)
+    assert {slug: one["versions"] for slug, one in dry.items()} == {"first": 2, "second": 0}
+
+    free = world.limits("first", "--history-versions", "Unlimited", **SERVICE)
+    assert free == {**set_, "history_versions": (None, "tenant")}
+    assert world.report("--dry-run", **SERVICE)["first"]["versions"] == 0
+    words = ("--history-versions", "default", "--history-days", "default")
+    assert world.limits("first", *words, **SERVICE) == service
+    shown = world.run("tenant", "limits", "second", **SERVICE).stdout.splitlines()
+    assert shown == [
+        "history_days\tunlimited\tSYNCAPI_HISTORY_DAYS",
+        "history_versions\t7\tSYNCAPI_HISTORY_VERSIONS",
+    ]
+    colours = 'SELECT bool_and(settings = \'{"colour": "red"}\') FROM tenants'
+    world.sql(f"DO $$ BEGIN ASSERT ({colours}); END $$")  # what is not a limit was left alone
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "exit_code", "complaint"),
+    [
+        ("--history-days", "many", 2, "write a number, 'unlimited' or"),
+        ("--history-versions", "1.5", 2, "a whole number"),
+        ("--history-days", "0", 1, "settings.history_days: write a number above 0"),
+        ("--history-days", "-3", 1, "settings.history_days"),
+        ("--history-days", "nan", 1, "settings.history_days"),
+        ("--history-days", "inf", 1, "settings.history_days"),
+        ("--history-days", "1e9", 1, "up to 36525"),
+        ("--history-versions", "0", 1, "settings.history_versions: write a whole number above 0"),
+    ],
+)
+def test_a_limit_that_is_none_is_refused_and_changes_nothing(
+    world: World, option: str, value: str, exit_code: int, complaint: str
+) -> None:
+    world.make("first")
+    result = world.run("tenant", "limits", "first", option, value)
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert complaint in result.stderr.replace("│ │", "").replace("\n", " ")
+    assert {source for _, source in world.limits("first").values()} == {"service"}
+
+
+def test_limits_that_gc_cannot_read_are_named_and_can_be_put_right(world: World) -> None:
+    world.make("first")
+    world.sql('UPDATE tenants SET settings = \'{"history_days": "many"}\'')
+    result = world.run("tenant", "limits", "first")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "settings.history_days" in result.stderr
+    assert world.limits("first", "--history-days", "9")["history_days"] == (9, "tenant")
+    unknown = world.run("tenant", "limits", "nobody", "--history-days", "9")
+    assert unknown.exit_code == 1
+    assert "syncapi tenant list" in unknown.stderr

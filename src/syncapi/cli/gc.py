@@ -4,7 +4,6 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from datetime import timedelta
 from typing import Annotated, Any
 
 import typer
@@ -15,7 +14,7 @@ from syncapi.cli.arguments import AsJson
 from syncapi.cli.configuration import load_settings
 from syncapi.cli.failures import CommandFailed
 from syncapi.cli.output import print_json, print_table
-from syncapi.domain.retention import Collected, Kind, Retention
+from syncapi.domain.retention import Collected, Kind
 from syncapi.domain.tenancy import Tenant
 from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases, PoolLimits
@@ -25,7 +24,7 @@ from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.collection.run import GarbageCollection, Outcome
 from syncapi.usecases.tenants import TenantAdministration
 from syncapi.web.logging import configure_logging
-from syncapi.wiring import bucket, database_urls
+from syncapi.wiring import bucket, database_urls, retention
 
 _POOL = PoolLimits(size=2, idle=10, statement_timeout=300)
 _COLUMNS = ("tenant", *Kind, "freed_bytes")
@@ -73,7 +72,7 @@ async def _run(
         administration = TenantAdministration(control, databases, Invalidations(None))
         tenants = await _tenants(administration, reference)
         progress.expect(len(tenants))
-        collection = GarbageCollection(databases, objects, _retention(settings), is_dry=is_dry)
+        collection = GarbageCollection(databases, objects, retention(settings), is_dry=is_dry)
         return await collection.run(tenants, progress.tell, progress.finished)
 
 
@@ -81,18 +80,6 @@ async def _tenants(administration: TenantAdministration, reference: str | None) 
     if reference is None:
         return list(await administration.all())
     return [await administration.find(reference)]
-
-
-def _retention(settings: Settings) -> Retention:
-    age = settings.history_days
-    return Retention(
-        tombstones=timedelta(days=settings.tombstone_retention_days),
-        uploads=timedelta(days=settings.abandoned_upload_days),
-        files=timedelta(days=settings.unreferenced_file_days),
-        idempotency_keys=timedelta(hours=settings.idempotency_key_hours),
-        history_age=None if age is None else timedelta(days=age),
-        history_versions=settings.history_versions,
-    )
 
 
 class _Progress:

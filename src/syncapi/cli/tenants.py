@@ -1,4 +1,4 @@
-"""``syncapi tenant``: make, list, suspend and resume tenants."""
+"""``syncapi tenant``: make, list, limit, suspend and resume tenants."""
 
 from dataclasses import asdict
 from typing import Annotated
@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from syncapi.cli.arguments import AsJson, TenantReference
+from syncapi.cli.limits import limits
 from syncapi.cli.operation import administer
 from syncapi.cli.output import print_json, print_table
 from syncapi.domain.tenancy import Tenant
@@ -13,7 +14,9 @@ from syncapi.postgres.databases import DEFAULT_DATABASE
 
 _COLUMNS = ("slug", "id", "name", "database", "is_active", "created_at")
 
-app = typer.Typer(no_args_is_help=True, help="Create, list and suspend tenants.")
+app = typer.Typer(no_args_is_help=True, help="Create, list, limit and suspend tenants.")
+
+app.command()(limits)
 
 
 @app.command()

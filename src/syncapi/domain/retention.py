@@ -5,9 +5,30 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 
 from syncapi.domain.errors import InvalidInput
+
+HISTORY_DAYS: Final = "history_days"
+HISTORY_VERSIONS: Final = "history_versions"
+
+_MOST: Final = {HISTORY_DAYS: 36_525, HISTORY_VERSIONS: 1_000_000_000}
+"""A century, and more versions than anything has; who wants more wants no limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryLimit:
+    """A limit of a tenant's history that is in force.
+
+    Attributes:
+        name: `HISTORY_DAYS` or `HISTORY_VERSIONS`.
+        value: None for no limit.
+        is_own: whether the tenant's own settings say so, and not those of the service.
+    """
+
+    name: str
+    value: float | None
+    is_own: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,13 +59,43 @@ class Retention:
             InvalidInput: they are no positive numbers.
         """
         own = self
-        if "history_days" in settings:
-            days = _positive("history_days", settings["history_days"], float)
+        if HISTORY_DAYS in settings:
+            days = checked_limit(HISTORY_DAYS, settings[HISTORY_DAYS])
             own = replace(own, history_age=None if days is None else timedelta(days=days))
-        if "history_versions" in settings:
-            most = _positive("history_versions", settings["history_versions"], int)
+        if HISTORY_VERSIONS in settings:
+            most = checked_limit(HISTORY_VERSIONS, settings[HISTORY_VERSIONS])
             own = replace(own, history_versions=None if most is None else int(most))
         return own
+
+    def history_limits(self, settings: Mapping[str, Any]) -> list[HistoryLimit]:
+        """The limits of a tenant's history, and whose they are.
+
+        Raises:
+            InvalidInput: as `for_tenant`.
+        """
+        own = self.for_tenant(settings)
+        age = own.history_age
+        days = None if age is None else age / timedelta(days=1)
+        return [
+            HistoryLimit(HISTORY_DAYS, days, HISTORY_DAYS in settings),
+            HistoryLimit(HISTORY_VERSIONS, own.history_versions, HISTORY_VERSIONS in settings),
+        ]
+
+
+def checked_limit(name: str, value: object) -> float | None:
+    """A limit of the history as a tenant's settings have it; None for no limit.
+
+    Raises:
+        InvalidInput: it is no positive number, or too large a one.
+    """
+    kinds = int if name == HISTORY_VERSIONS else int | float
+    if value is None:
+        return None
+    if not isinstance(value, kinds) or isinstance(value, bool) or not 0 < value <= _MOST[name]:
+        what = "whole number" if name == HISTORY_VERSIONS else "number"
+        message = f"write a {what} above 0 and up to {_MOST[name]}, or null, not {value!r}"
+        raise InvalidInput.of(f"settings.{name}", message)
+    return value
 
 
 class Kind(enum.StrEnum):
@@ -75,10 +126,3 @@ class Collected:
         self.counts += other.counts
         self.freed_bytes += other.freed_bytes
         return self
-
-
-def _positive(name: str, value: object, kind: type[float]) -> float | None:
-    is_number = isinstance(value, int | kind) and not isinstance(value, bool)
-    if value is None or (is_number and value > 0):  # type: ignore[operator]
-        return value  # type: ignore[return-value]
-    raise InvalidInput.of(f"settings.{name}", f"write a positive number, or null, not {value!r}")

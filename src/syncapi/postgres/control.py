@@ -1,11 +1,12 @@
 """The control database: tenants, and the roles that users have in them."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import (
+    ARRAY,
     Boolean,
     CheckConstraint,
     Column,
@@ -18,8 +19,10 @@ from sqlalchemy import (
     Row,
     String,
     Table,
+    Text,
     UniqueConstraint,
     Uuid,
+    cast,
     delete,
     func,
     select,
@@ -129,6 +132,24 @@ class ControlStore:
             update(tenants)
             .where(tenants.c.id == tenant_id)
             .values(is_active=is_active)
+            .returning(*tenants.c)
+        )
+        async with self._connection() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else _tenant(row)
+
+    async def change_settings(
+        self, tenant_id: UUID, values: Mapping[str, object], unset: Collection[str]
+    ) -> Tenant | None:
+        """Put some of a tenant's settings, and take others out; None where there is no tenant.
+
+        Those that are not named stay as they are.
+        """
+        left = tenants.c.settings.op("-")(cast(list(unset), ARRAY(Text)))
+        statement = (
+            update(tenants)
+            .where(tenants.c.id == tenant_id)
+            .values(settings=left.op("||")(cast(dict(values), JSONB)))
             .returning(*tenants.c)
         )
         async with self._connection() as connection:

@@ -1,11 +1,13 @@
 """What an operator does with tenants and their members."""
 
 import uuid
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from uuid import UUID
 
 from syncapi.domain.access import Role, operator
 from syncapi.domain.errors import Conflict, NotFound
+from syncapi.domain.retention import checked_limit
 from syncapi.domain.tenancy import Member, Tenant, checked_name, checked_slug, slug_of
 from syncapi.postgres.clock import open_clock
 from syncapi.postgres.control import ControlStore
@@ -76,6 +78,26 @@ class TenantAdministration:
         tenant = await self.find(reference)
         changed = await self._control.set_active(tenant.id, is_active=is_active)
         await self._invalidations.publish(Change(tenant_id=tenant.id))
+        return changed or tenant
+
+    async def limit_history(
+        self, reference: str, limits: Mapping[str, float | None], unset: Collection[str] = ()
+    ) -> Tenant:
+        """Give a tenant limits of its history in place of the service's, from the next `gc` on.
+
+        Args:
+            reference: the tenant's id or slug.
+            limits: by name, see `domain.retention`; None for no limit.
+            unset: names of those that shall be the service's again.
+
+        Raises:
+            InvalidInput: a limit is no positive number, or too large a one.
+            NotFound: there is no such tenant.
+        """
+        for name, value in limits.items():
+            checked_limit(name, value)
+        tenant = await self.find(reference)
+        changed = await self._control.change_settings(tenant.id, limits, unset)
         return changed or tenant
 
     async def members(self, reference: str) -> list[Member]:
