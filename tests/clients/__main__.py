@@ -66,7 +66,7 @@ def _make(client: GeneratedClient, toolbox: Toolbox) -> None:
 
 async def _try(clients: list[GeneratedClient], toolbox: Toolbox) -> None:
     async with ground() as found, AsyncExitStack() as stack:
-        world = await open_world(found.url, found.settings, stack, tenants=len(clients))
+        world = await open_world([*found.services], found.settings, stack, tenants=len(clients))
         for client, tenant in zip(clients, world.tenants, strict=True):
             print(f"{client.name}:", flush=True)
             environment = _access(world, await world.member(tenant))
@@ -78,7 +78,7 @@ def _access(world: World, member: Member) -> dict[str, str]:
     return {
         **os.environ,
         "NO_PROXY": "127.0.0.1",
-        "SYNCAPI_URL": world.url,
+        "SYNCAPI_URL": world.urls[0],
         "SYNCAPI_TENANT": str(member.tenant_id),
         "SYNCAPI_TOKEN": member.token,
     }

@@ -49,7 +49,7 @@ class TestService:
         environment = environment_of(settings, rate_limit="")
         async with AsyncExitStack() as stack:
             with service_process(environment, tmp_path) as service:
-                world = await open_world(service.url, settings, stack, tenants=1)
+                world = await open_world([service.url], settings, stack, tenants=1)
                 db = await stack.enter_async_context(session(world.database_url))
                 upload = await self.killed_at_the_clock(world, db, service.process.kill)
                 with pytest.raises(httpx.TransportError):
@@ -59,7 +59,7 @@ class TestService:
             assert await db.fetchval("SELECT count(*) FROM feed_entries") == 0
             assert await db.fetchval("SELECT count(*) FROM files WHERE file_size = 7") == 0
             with service_process(environment, tmp_path) as service:
-                world.url = service.url
+                world.urls = [service.url]
                 assert (await self.upload(world)).status_code == HTTPStatus.CREATED
                 reader = await client(world, ByCursor())
                 await reader.follow()
@@ -120,7 +120,7 @@ async def make_world_on(
             url = server.create_database("own")
             for tree in Tree:
                 await asyncio.to_thread(upgrade, Target(tree, "own", url))
-            return await open_world(serve_database(url), settings_of(url), stack, tenants=2)
+            return await open_world([serve_database(url)], settings_of(url), stack, tenants=2)
 
         yield make
 

@@ -46,7 +46,7 @@ class Failover:
 
     def take_over(self) -> str:
         """Switch to the copy; returns the URL of its database."""
-        self.world.url = self._serve(self._copy)
+        self.world.urls = [self._serve(self._copy)]
         return self._copy
 
 

@@ -61,7 +61,7 @@ async def world(
         await asyncio.to_thread(upgrade, Target(tree, "own", pair.url))
     async with AsyncExitStack() as stack:
         service = serve_database(pair.url)
-        yield await open_world(service, settings_of(pair.url), stack, tenants=1)
+        yield await open_world([service], settings_of(pair.url), stack, tenants=1)
 
 
 async def caught_up(pair: Pair) -> None:

@@ -1,128 +1,225 @@
-"""Clients that were offline: queues, lost answers, replays in other batches, all strategies.
+"""Clients that work offline, a step at a time, and the proof that their audit finds what is wrong.
 
-At rest every replica equals the server, every change that was told applied is a version of the
-history, and no edit went over a version that its client had not seen unless its strategy says so.
+The clients and the audit are those of the randomised checker (`tests/soak`), where they run side
+by side and under failures.
 """
 
+import asyncio
 import random
-from dataclasses import dataclass, field
-from typing import Any
-from uuid import UUID
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 
+import httpx
 import pytest
 
-from fixtures.pulling import Replica
-from fixtures.pushing import Json, create, delete, push, update
+from fixtures.server import serving
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.wire.base import format_time
+from soak.device import Device, verify_pushes
+from soak.reader import Reader
+from soak.replica import ByCursor, Disk
+from soak.tally import Tally
+from soak.truth import Miss
+from soak.world import Member, World
+from syncapi.domain import pushing
+from syncapi.domain.access import Role, TenantScope
+from syncapi.domain.merge import Fields, Merged
+from syncapi.domain.pushing import Change, Decision, Status, Strategy, Version, decide
+from syncapi.main import create_app
+from syncapi.postgres import push as store
+from syncapi.settings import Settings
+from syncapi.usecases import push as usecase
+from syncapi.wire.push import ConflictDetail, PushOutcome, PushRequest
 
-STRATEGIES = ("reject", "last_write_wins", "first_write_wins", "merge")
-ROUNDS = 40
+DEVICES = 4
+ROUNDS = 100
+PATIENCE_SECONDS = 120
 
-
-@dataclass
-class Device:
-    """A client with a replica and a queue; a change keeps the strategy that it was made with."""
-
-    tenant: TestTenant
-    rng: random.Random
-    file_ids: list[UUID]
-    replica: Replica
-    queue: dict[str, tuple[Json, str]] = field(default_factory=dict)
-    answers: dict[str, str] = field(default_factory=dict)
-
-    def edit(self) -> None:
-        """Change something offline; a document that waits in the queue is left alone."""
-        waiting = {change["id"] for change, _ in self.queue.values()}
-        known = [d for d in self.replica.documents if str(d) not in waiting]
-        change = self._change(known)
-        self.queue[change["change_id"]] = change, self.rng.choice(STRATEGIES)
-
-    def _change(self, known: list[UUID]) -> Json:
-        kind = self.rng.choices(("create", "update", "delete"), (2, 6, 1))[0]
-        if kind == "create" or not known:
-            return create(self.rng.choice(self.file_ids), filename=f"{self.rng.random()}.txt")
-        document = self.rng.choice(sorted(known))
-        base = format_time(self.replica.documents[document])
-        if kind == "delete":
-            return delete(document, base)
-        fields: dict[str, str] = self.rng.choice(
-            [
-                {"filename": f"{self.rng.random()}.txt"},
-                {"folder": self.rng.choice(("", "here", "here/below", "there"))},
-                {"mime_type": self.rng.choice(("text/plain", "text/markdown", "text/csv"))},
-                {"file_id": str(self.rng.choice(self.file_ids))},
-            ]
-        )
-        return update(document, base, **fields)
-
-    async def send(self) -> None:
-        """Push some of one strategy, in any order; now and then the answer is lost.
-
-        What was lost is sent again later, in whatever batch it then falls into.
-        """
-        strategy = self.rng.choice(STRATEGIES)
-        mine = [change for change, wanted in self.queue.values() if wanted == strategy]
-        batch = self.rng.sample(mine, self.rng.randint(0, len(mine)))
-        if not batch:
-            return
-        results = await push(self.tenant.admin, *batch, on_conflict=strategy)
-        if self.rng.random() < 0.4:
-            return
-        for result in results:
-            self.answers[str(result.change_id)] = result.status
-            del self.queue[str(result.change_id)]
+Play = Callable[[int], Awaitable[tuple[Sequence[Miss], Tally]]]
 
 
-async def _at_rest(devices: list[Device]) -> None:
-    for device in devices:
-        while device.queue:
-            await device.send()
-    for device in devices:
-        await device.replica.pull_run(per_page=50)
+@pytest.fixture
+async def world(settings: Settings, service_url: str, tenant: TestTenant) -> AsyncIterator[World]:
+    """The tenant, and two processes of the service in one."""
+    contents = [await upload(tenant.user, f"{n}".encode()) for n in range(4)]
+    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+        with serving(create_app(settings)) as second:
+            urls, files = [service_url, second], [content["file"]["id"] for content in contents]
+            yield World(urls, settings, client, [tenant.id], {tenant.id: files})
 
 
-async def _history(writer: SqlWriter) -> list[Any]:
-    """Every version, with the one before it and the change that made it."""
-    rows: list[Any] = await writer.connection.fetch(
-        """SELECT change_id::text, is_deleted,
-                  lag(updated_at) OVER (PARTITION BY document_id ORDER BY updated_at) AS previous
-           FROM document_history WHERE tenant_id = $1""",
-        writer.tenant_id,
+@pytest.fixture
+def play(world: World, tenant: TestTenant, make_writer: MakeWriter) -> Play:
+    """Let devices and a person at psql take turns, come to rest, and audit them."""
+
+    async def play(seed: int) -> tuple[Sequence[Miss], Tally]:
+        rng, tally = random.Random(seed), Tally()
+        member = Member(tenant.id, tenant.tokens[Role.ADMIN])
+        devices = [_device(world, member, rng, tally, number) for number in range(DEVICES)]
+        writer = await make_writer(tenant.id)
+        for _ in range(ROUNDS):
+            await rng.choice(devices).act()
+            if rng.random() < 0.2:
+                await _write(writer, rng)
+        rest = asyncio.gather(*(device.come_to_rest() for device in devices))
+        await asyncio.wait_for(rest, PATIENCE_SECONDS)
+        for device in devices:
+            await device.pull_run()
+            await device.reader.verify(writer.connection)
+        await verify_pushes(writer.connection, devices, is_trail_kept=False)
+        return [miss for device in devices for miss in device.reader.misses], tally
+
+    return play
+
+
+def _device(world: World, member: Member, rng: random.Random, tally: Tally, number: int) -> Device:
+    start = ByCursor()
+    reader = Reader(
+        f"device {number}",
+        world,
+        member,
+        Disk(start, start),
+        rng,
+        tally,
+        is_crash_prone=False,
+        is_checked_under_way=False,
+        largest_page=500,
     )
-    return rows
+    return Device.of(reader, world.files[member.tenant_id], rng, is_eager=number % 2 == 0)
+
+
+async def _write(writer: SqlWriter, rng: random.Random) -> None:
+    live = sorted(await writer.live())
+    chosen = rng.sample(live, min(2, len(live)))
+    await rng.choice((writer.touch, writer.touch, writer.delete, writer.erase))(*chosen)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_nothing_is_lost(seed: int, tenant: TestTenant, make_writer: MakeWriter) -> None:
-    rng = random.Random(seed)
-    contents = [await upload(tenant.user, f"{n}".encode()) for n in range(4)]
-    file_ids = [UUID(document["file"]["id"]) for document in contents]
-    writer = await make_writer(tenant.id)
-    devices = [Device(tenant, rng, file_ids, Replica(tenant.admin)) for _ in range(4)]
-    sent: dict[str, tuple[Json, str]] = {}
-    for _ in range(ROUNDS):
-        device = rng.choice(devices)
-        for _ in range(rng.randint(0, 4)):
-            device.edit()
-        sent |= device.queue
-        await rng.choice((device.send, device.send, device.replica.pull_run))()
-        if rng.random() < 0.2:
-            live = sorted(await writer.live())
-            await rng.choice((writer.touch, writer.delete))(*rng.sample(live, min(2, len(live))))
+async def test_nothing_is_lost_and_no_conflict_is_swallowed(play: Play, seed: int) -> None:
+    misses, tally = await play(seed)
+    assert not misses, "\n".join(map(str, misses))
+    for what in (
+        "pushed: reject, applied",
+        "pushed: reject, conflict",
+        "pushed: last_write_wins, applied",
+        "pushed: first_write_wins, conflict",
+        "pushed: merge, applied",
+        "pushed: merge, unchanged",
+        "pushed: hung up, request answered",
+        "pushed: twice at once",
+        "pushed: a new change settles a conflict",
+        "checked: pushed changes that were written",
+    ):
+        assert tally.counts[what], f"the run proves nothing of '{what}': {tally.lines()}"
 
-    await _at_rest(devices)
 
-    server = await writer.live()
-    assert [device.replica.documents for device in devices] == [server] * len(devices)
-    versions = {row["change_id"]: row for row in await _history(writer) if row["change_id"]}
-    answers = {change: status for device in devices for change, status in device.answers.items()}
-    assert set(answers) == set(sent)
-    assert {change for change, status in answers.items() if status == "applied"} <= set(versions)
-    assert not {c for c, status in answers.items() if status == "conflict"} & set(versions)
-    for change_id, version in versions.items():
-        change, strategy = sent[change_id]
-        if strategy in ("reject", "first_write_wins") and change["op"] != "create":
-            assert format_time(version["previous"]) == change["base_updated_at"]
+def _deciding(monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Decision]) -> None:
+    def judged(
+        change: Change, server: Version | None, base: Fields | None, strategy: Strategy
+    ) -> Decision:
+        return judge(change, server, base, strategy)
+
+    monkeypatch.setattr(usecase, "decide", judged)
+
+
+def drop_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def applied(*_: object) -> dict[object, object]:
+        return {}
+
+    monkeypatch.setattr(store, "applied", applied)
+
+
+def overwrite_on_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(change: Change, server: Version | None, base: Fields | None, _: object) -> Decision:
+        return decide(change, server, base, Strategy.LAST_WRITE_WINS)
+
+    _deciding(monkeypatch, judge)
+
+
+def swallow_conflicts(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(*given: object) -> Decision:
+        decision = decide(*given)  # type: ignore[arg-type]  # passed through
+        return Decision(Status.UNCHANGED) if decision.status is Status.CONFLICT else decision
+
+    _deciding(monkeypatch, judge)
+
+
+def tell_without_writing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(change: Change, server: Version | None, *given: object) -> Decision:
+        decision = decide(change, server, *given)  # type: ignore[arg-type]  # passed through
+        return decision if server is None else replace(decision, write=None)
+
+    _deciding(monkeypatch, judge)
+
+
+def overwrite_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    def judge(*given: object) -> Decision:
+        decision = decide(*given)  # type: ignore[arg-type]  # passed through
+        return replace(decision, disagreement=None) if decision.write else decision
+
+    _deciding(monkeypatch, judge)
+
+
+def merge_what_does_not_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    def merge(base: Fields, mine: Fields, theirs: Fields) -> Merged:
+        return Merged({k: v if v != base[k] else theirs[k] for k, v in mine.items()}, ())
+
+    monkeypatch.setattr(pushing, "merge", merge)
+
+
+def lose_a_side_of_a_merge(monkeypatch: pytest.MonkeyPatch) -> None:
+    def merge(_: Fields, mine: Fields, __: Fields) -> Merged:
+        return Merged(dict(mine), ())
+
+    monkeypatch.setattr(pushing, "merge", merge)
+
+
+def hide_the_servers_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    def detail(**fields: object) -> ConflictDetail:
+        return ConflictDetail.model_validate({**fields, "server": None})
+
+    monkeypatch.setattr(usecase, "ConflictDetail", detail)
+
+
+def apply_atomic_pushes_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    make = usecase.Push.of
+
+    def of(scope: TenantScope, request: PushRequest) -> usecase.Push:
+        return replace(make(scope, request), is_atomic=False)
+
+    monkeypatch.setattr(usecase.Push, "of", of)
+
+
+def mix_up_results(monkeypatch: pytest.MonkeyPatch) -> None:
+    def outcome(*, results: list[object]) -> PushOutcome:
+        return PushOutcome.model_validate({"results": results[::-1]})
+
+    monkeypatch.setattr(usecase, "PushOutcome", outcome)
+
+
+@pytest.mark.parametrize(
+    ("plant", "finding"),
+    [
+        (drop_the_ledger, "after it had been applied"),
+        (overwrite_on_conflict, "which the client had not seen"),
+        (swallow_conflicts, "told unchanged"),
+        (tell_without_writing, "told applied, and is neither in the history nor in the ledger"),
+        (overwrite_without_a_word, "without a word of"),
+        (merge_what_does_not_join, "which the client had not seen"),
+        (lose_a_side_of_a_merge, "wrote {"),
+        (hide_the_servers_side, "without the server's document"),
+        (apply_atomic_pushes_in_part, "an atomic push was applied in part"),
+        (mix_up_results, "not those of the changes, in their order"),
+    ],
+    ids=lambda value: value.__name__ if callable(value) else "",
+)
+async def test_the_audit_finds_a_planted_defect(
+    play: Play,
+    monkeypatch: pytest.MonkeyPatch,
+    plant: Callable[[pytest.MonkeyPatch], None],
+    finding: str,
+) -> None:
+    plant(monkeypatch)
+    misses, _ = await play(1)
+    assert any(finding in miss.what for miss in misses), "\n".join(map(str, misses)) or "none"

@@ -1,6 +1,7 @@
 """``make soak SECONDS=… SEED=…``: check the feed at random for as long as you like.
 
-Exit codes: 0 every replica equalled the server, 1 one did not: the evidence is printed.
+Exit codes: 0 every replica equalled the server and every push became what was told of it, 1 one
+did not: the evidence is printed.
 """
 
 import argparse
@@ -15,6 +16,7 @@ from soak.ground import ground
 from soak.killer import kill
 from soak.promoter import Promoter
 from soak.session import session
+from soak.stories import Fork
 from soak.tally import Budget, Tally
 from soak.world import open_world
 from syncapi.embedded.ports import free_port
@@ -27,9 +29,9 @@ def main() -> int:
     outcome = asyncio.run(_run(options))
     print(outcome)
     if outcome.misses:
-        print(f"\n{len(outcome.misses)} misses: the feed lost changes.")
+        print(f"\n{len(outcome.misses)} misses.")
         return 1
-    print("\nEvery replica equals the server.")
+    print("\nEvery replica equals the server, and every push became what it was told.")
     return 0
 
 
@@ -51,18 +53,19 @@ def _options() -> argparse.Namespace:
 
 async def _run(options: argparse.Namespace) -> Outcome:
     standby_port = free_port() if options.promotions else None
-    async with ground(standby_port) as found, AsyncExitStack() as stack:
-        world = await open_world(found.url, found.settings, stack, tenants=options.tenants)
+    async with ground(standby_port, processes=2) as found, AsyncExitStack() as stack:
+        world = await open_world([*found.services], found.settings, stack, tenants=options.tenants)
         async with session(world.database_url) as connection:
             await make_clock_step(connection)
             if options.naive:
                 await make_stamps_naive(connection)
-        checker = Checker(world, seed=options.seed, cast=_cast(options))
+        forks: list[Fork] = []
+        checker = Checker(world, seed=options.seed, cast=_cast(options), forks=forks)
         budget = Budget(seconds=options.seconds)
         others = [_progress(budget, checker.tally)]
         rng = random.Random(f"{options.seed} killer")
         if standby_port is not None:
-            promoter = stack.enter_context(Promoter(found, standby_port))
+            promoter = stack.enter_context(Promoter(found, standby_port, forks))
             others.append(promoter.promote(budget, checker.tally, rng))
         elif not (options.no_kills or options.naive):
             others.append(kill(found, world, budget, checker.tally, rng))
@@ -71,7 +74,7 @@ async def _run(options: argparse.Namespace) -> Outcome:
 
 def _cast(options: argparse.Namespace) -> Cast:
     if options.naive:  # its clock is a view: what ticks it does not work there
-        return Cast(api_writers=0, is_disturbed=False)
+        return Cast(api_writers=0, devices=0, is_disturbed=False)
     if options.promotions:  # a time alone does not tell which history it belongs to
         return Cast(
             cursor_readers=6,
@@ -91,7 +94,9 @@ async def _progress(budget: Budget, tally: Tally) -> None:
         seconds += 10
         commits = sum(n for what, n in tally.counts.items() if what.startswith("sql: committed"))
         pages = tally.counts["read: pages"]
-        print(f"  {seconds:>6} s  {commits:>9,} commits  {pages:>9,} pages", flush=True)
+        applied = sum(n for what, n in tally.counts.items() if what.endswith(", applied"))
+        done = f"{commits:>9,} commits  {pages:>9,} pages  {applied:>7,} pushed"
+        print(f"  {seconds:>6} s  {done}", flush=True)
 
 
 if __name__ == "__main__":

@@ -15,11 +15,15 @@ from typing_extensions import override
 
 from soak import truth
 from soak.api_writer import ApiWriter
+from soak.device import Device, verify_pushes
 from soak.disturbances import disturb
 from soak.reader import Reader
 from soak.replica import ByCursor, ByTime, Disk, Progress
+from soak.session import session
 from soak.sql_writer import write_by_sql
+from soak.stories import Fork
 from soak.tally import Budget, Tally
+from soak.trail import keep_trail
 from soak.transactions import Planner
 from soak.truth import Miss
 from soak.world import Member, World
@@ -39,6 +43,8 @@ class Cast:
             devices of one user, who share what the server keeps of their pages.
         longest_pause: seconds that a writer's transaction stays open, each time.
         largest_page: rows; small pages make runs long.
+        devices: clients of each tenant that work offline and push; every other takes what it is
+            told into its replica at once.
         is_disturbed: whether the clock steps and tombstones are collected.
         is_voided: whether all cursors are voided now and then, too. That heals what was missed.
         is_checked_under_way: whether replicas are compared with the server before the end, too;
@@ -49,6 +55,7 @@ class Cast:
     api_writers: int = 3
     cursor_readers: int = 4
     time_readers: int = 1
+    devices: int = 3
     longest_pause: float = 0.1
     largest_page: int = 500
     is_disturbed: bool = True
@@ -75,31 +82,45 @@ class Checker:
     Args:
         world: with tenants; nobody else writes to its database.
         seed: of all draws.
+        forks: fail-overs to standbys that lagged, filled in by who makes them.
     """
 
-    def __init__(self, world: World, *, seed: int, cast: Cast) -> None:
+    def __init__(self, world: World, *, seed: int, cast: Cast, forks: Sequence[Fork] = ()) -> None:
         self.tally = Tally()
+        self._forks = forks
         self._world = world
         self._seed = seed
         self._cast = cast
 
     async def run(self, budget: Budget, *others: Awaitable[None]) -> Outcome:
         """Write until the budget is spent, then compare. `others` end with the budget, too."""
-        readers = await self._readers()
+        readers, devices = await self._readers(), await self._devices()
         ends: dict[UUID, str] = {}
+        if devices:
+            async with session(self._world.database_url) as connection:
+                await keep_trail(connection)
         async with asyncpg.create_pool(self._world.database_url, min_size=0, max_size=3) as pool:
             async with asyncio.TaskGroup() as reading:
                 following = [reading.create_task(reader.follow(ends, pool)) for reader in readers]
-                await self._write(budget, others)
+                await self._write(budget, devices, others)
+                rest = asyncio.gather(*(device.come_to_rest() for device in devices))
+                await asyncio.wait_for(rest, _LONGEST_WAY_SECONDS)
                 async with pool.acquire() as connection:
                     ends |= await truth.ends(connection)
+                readers += [device.reader for device in devices]
+                following += [
+                    reading.create_task(device.reader.follow(ends, pool)) for device in devices
+                ]
                 await asyncio.wait_for(asyncio.gather(*following), _LONGEST_WAY_SECONDS)
             async with pool.acquire() as connection:
                 for reader in readers:
                     await reader.verify(connection)
+                await verify_pushes(connection, devices, self._forks)
         return Outcome(self.tally, [miss for reader in readers for miss in reader.misses])
 
-    async def _write(self, budget: Budget, others: Sequence[Awaitable[None]]) -> None:
+    async def _write(
+        self, budget: Budget, devices: Sequence[Device], others: Sequence[Awaitable[None]]
+    ) -> None:
         world, tenants = self._world, self._world.tenants
         async with asyncio.TaskGroup() as writing:
             for number in range(self._cast.sql_writers):
@@ -112,6 +133,8 @@ class Checker:
                 member = await world.member(tenants[number % len(tenants)])
                 rng = self._rng(f"api writer {number}")
                 writing.create_task(ApiWriter(world, member, rng, self.tally).write(budget))
+            for device in devices:
+                writing.create_task(device.live(budget))
             if self._cast.is_disturbed:
                 rng = self._rng("disturbances")
                 writing.create_task(
@@ -132,6 +155,17 @@ class Checker:
                     name = f"time reader {pair}.{number}"
                     readers.append(self._reader(name, member, ByTime(takes_first), number))
         return readers
+
+    async def _devices(self) -> list[Device]:
+        devices = []
+        for tenant in self._world.tenants:
+            for number in range(self._cast.devices):
+                member = await self._world.member(tenant)
+                reader = self._reader(f"device {number}", member, ByCursor(), 0)
+                rng = self._rng(f"device {number} of {self._world.tenants.index(tenant)}")
+                files, is_eager = self._world.files[tenant], number % 2 == 0
+                devices.append(Device.of(reader, files, rng, is_eager=is_eager))
+        return devices
 
     def _reader(self, name: str, member: Member, start: Progress, number: int) -> Reader:
         return Reader(

@@ -1,8 +1,9 @@
-"""What else happens to a feed: its clock steps, its tombstones are collected, cursors voided."""
+"""What else happens: clocks step, tombstones and versions are collected, cursors voided."""
 
 import random
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
 import asyncpg
@@ -10,12 +11,18 @@ import asyncpg
 from soak.session import session
 from soak.tally import Budget, Tally
 from soak.world import World
+from syncapi.domain.access import operator
+from syncapi.domain.errors import Unavailable
+from syncapi.postgres.collection import VersionLimits, collect_versions
+from syncapi.postgres.databases import DEFAULT_DATABASE, Databases, PoolLimits
 from syncapi.postgres.failures import is_down, is_transient
+from syncapi.wiring import database_urls
 
 # Less than the 60 s that a `since` may lie in the future: the API's own clock does not step.
 _FURTHEST_STEP = 20.0
 
 _VOIDING = 0.97
+_FORGETTING = 0.2
 
 _STEPPING_CLOCK = """
 CREATE TABLE IF NOT EXISTS soak_wall (step interval NOT NULL);
@@ -59,6 +66,9 @@ async def disturb(
             draw = rng.random() * (1 if voids else _VOIDING)
             async with session(world.database_url) as connection:
                 await _disturb_once(connection, world.tenants, draw, tally, rng)
+            await _collect_versions(world, tally, rng)
+        except Unavailable:
+            tally("disturbed: in vain")
         except Exception as error:
             if not (is_down(error) or is_transient(error)):
                 raise
@@ -85,3 +95,15 @@ async def _disturb_once(
     else:
         await connection.execute("SELECT feed.void_cursors()")
         tally("disturbed: all cursors voided")
+
+
+async def _collect_versions(world: World, tally: Tally, rng: random.Random) -> None:
+    """Forget old versions now and then, as `syncapi gc` does; the ledger of pushes must not."""
+    if rng.random() > _FORGETTING:
+        return
+    limits = VersionLimits(None, rng.randint(1, 3))
+    tenant, after = operator(rng.choice(world.tenants), DEFAULT_DATABASE), UUID(int=0)
+    async with Databases(database_urls(world.settings), PoolLimits(size=1)) as databases:
+        collect = partial(collect_versions, limits=limits, after=after, most=500)
+        collected, _ = await databases.writing(tenant, collect)
+    tally("disturbed: versions collected", collected)

@@ -19,19 +19,20 @@ from syncapi.embedded import EmbeddedServices
 from syncapi.postgres.migrations import Target, Tree, upgrade
 from syncapi.settings import Settings
 
-_DATABASE = "soak"
+DATABASE = "soak"
 
 
 class Service:
     """``syncapi serve`` that can be killed and started again.
 
     Args:
-        folder: its working directory; its log is there.
+        folder: its working directory, made here; its log is there.
     """
 
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._environment = environment_of(settings)
         self._folder = folder
+        folder.mkdir()
         self._running = ExitStack()
 
     def start(self) -> str:
@@ -55,17 +56,20 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What a run stands on."""
+    """What a run stands on.
+
+    Attributes:
+        services: processes of one service, with their URLs.
+    """
 
     folder: Path
     servers: EmbeddedServices
-    service: Service
+    services: dict[str, Service]
     settings: Settings
-    url: str
 
 
 @asynccontextmanager
-async def ground(standby_port: int | None = None) -> AsyncIterator[Ground]:
+async def ground(standby_port: int | None = None, *, processes: int = 1) -> AsyncIterator[Ground]:
     """Start servers in a fresh folder, durable as in life; migrate a database and serve it.
 
     With a `standby_port` the service also looks for the primary there.
@@ -75,12 +79,14 @@ async def ground(standby_port: int | None = None) -> AsyncIterator[Ground]:
         await asyncio.to_thread(servers.start)
         try:
             settings = await asyncio.to_thread(_migrated, servers, standby_port)
-            service = Service(settings, Path(folder))
+            services = [Service(settings, Path(folder) / f"serve {n}") for n in range(processes)]
             try:
-                url = await asyncio.to_thread(service.start)
-                yield Ground(Path(folder), servers, service, settings, url)
+                urls = [await asyncio.to_thread(service.start) for service in services]
+                started = dict(zip(urls, services, strict=True))
+                yield Ground(Path(folder), servers, started, settings)
             finally:
-                service.kill()
+                for service in services:
+                    service.kill()
         finally:
             await asyncio.to_thread(servers.kill)
 
@@ -95,9 +101,9 @@ def _is_live(url: str) -> bool:
 def _migrated(servers: EmbeddedServices, standby_port: int | None) -> Settings:
     for name in [name for name in os.environ if name.startswith("SYNCAPI_")]:
         del os.environ[name]
-    url = servers.postgres.create_database(_DATABASE)
+    url = servers.postgres.create_database(DATABASE)
     for tree in Tree:
-        upgrade(Target(tree, _DATABASE, url))
+        upgrade(Target(tree, DATABASE, url))
     if standby_port is not None:
         url = url_of_either(url, standby_port)
     addresses = servers.addresses

@@ -17,7 +17,7 @@ async def kill(
         if budget.is_over:
             return
         if rng.random() < 0.6:
-            await _kill_service(ground, world)
+            await _kill_service(ground, world, rng)
             tally("killed: the service")
         else:
             await asyncio.to_thread(ground.servers.postgres.kill)
@@ -26,6 +26,10 @@ async def kill(
             tally("killed: PostgreSQL")
 
 
-async def _kill_service(ground: Ground, world: World) -> None:
-    await asyncio.to_thread(ground.service.kill)
-    world.url = await asyncio.to_thread(ground.service.start)
+async def _kill_service(ground: Ground, world: World, rng: random.Random) -> None:
+    """One of the processes; it comes back elsewhere."""
+    number = rng.randrange(len(world.urls))
+    service = ground.services.pop(world.urls[number])
+    await asyncio.to_thread(service.kill)
+    world.urls[number] = await asyncio.to_thread(service.start)
+    ground.services[world.urls[number]] = service

@@ -5,8 +5,15 @@ import random
 from types import TracebackType
 from typing import Self
 
-from soak.ground import Ground
-from soak.standby import is_receiving, promote, start_standby, stop_receiving
+from soak.ground import DATABASE, Ground
+from soak.standby import (
+    is_receiving,
+    newest_stamps,
+    promote,
+    start_standby,
+    stop_receiving,
+)
+from soak.stories import Fork, now
 from soak.tally import Budget, Tally
 from syncapi.embedded import PostgresServer
 
@@ -17,14 +24,16 @@ class Promoter:
     Args:
         found: its PostgreSQL is the first primary.
         standby_port: where the first standby listens.
+        forks: takes the fail-overs.
     """
 
-    def __init__(self, found: Ground, standby_port: int) -> None:
+    def __init__(self, found: Ground, standby_port: int, forks: list[Fork]) -> None:
         self._folder = found.folder
         self._primary = found.servers.postgres
         self._spare_port = standby_port
         self._standby: PostgresServer | None = None
         self._number = 0
+        self._forks = forks
 
     def __enter__(self) -> Self:
         return self
@@ -66,5 +75,7 @@ class Promoter:
         assert self._standby is not None
         self._spare_port = self._primary.port
         self._primary.kill()
+        kept = newest_stamps(self._standby, DATABASE)
         promote(self._standby)
+        self._forks.append(Fork(now(), kept))
         self._primary, self._standby = self._standby, None

@@ -5,7 +5,7 @@ import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID
 
 import asyncpg
@@ -28,6 +28,22 @@ class ProtocolError(AssertionError):
     """The server answered what it must not answer."""
 
 
+class Watcher(Protocol):
+    """Who wants to know how a replica's runs go."""
+
+    def run_begins(self) -> None:
+        """The first page behind an earlier run is about to be asked for."""
+
+    def page(self, data: dict[str, Any]) -> None:
+        """A page was stored."""
+
+    def run_ends(self) -> None:
+        """The replica is complete."""
+
+    def expired(self) -> None:
+        """The position was refused, and all begins anew."""
+
+
 @dataclass(slots=True)
 class Reader:
     """One replica.
@@ -48,6 +64,7 @@ class Reader:
     is_checked_under_way: bool
     largest_page: int
     misses: list[Miss] = field(default_factory=list)
+    watcher: Watcher | None = None
     _page_size: int = 100
     _etag: str | None = None
     _backup: Disk | None = None
@@ -67,6 +84,8 @@ class Reader:
     async def pull(self) -> bool:
         """Ask for one page; whether a run has ended with it."""
         progress = self.disk.progress
+        if self.watcher is not None and self.disk.complete_to is not None:
+            self.watcher.run_begins()
         if not isinstance(progress, ByTime) or progress.page == 1:  # numbers count in one size
             self._page_size = self._draw_page_size()
         query = {**progress.query(), "per_page": self._page_size, "include_urls": "false"}
@@ -91,10 +110,14 @@ class Reader:
                 return self._apply(answer.json()["data"], answer.headers.get("etag"))
             case HTTPStatus.NOT_MODIFIED:
                 self.tally("read: 304")
+                if self.watcher is not None:
+                    self.watcher.run_ends()
                 return True
             case HTTPStatus.GONE:
                 self.tally("read: 410, back to where the protocol goes on")
                 self.disk, self._etag = self.disk.expired(), None
+                if self.watcher is not None:
+                    self.watcher.expired()
             case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
                 self.tally("read: 503 with Retry-After")
                 await asyncio.sleep(0.2)
@@ -109,6 +132,10 @@ class Reader:
             return False
         self._count(data)
         self.disk, self._etag = self.disk.with_page(data), etag
+        if self.watcher is not None:
+            self.watcher.page(data)
+            if not data["has_more"]:
+                self.watcher.run_ends()
         if self._crashes(_CRASHES):
             self.tally("read: crash after storing")
             self._etag = None

@@ -12,6 +12,7 @@ class Copy(NamedTuple):
     """What a client knows of a document; `version` is its `updated_at` as sent."""
 
     version: str
+    folder: str
     filename: str
     mime_type: str
     user_id: str | None
@@ -111,6 +112,14 @@ class Disk:
             documents = {key: copy for key, copy in documents.items() if key in brought}
         return replace(after, documents=documents, complete_to=data["server_time"], brought=None)
 
+    def with_documents(self, told: Mapping[UUID, Mapping[str, Any] | None]) -> "Disk":
+        """Take in what an answer to a push says of documents; None of one that is gone."""
+        documents = {key: copy for key, copy in self.documents.items() if key not in told}
+        for key, document in told.items():
+            if document is not None and not document["is_deleted"]:
+                documents[key] = _copy(document)
+        return replace(self, documents=documents)
+
     def expired(self) -> "Disk":
         """What 410 asks for: go back to where the protocol can go on, and keep the documents."""
         back = self.progress.expired()
@@ -124,6 +133,7 @@ def _copy(row: Mapping[str, Any]) -> Copy:
     file = row["file"]
     return Copy(
         row["updated_at"],
+        row["folder"],
         row["filename"],
         row["mime_type"],
         row["user_id"],

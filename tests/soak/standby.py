@@ -2,9 +2,12 @@
 
 import os
 import subprocess
+from datetime import datetime
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
+from syncapi.domain.feed import from_micros
 from syncapi.embedded import PostgresServer
 from syncapi.embedded.postgres_binaries import unprivileged_user
 from syncapi.embedded.psql import psql
@@ -57,6 +60,13 @@ def written(primary: PostgresServer) -> str:
 def promote(standby: PostgresServer) -> None:
     """Make the standby the primary, and wait until it is."""
     psql(standby.admin_url, "SELECT pg_promote()")
+
+
+def newest_stamps(standby: PostgresServer, database: str) -> dict[UUID, datetime]:
+    """The newest stamp that the standby shows of each tenant."""
+    query = "SELECT tenant_id, (extract(epoch FROM last) * 1000000)::bigint FROM tenant_clock"
+    lines = (line.split("\t") for line in psql(standby.url(database), query).splitlines())
+    return {UUID(tenant): from_micros(int(last)) for tenant, last in lines}
 
 
 def url_of_either(url: str, other_port: int) -> str:

@@ -12,7 +12,7 @@ from soak.replica import Copy
 from syncapi.wire.base import format_time
 
 _DOCUMENTS = """
-SELECT document.id, entry.updated_at, filename, mime_type, user_id::text, file.id::text AS file_id,
+SELECT document.id, entry.updated_at, folder, filename, mime_type, user_id::text, file.id::text AS file_id,
        md5_hash, sha256_hash, file_size
 FROM documents document
 JOIN files file ON (file.tenant_id, file.id) = (document.tenant_id, document.file_id)

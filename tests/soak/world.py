@@ -1,7 +1,7 @@
 """Where the service is, its database, and the tenants and members that a run makes for itself."""
 
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from uuid import UUID, uuid4
@@ -36,13 +36,17 @@ class World:
     """A running service and its one database, which belongs to the run alone.
 
     Attributes:
-        url: of the service; changes when it is started anew elsewhere.
+        urls: of the service's processes, to which requests go in turn; they change when one is
+            started anew elsewhere.
+        files: ids of contents, by tenant.
     """
 
-    url: str
+    urls: list[str]
     settings: Settings
     http: httpx.AsyncClient
     tenants: list[UUID] = field(default_factory=list)
+    files: dict[UUID, list[str]] = field(default_factory=dict)
+    _turn: int = 0
 
     @property
     def database_url(self) -> str:
@@ -70,9 +74,16 @@ class World:
         Raises:
             httpx.TransportError: the service is not there.
         """
-        authorised = {**(headers or {}), "Authorization": f"Bearer {member.token}"}
-        url = f"{self.url}/api/tenants/{member.tenant_id}{path}"
+        url, authorisation = self.way_of(member, path)
+        authorised = {**(headers or {}), **authorisation}
         return await self.http.request(method, url, headers=authorised, **arguments)  # type: ignore[arg-type]  # passed through
+
+    def way_of(self, member: Member, path: str) -> tuple[str, dict[str, str]]:
+        """The URL and the headers of a request, for the process whose turn it is."""
+        self._turn += 1
+        url = self.urls[self._turn % len(self.urls)]
+        headers = {"Authorization": f"Bearer {member.token}"}
+        return f"{url}/api/tenants/{member.tenant_id}{path}", headers
 
     def _token(self, user_id: UUID) -> str:
         secret = self.settings.jwt_secret
@@ -84,13 +95,13 @@ class World:
 
 
 async def open_world(
-    url: str, settings: Settings, stack: AsyncExitStack, *, tenants: int
+    urls: Sequence[str], settings: Settings, stack: AsyncExitStack, *, tenants: int
 ) -> World:
     """Make tenants on a migrated database, each with some files to refer to."""
     http = await stack.enter_async_context(
         httpx.AsyncClient(timeout=60, trust_env=False, limits=httpx.Limits(max_connections=200))
     )
-    world = World(url, settings, http)
+    world = World(list(urls), settings, http)
     async with Databases(database_urls(settings), PoolLimits(size=1)) as databases:
         administration = _administration(databases)
         for number in range(tenants):
@@ -107,6 +118,8 @@ async def _add_files(world: World) -> None:
             for _ in range(_FILES):
                 statement = planner.new_file(tenant)
                 await connection.execute(statement.sql, *statement.values)
+            query = "SELECT id::text FROM files WHERE tenant_id = $1 ORDER BY id"
+            world.files[tenant] = [row[0] for row in await connection.fetch(query, tenant)]
 
 
 def _administration(databases: Databases) -> TenantAdministration:
