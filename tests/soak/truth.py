@@ -12,8 +12,8 @@ from soak.replica import Copy
 from syncapi.wire.base import format_time
 
 _DOCUMENTS = """
-SELECT document.id, entry.updated_at, folder, filename, mime_type, user_id::text, file.id::text AS file_id,
-       md5_hash, sha256_hash, file_size
+SELECT document.id, entry.updated_at, folder, filename, mime_type, user_id::text,
+       file.id::text AS file_id, md5_hash, sha256_hash, file_size
 FROM documents document
 JOIN files file ON (file.tenant_id, file.id) = (document.tenant_id, document.file_id)
 JOIN feed_entries entry ON (entry.tenant_id, entry.id) = (document.tenant_id, document.id)
