@@ -74,7 +74,8 @@ class Audit:
         """The fields that the change makes of the version before it."""
         theirs = {} if before is None else dict(before.fields)
         base = self.trail.version(story.document_id, story.base)
-        if story.strategy != "merge" or base is None or before is None:
+        joins = story.strategy == "merge" and before is not None and not before.is_deleted
+        if base is None or before is None or not joins:
             return theirs | story.wanted
         return theirs | {k: v for k, v in story.wanted.items() if _is_mine(k, v, base, before)}
 
