@@ -11,7 +11,7 @@ from syncapi.client.errors import NotFound
 from syncapi.client.replica.conflicts import values_of
 from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.overlay import seen
-from syncapi.client.replica.records import ContentHash, HeldVersion, PendingChange
+from syncapi.client.replica.records import ContentHash, LostVersion, PendingChange
 from syncapi.client.replica.remote import Remote
 from syncapi.client.replica.results import Tally
 from syncapi.client.replica.tables import Tables
@@ -104,12 +104,8 @@ class Comparing:
 
     def _pushed_since(self) -> set[UUID]:
         """What was pushed after the resync had begun: the replica knows it better."""
-        until = self._tables.state.complete_until
-        return {
-            UUID(key)
-            for key, held in self._tables.unconfirmed.items()
-            if until is not None and held.version > until
-        }
+        pushed = self._tables.unconfirmed.items()
+        return {UUID(key) for key, version in pushed if not version.is_due}
 
     def _keep(self, document_id: UUID) -> None:
         """Keep a lost version."""
@@ -118,7 +114,7 @@ class Comparing:
         if held is None or self._tables.conflicts.get(key) is not None:
             return  # an open conflict has both sides already
         if not self._keeps_contents:
-            self._tables.lost.put(key, HeldVersion(version=held.updated_at))
+            self._tables.lost.put(key, LostVersion(version=held.updated_at))
             return
         mine = seen(held, self._tables.changes_of(document_id))
         self._outbox.take_off(document_id)

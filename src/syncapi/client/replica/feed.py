@@ -164,6 +164,8 @@ class _Run:
     def _carry_out(self, effect: Effect) -> None:
         page = self._page
         match effect:
+            case Effect.EXPECT_PUSHED:
+                self._remote.expect_pushed()
             case Effect.APPLY if page is not None:
                 self.brought = self._remote.apply(page, self._tally)
             case Effect.SHADOW if page is not None:

@@ -76,6 +76,8 @@ Event: TypeAlias = Asked | Page | Expired | WentBack | Compared
 class Effect(enum.StrEnum):
     """What is done in the same transaction that keeps the new state."""
 
+    EXPECT_PUSHED = "expect pushed"
+    """A run begins: it must bring all that was pushed until now."""
     APPLY = "apply"
     """Take the page's documents over."""
     SHADOW = "shadow"
@@ -85,6 +87,9 @@ class Effect(enum.StrEnum):
     """Forget what was pushed before a first run and not brought by it: it is deleted."""
     SWAP = "swap"
     """Let the shadow take the documents' place."""
+
+
+_BEGINNING = (Effect.EXPECT_PUSHED,)
 
 
 class Next(enum.StrEnum):
@@ -135,9 +140,9 @@ def step(state: State, event: Event) -> Transition:
 def _begin(state: State) -> Transition:
     match state.phase:
         case Phase.EMPTY:
-            return Transition(replace(state, phase=Phase.FILLING), (), Next.PAGE)
+            return Transition(replace(state, phase=Phase.FILLING), _BEGINNING, Next.PAGE)
         case Phase.IN_STEP:
-            return Transition(replace(state, phase=Phase.FOLLOWING), (), Next.PAGE)
+            return Transition(replace(state, phase=Phase.FOLLOWING), _BEGINNING, Next.PAGE)
         case Phase.FILLING | Phase.FOLLOWING:
             return Transition(state, (), Next.PAGE)
         case Phase.RESYNCING:
@@ -176,4 +181,4 @@ def _resync_at_once(state: State, event: Expired, reason: Reason) -> Transition:
 def _again(reason: Reason) -> Transition:
     """From the beginning. A shadow that there is may be from before."""
     state = State(Phase.RESYNCING, None, reason)
-    return Transition(state, (Effect.CLEAR_SHADOW,), Next.PAGE_WITHOUT_URLS)
+    return Transition(state, (*_BEGINNING, Effect.CLEAR_SHADOW), Next.PAGE_WITHOUT_URLS)

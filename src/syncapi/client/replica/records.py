@@ -134,7 +134,18 @@ class Wanted(Record):
     sha256: str
 
 
-class HeldVersion(Record):
-    """A version: of a push that the feed has not brought yet, or one that the server has lost."""
+class Pushed(Record):
+    """A version that a push was told, and that the feed has not brought yet.
+
+    Attributes:
+        is_due: the run under way began after it, and must bring it.
+    """
+
+    version: datetime
+    is_due: bool = False
+
+
+class LostVersion(Record):
+    """A version that was held when the server lost it."""
 
     version: datetime

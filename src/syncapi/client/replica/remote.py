@@ -4,7 +4,7 @@ from uuid import UUID
 
 from syncapi.client.replica.fetching import Fetching
 from syncapi.client.replica.machine import WentBack, step
-from syncapi.client.replica.records import HeldVersion
+from syncapi.client.replica.records import Pushed
 from syncapi.client.replica.results import Tally
 from syncapi.client.replica.settling import Settling
 from syncapi.client.replica.tables import Tables
@@ -81,7 +81,7 @@ class Remote:
             return  # it went back: for a resync to look at
         if document.is_deleted and held is None:
             return
-        self._tables.unconfirmed.put(key, HeldVersion(version=document.updated_at))
+        self._tables.unconfirmed.put(key, Pushed(version=document.updated_at))
         if document.is_deleted:
             self.drop(document_id, None, document)
         else:
@@ -90,16 +90,19 @@ class Remote:
     def note_that_it_went_back(self) -> None:
         """The server has lost a version: until a resync, no conflict with it can be judged."""
         self._tables.keep(step(self._tables.machine, WentBack()).state)
+        self.expect_pushed()
         self._tables.shadow.clear()
 
+    def expect_pushed(self) -> None:
+        """A run begins: all that was pushed until now must come in it."""
+        for key, pushed in list(self._tables.unconfirmed.items()):
+            if not pushed.is_due:
+                due = pushed.model_copy(update={"is_due": True})
+                self._tables.unconfirmed.put(key, due)
+
     def unbrought(self) -> list[UUID]:
-        """What was pushed before the run that has just ended, and was not brought by it."""
-        until = self._tables.state.complete_until
-        return [
-            UUID(key)
-            for key, held in self._tables.unconfirmed.items()
-            if until is not None and held.version <= until
-        ]
+        """What should have come in the run that has just ended, and did not."""
+        return [UUID(key) for key, pushed in self._tables.unconfirmed.items() if pushed.is_due]
 
     def drop_unbrought(self, tally: Tally) -> None:
         """A first run tells of no deletions: what it did not bring is one."""

@@ -9,8 +9,9 @@ from syncapi.client.replica.machine import State
 from syncapi.client.replica.records import (
     ConflictRecord,
     FailureRecord,
-    HeldVersion,
+    LostVersion,
     PendingChange,
+    Pushed,
     ReplicaState,
     Wanted,
 )
@@ -44,8 +45,8 @@ class Tables:
     settled: Table[ConflictRecord]
     failures: Table[FailureRecord]
     wanted: Table[Wanted]
-    unconfirmed: Table[HeldVersion]
-    lost: Table[HeldVersion]
+    unconfirmed: Table[Pushed]
+    lost: Table[LostVersion]
     _state: Table[ReplicaState]
 
     @classmethod
@@ -60,8 +61,8 @@ class Tables:
             settled=store.table("settled", ConflictRecord),
             failures=store.table("failures", FailureRecord),
             wanted=store.table("wanted", Wanted),
-            unconfirmed=store.table("unconfirmed", HeldVersion),
-            lost=store.table("lost", HeldVersion),
+            unconfirmed=store.table("unconfirmed", Pushed),
+            lost=store.table("lost", LostVersion),
             _state=store.table("state", ReplicaState),
         )
 
