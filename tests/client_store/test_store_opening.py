@@ -215,6 +215,24 @@ def test_a_crash_while_it_is_made_leaves_nothing_or_all(
         assert not list((tmp_path / str(step)).glob("*.new*"))
 
 
+def test_what_a_killed_process_left_of_an_unfinished_store_is_not_taken_over(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "s"
+    folder.mkdir()
+    new = folder / ".store.sqlite.new"
+    with closing(sqlite3.connect(new, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(MIGRATIONS[0][0])
+        connection.execute("INSERT INTO header VALUES ('', 'of another store')")
+        connection.execute("PRAGMA user_version = 1")
+        log = (folder / ".store.sqlite.new-wal").read_bytes()
+    (folder / ".store.sqlite.new-wal").write_bytes(log)
+    with Store.open(folder) as store:
+        assert store.check() == []
+    assert not list(folder.glob("*.new*"))
+
+
 _OPENING = """
 import sys
 from pathlib import Path

@@ -184,8 +184,7 @@ def _create(path: Path, key: Key | None) -> None:
             return
         header = Header(key=key.wrap(DataKey.new()) if key else None)
         new = path.with_name(".store.sqlite.new")
-        for leftover in path.parent.glob(f"{new.name}*"):
-            leftover.unlink()
+        new.unlink(missing_ok=True)  # SQLite ignores what is left of the log of an empty file
         os.close(os.open(new, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
         create(new, header.key_id, header.model_dump_json())
         durable.replace(new, path)
