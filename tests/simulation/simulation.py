@@ -142,11 +142,11 @@ class Simulation:
     async def _compare(self) -> None:
         live = await self._truth.live()
         for device in self._devices:
-            self._outcome.faults += await _differences(device, live)
+            self._outcome.faults += await differences(device, live)
             self._outcome.faults += [f"{device.name}: left {name}" for name in device.litter()]
 
 
-async def _differences(device: Device, live: list[LiveDocument]) -> list[str]:
+async def differences(device: Device, live: list[LiveDocument]) -> list[str]:
     """In what a folder differs from the server, but for what it told as a problem."""
     async with device.opened() as mirror:
         view = await mirror.look()

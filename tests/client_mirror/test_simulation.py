@@ -1,0 +1,76 @@
+"""Some runs of the simulation; `make soak-client` runs as many as there is time for."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from fixtures.service import MakeTenant
+from simulation.simulation import Outcome, Place, simulate
+from syncapi.client.folder import executing
+from syncapi.client.folder.disk import Disk, Identity
+from syncapi.domain.access import Role
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [1, 2, 3])
+async def test_at_rest_all_are_equal_and_nothing_is_lost(
+    seed: int, place: Place, tmp_path: Path
+) -> None:
+    outcome = await simulate(place, tmp_path, seed=seed, steps=60, devices=3)
+    assert outcome.faults == [], "\n".join(outcome.log)
+
+
+@pytest.mark.slow
+async def test_the_same_seed_is_the_same_run(
+    place: Place, make_tenant: MakeTenant, tmp_path: Path
+) -> None:
+    async def run(number: int) -> Outcome:
+        tenant = await make_tenant()
+        own = Place(place.url, place.database_url, tenant.id, tenant.tokens[Role.ADMIN])
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        return await simulate(own, folder, seed=7, steps=40, devices=2)
+
+    one, other = [await run(number) for number in range(2)]
+    assert one.log == other.log
+    assert len(one.log) > 40
+
+
+class TestADefectIsFound:
+    """A checker that finds nothing proves nothing."""
+
+    async def test_bytes_that_are_overwritten(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def put(self: Disk, part: Path, path: str, _over: Identity | None) -> None:
+            part.replace(self.make_room(path))
+
+        monkeypatch.setattr(Disk, "put", put)
+        monkeypatch.setattr(Disk, "expect", lambda self, path, _: self.place(path))
+        assert await _found(place, tmp_path)
+
+    async def test_a_conflict_that_is_not_set_aside(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def take(self: executing.FolderHalf, current: object, action: object) -> None:
+            del self, current, action
+
+        def trash(self: Disk, path: str, _identity: Identity) -> None:
+            self.place(path).unlink()
+
+        monkeypatch.setattr(executing.FolderHalf, "_set_aside", take)
+        monkeypatch.setattr(Disk, "trash", trash)
+        assert await _found(place, tmp_path)
+
+
+async def _found(place: Place, folder: Path) -> bool:
+    """Whether one of some seeds tells of it."""
+    for seed in range(1, 9):
+        own = folder / str(seed)
+        own.mkdir()
+        async with asyncio.timeout(120):
+            outcome = await simulate(place, own, seed=seed, steps=60, devices=2)
+        if outcome.faults:
+            return True
+    return False
