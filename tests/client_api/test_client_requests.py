@@ -308,3 +308,27 @@ def test_an_address_that_is_none_is_refused(address: str) -> None:
 def test_addresses_may_have_a_path() -> None:
     client = Client("https://example.com/sync/?a=b", uuid4(), "token")
     assert client.base_url == "https://example.com/sync"
+
+
+async def test_documents_stand_in_folders(client: Client) -> None:
+    by_form = await client.upload_document(b"one", "one.txt", folder="reports/2026")
+    straight = await client.upload(b"two", "two.txt", folder="reports/naïve")
+    assert (by_form.folder, straight.folder) == ("reports/2026", "reports/naïve")
+    found = await client.documents(folder="reports/2026")
+    assert [document.id for document in found.documents] == [by_form.id]
+    assert (await client.documents(folder="")).documents == []
+
+    moved = await client.change_document(by_form.id, DocumentChanges(folder=""))
+    assert (moved.folder, moved.filename) == ("", "one.txt")
+    assert (await client.documents(folder="")).documents == [moved]
+    update = UpdateChange(
+        op="update",
+        change_id=uuid4(),
+        id=straight.id,
+        base_updated_at=straight.updated_at,
+        folder="",
+    )
+    (result,) = (await client.push([update])).results
+    assert result.document is not None
+    assert result.document.folder == ""
+    assert [v.folder async for v in client.versions(straight.id)] == ["", "reports/naïve"]

@@ -19,6 +19,7 @@ from fixtures.client_faults import (
     PassOn,
     Seen,
     WatchedRetries,
+    all_together,
     answer_lost,
     answered,
     not_connected,
@@ -287,6 +288,7 @@ async def test_the_first_failure_ends_the_other_parts(ground: Ground, large: Byt
 
 async def test_no_more_at_once_than_was_said(ground: Ground) -> None:
     uploader = Uploader(ground.client, parallel=2)
+    ground.store.break_next(*[all_together(2)] * 8)
     contents = [BytesContent(os.urandom(PART + BLOCK)) for _ in range(4)]
     await asyncio.gather(
         *(uploader.send(content, digest_of(content), "text/plain") for content in contents)

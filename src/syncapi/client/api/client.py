@@ -98,7 +98,7 @@ class Client(FeedRequests, DocumentRequests, FileRequests):
             filename=name,
             mime_type=kind,
             file_id=file.id,
-            **({"folder": folder} if folder else {}),
+            folder=folder,
         )
         return created((await self.push([change])).results[0])
 

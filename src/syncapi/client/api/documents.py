@@ -30,11 +30,22 @@ class DocumentRequests(TenantRequests):
         page: int = 1,
         per_page: int = 20,
         filename: str | None = None,
+        folder: str | None = None,
         modified_after: datetime | None = None,
         modified_before: datetime | None = None,
         created_after: datetime | None = None,
     ) -> DocumentList:
-        """A page of the documents, newest first; ``filename`` is a part of the name."""
+        """A page of the documents, newest first.
+
+        Args:
+            page: from 1.
+            per_page: documents to a page, 1 to 100.
+            filename: only those with this in their name, without regard to case.
+            folder: only those that stand in it; '' for the root.
+            modified_after: only those with a later version.
+            modified_before: only those with an earlier version.
+            created_after: only those that were made later.
+        """
         make = self._request(
             "GET",
             "/documents",
@@ -42,6 +53,7 @@ class DocumentRequests(TenantRequests):
                 "page": page,
                 "per_page": per_page,
                 "filename": filename,
+                "folder": folder,
                 "modified_after": modified_after,
                 "modified_before": modified_before,
                 "created_after": created_after,

@@ -40,17 +40,24 @@ class FeedRequests(TenantRequests):
         self,
         *,
         cursor: str | None,
+        since: datetime = EPOCH,
         per_page: int = 500,
         include_urls: bool = True,
         include_deleted: bool = True,
     ) -> SyncPage:
-        """A page of what changed since ``cursor``; without one, since ever.
+        """A page of what changed since ``cursor``; without one, since ``since``.
+
+        Since before the first document there are no tombstones: whoever has nothing needs to
+        delete nothing.
 
         Raises:
-            CursorExpired: start again without a cursor.
+            CursorExpired: start again without a cursor; of a ``since``: tombstones after it are
+                collected.
             InvalidCursor: it is another tenant's, or was altered.
         """
         query = _feed(cursor, per_page, urls=include_urls, deleted=include_deleted)
+        if cursor is None:
+            query["since"] = since
         make = self._request("GET", "/documents/sync", query=query)
         return await self._ask(make, Success[SyncPage])
 
@@ -98,7 +105,6 @@ class FeedRequests(TenantRequests):
 
 def _feed(cursor: str | None, per_page: int, *, urls: bool, deleted: bool) -> dict[str, Value]:
     return {
-        "since": EPOCH if cursor is None else None,
         "cursor": cursor,
         "per_page": per_page,
         "include_urls": urls,
