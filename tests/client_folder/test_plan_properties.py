@@ -1,11 +1,14 @@
 """Whatever happens on both sides, wherever carrying out stops: both end alike, nothing is lost."""
 
+from dataclasses import replace
+from random import Random
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fixtures.folder_model import Crash, Disk, Server, World
 from syncapi.client.folder.names import split
-from syncapi.client.folder.rules import Rules
+from syncapi.client.folder.rules import Direction, Rules
 
 PATHS = ("a", "b", "A.txt", "a.txt", "d/a", "d/b", "d", "d/e/a", "e/a.txt", "D/b")
 CONTENTS = ("", "one", "two", "three", "four", "five")
@@ -121,3 +124,113 @@ def test_whatever_happens_both_sides_end_alike_and_nothing_is_lost(
         else:
             world.carry_out(planned, stop=halt[0], crash=halt[1])
     world.check_rest(world.sync())
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories, rules, st.randoms(use_true_random=False))
+def test_the_same_states_in_any_order_make_the_same_plan(
+    history: list[tuple[list[Step], tuple[int, Crash] | None]], rules: Rules, random: Random
+) -> None:
+    world = World(rules)
+    for steps, _ in history:
+        for step in steps:
+            happen(world, step)
+        before = world.plan_of(world.server.remotes(), list(world.ledger.values()))
+        remotes, bases = world.server.remotes(), list(world.ledger.values())
+        random.shuffle(remotes)
+        random.shuffle(bases)
+        assert world.plan_of(remotes, bases) == before
+        world.carry_out(world.plan())
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories, st.sampled_from(("pull", "push")), st.booleans())
+def test_one_direction_changes_one_side_only_and_both_go_on_from_there(
+    history: list[tuple[list[Step], tuple[int, Crash] | None]],
+    direction: Direction,
+    insensitive: bool,
+) -> None:
+    world = World(Rules(case_insensitive=insensitive))
+    both = world.rules
+    for steps, halt in history:
+        for step in steps:
+            happen(world, step)
+        world.rules = replace(both, direction=direction)
+        files, documents = dict(world.disk.files), dict(world.server.documents)
+        for _ in range(6):
+            planned = world.plan()
+            world.carry_out(planned)
+        assert not world.plan().actions, "it comes to rest"
+        if direction == "pull":
+            assert world.server.documents == documents
+            edits = {file.content for file in files.values()}
+            assert edits <= world.contents()
+        else:
+            assert world.disk.files == files
+        world.rules = both
+        if halt is not None:
+            world.carry_out(world.plan(), stop=halt[0], crash=halt[1])
+    world.check_rest(world.sync())
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories, rules, st.booleans())
+def test_whoever_changes_something_while_a_plan_is_carried_out_loses_nothing(
+    history: list[tuple[list[Step], tuple[int, Crash] | None]], rules: Rules, tells_birth: bool
+) -> None:
+    world = World(rules, tells_birth)
+    for steps, _ in history:
+        planned = world.plan()
+        for step in steps:
+            happen(world, step)
+        world.carry_out(planned, careful=True)
+    world.check_rest(world.sync())
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories, st.sets(st.sampled_from(("d", "a", "d/e", "e")), min_size=1))
+def test_what_could_not_be_read_is_left_alone_and_made_up_for_later(
+    history: list[tuple[list[Step], tuple[int, Crash] | None]], unknown: set[str]
+) -> None:
+    world = World()
+    for steps, _ in history:
+        for step in steps:
+            happen(world, step)
+        world.disk.unknown = unknown
+        hidden = {path: i for path, i in world.disk.files.items() if world.disk.is_unknown(path)}
+        there = {
+            key: doc
+            for key, doc in world.server.live().items()
+            if key in world.ledger and world.ledger[key].path in hidden
+        }
+        world.sync()
+        assert hidden.items() <= world.disk.files.items()
+        assert there.items() <= world.server.live().items()
+        world.disk.unknown = set()
+        world.carry_out(world.plan())
+    world.check_rest(world.sync())
+
+
+@settings(max_examples=200, deadline=None)
+@given(histories, rules, st.integers(0, 4), st.booleans())
+def test_a_server_that_was_restored_gets_back_what_it_lost(
+    history: list[tuple[list[Step], tuple[int, Crash] | None]],
+    rules: Rules,
+    backed_up: int,
+    told: bool,
+) -> None:
+    world = World(rules)
+    backup = dict(world.server.documents)
+    for number, (steps, _) in enumerate(history):
+        for step in steps:
+            happen(world, step)
+        world.sync()
+        if number == backed_up:
+            backup = dict(world.server.documents)
+    here = {inode.content for inode in world.disk.files.values()}
+    world.restore_server(backup, told=told)
+    for step in history[0][0]:
+        happen(world, step)
+    world.check_rest(world.sync())
+    if told and not history[0][0]:
+        assert here <= {doc.content for doc in world.server.live().values()}

@@ -139,4 +139,3 @@ def test_the_table_has_every_pair() -> None:
     ours = ("as it was", "edited", "renamed", "renamed and edited", "deleted")
     theirs = ("as it was", "edited", "renamed", "renamed and edited", "deleted")
     assert {(here, there) for here in ours for there in theirs} <= pairs
-    assert len(rows()) == len({(*pair, number) for number, pair in enumerate(pairs)}) + 1

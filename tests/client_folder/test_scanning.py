@@ -1,0 +1,191 @@
+"""The scan of a real folder."""
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+from typing import BinaryIO
+
+import pytest
+
+from syncapi.client.folder.scanning import hashes, scan
+from syncapi.client.folder.states import LocalFile, Scan
+
+HOUR_NS = 3600 * 10**9
+
+
+def nothing_ignored(_path: str, _is_folder: bool) -> str | None:
+    return None
+
+
+class Hasher:
+    """Counts what it hashes; may let something happen meanwhile."""
+
+    def __init__(self, meanwhile: Callable[[], object] = lambda: None) -> None:
+        self.count = 0
+        self._meanwhile = meanwhile
+
+    def __call__(self, stream: BinaryIO) -> tuple[str, str]:
+        self.count += 1
+        found = hashes(stream)
+        self._meanwhile()
+        return found
+
+
+def scanned(
+    root: Path, known: Mapping[str, LocalFile] | None = None, hasher: Hasher | None = None
+) -> Scan:
+    return scan(root, known or {}, nothing_ignored, hash_of=hasher or Hasher())
+
+
+def by_path(found: Scan) -> dict[str, LocalFile]:
+    return {file.path: file for file in found.files}
+
+
+def settled(found: Scan) -> dict[str, LocalFile]:
+    """What is known of it an hour later."""
+    return {file.path: replace(file, hashed_ns=file.hashed_ns + HOUR_NS) for file in found.files}
+
+
+def make(root: Path, *paths: str) -> None:
+    for path in paths:
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(path)
+
+
+def test_files_and_folders_in_order(tmp_path: Path) -> None:
+    make(tmp_path, "b", "a/c", "a/b/x")
+    (tmp_path / "empty").mkdir()
+    found = scanned(tmp_path)
+    assert [file.path for file in found.files] == ["a/b/x", "a/c", "b"]
+    assert found.folders == ("a", "a/b", "empty")
+    file = by_path(found)["b"]
+    status = (tmp_path / "b").stat()
+    assert (file.size, file.inode, file.mtime_ns) == (1, status.st_ino, status.st_mtime_ns)
+    assert file.sha256 == "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d"
+    assert file.md5 == "92eb5ffee6ae2fec3ad71c777531578f"
+
+
+def test_only_what_has_changed_is_hashed_again(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b", "c")
+    known = settled(scanned(tmp_path))
+    (tmp_path / "b").write_text("B")
+    os.utime(tmp_path / "b", ns=(known["b"].mtime_ns, known["b"].mtime_ns))  # its time is no proof
+    hasher = Hasher()
+    found = by_path(scanned(tmp_path, known, hasher))
+    assert hasher.count == 1
+    assert found["a"] is known["a"]
+    assert found["b"].sha256 != known["b"].sha256
+
+
+def test_a_file_hashed_right_after_it_was_written_is_hashed_again(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    hasher = Hasher()
+    scanned(tmp_path, by_path(scanned(tmp_path)), hasher)
+    assert hasher.count == 1
+
+
+def test_a_file_that_is_written_to_meanwhile_is_busy(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    write = Hasher(lambda: (tmp_path / "a").write_text("more and more"))
+    found = scanned(tmp_path, hasher=write)
+    assert not found.files
+    assert [(s.path, s.kind) for s in found.skipped] == [("a", "busy")]
+    assert found.unknown == ("a",)
+
+
+def test_a_file_that_moves_to_where_the_scan_has_been_is_found(tmp_path: Path) -> None:
+    make(tmp_path, "a/file", "z/file")
+    read: list[str] = []
+
+    def noting(path: str, is_folder: bool) -> str | None:
+        if not is_folder:
+            read.append(path.split("/", maxsplit=1)[0])
+        return None
+
+    def move() -> None:
+        """From the folder that is read last into the one that is read first, once."""
+        last = {"a": "z", "z": "a"}[read[0]]
+        if (tmp_path / last / "file").exists():
+            (tmp_path / last / "file").rename(tmp_path / read[0] / "moved")
+
+    found = scan(tmp_path, {}, noting, hash_of=Hasher(move))
+    assert {file.path for file in found.files} == {f"{read[0]}/file", f"{read[0]}/moved"}
+
+
+def test_links_and_pipes_are_told_and_not_followed(tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    make(outside, "secret")
+    root = tmp_path / "root"
+    make(root, "a")
+    (root / "link").symlink_to(outside)
+    (root / "file").symlink_to(outside / "secret")
+    os.mkfifo(root / "pipe")
+    found = scanned(root)
+    assert [file.path for file in found.files] == ["a"]
+    assert {skipped.path: skipped.kind for skipped in found.skipped} == {
+        "link": "symlink", "file": "symlink", "pipe": "special",
+    }  # fmt: skip
+    assert set(found.unknown) == {"link", "file", "pipe"}
+
+
+def test_a_name_that_is_no_text_is_told(tmp_path: Path) -> None:
+    (Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))).touch()
+    found = scanned(tmp_path)
+    assert [skipped.kind for skipped in found.skipped] == ["undecodable"]
+
+
+def test_a_folder_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    opened = [os.open(tmp_path, os.O_RDONLY)]
+    names = ["d" * 250] * 17  # longer than the system takes a path for
+    for name in names:
+        os.mkdir(name, dir_fd=opened[-1])  # noqa: PTH102 - pathlib has no dir_fd
+        opened.append(os.open(name, os.O_RDONLY, dir_fd=opened[-1]))
+    for descriptor in opened:
+        os.close(descriptor)
+    found = scanned(tmp_path)
+    assert [file.path for file in found.files] == ["a"]
+    (skipped,) = found.skipped
+    assert skipped.kind == "unreadable"
+    assert "/".join(names).startswith(skipped.path)
+    assert skipped.path not in found.folders
+
+
+def test_what_fails_to_be_read_is_unknown(tmp_path: Path) -> None:
+    make(tmp_path, "a", "b")
+
+    def fails(stream: BinaryIO) -> tuple[str, str]:
+        found = hashes(stream)
+        if found == hashes(BytesIO(b"a")):
+            raise OSError(5, "Input/output error")
+        return found
+
+    found = scan(tmp_path, {}, nothing_ignored, hash_of=fails)
+    assert [file.path for file in found.files] == ["b"]
+    assert [(s.path, s.kind, s.why) for s in found.skipped] == [
+        ("a", "unreadable", "Input/output error")
+    ]
+
+
+def test_a_root_that_is_missing_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        scanned(tmp_path / "missing")
+
+
+def test_an_inode_that_is_given_away_is_told_by_its_birth(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    before = by_path(scanned(tmp_path))["a"]
+    if before.birth_ns is None:
+        pytest.skip("this file system does not tell the time of birth")
+    assert abs(before.birth_ns - time.time_ns()) < HOUR_NS
+    (tmp_path / "a").rename(tmp_path / "b")
+    (tmp_path / "b").write_text("edited")
+    after = by_path(scanned(tmp_path))["b"]
+    assert (after.inode, after.birth_ns) == (before.inode, before.birth_ns)
+    (tmp_path / "b").unlink()
+    make(tmp_path, "c")
+    new = by_path(scanned(tmp_path))["c"]
+    assert (new.inode, new.birth_ns) != (before.inode, before.birth_ns)
