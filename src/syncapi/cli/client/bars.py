@@ -10,15 +10,6 @@ from dataclasses import dataclass
 from typing import Protocol, Self
 
 import typer
-from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    DownloadColumn,
-    Progress,
-    TextColumn,
-    TimeRemainingColumn,
-    TransferSpeedColumn,
-)
 
 from syncapi.cli.client.speaking import Speaker, emit, sized
 
@@ -83,7 +74,9 @@ def bars_for(speaker: Speaker) -> Bars:
     if speaker.quiet:
         return Bars(_Nothing())
     if sys.stderr.isatty():
-        return Bars(_OnTerminal())
+        from syncapi.cli.client.terminal_bar import TerminalBar  # noqa: PLC0415 - loads rich
+
+        return Bars(TerminalBar())
     return Bars(_Now(LINE_SECONDS, _line))
 
 
@@ -131,32 +124,3 @@ def _line(amount: Amount, seconds: float) -> None:
         f"{sized(amount.size)}, {sized(rate)}/s{left}",
         err=True,
     )
-
-
-class _OnTerminal:
-    """A bar that goes away when it is done."""
-
-    def __init__(self) -> None:
-        self._progress = Progress(
-            TextColumn("{task.fields[files]}"),
-            BarColumn(),
-            DownloadColumn(binary_units=True),
-            TransferSpeedColumn(),
-            TimeRemainingColumn(),
-            console=Console(stderr=True),
-            transient=True,
-            redirect_stdout=sys.stdout.isatty(),  # else lines meant for a file would go to stderr
-        )
-        self._task = self._progress.add_task("", total=None, files="Looking")
-        self._progress.start()
-
-    def show(self, amount: Amount) -> None:
-        self._progress.update(
-            self._task,
-            total=amount.size,
-            completed=amount.size_done,
-            files=f"{amount.files_done:,} of {amount.files:,} files",
-        )
-
-    def close(self) -> None:
-        self._progress.stop()

@@ -5,13 +5,10 @@ there are systems without one, and back ends that forget.
 """
 
 import os
-from contextlib import suppress
 from pathlib import Path
 from uuid import uuid4
 
-import keyring
-from keyring.errors import KeyringError
-
+from syncapi.cli.client import desktop_keyring
 from syncapi.cli.client.accounts import Account, ByCommand, InFile, InKeyring, TokenPlace
 from syncapi.cli.client.places import config_dir, private
 from syncapi.cli.failures import CommandFailed, ExitCode
@@ -19,7 +16,6 @@ from syncapi.client import durable
 from syncapi.client.api.tokens import CommandToken, StaticToken, TokenProvider
 
 TOKEN_VARIABLE = "SYNCAPI_TOKEN"  # noqa: S105 - its name
-SERVICE = "syncapi"
 
 
 def keep(token: str) -> InKeyring | InFile:
@@ -32,8 +28,7 @@ def forget(place: TokenPlace) -> None:
     """Take a token away from where it is kept; one that is gone already is fine."""
     match place:
         case InKeyring(name=name):
-            with suppress(KeyringError):
-                keyring.delete_password(SERVICE, name)
+            desktop_keyring.drop(name)
         case InFile(path=path) if path.exists():
             durable.remove(path)
 
@@ -42,7 +37,7 @@ def describe(place: TokenPlace) -> str:
     """Where a token is, for a person."""
     match place:
         case InKeyring():
-            return f"the keyring ({keyring.get_keyring().name})"
+            return f"the keyring ({desktop_keyring.label()})"
         case InFile(path=path):
             return f"{path} (no keyring can be used here; only you may read the file)"
         case ByCommand(command=command):
@@ -72,28 +67,14 @@ def token_of(account: Account) -> TokenProvider:
 def _kept(place: InKeyring | InFile) -> str | None:
     match place:
         case InKeyring(name=name):
-            return _from_keyring(name)
+            return desktop_keyring.kept(name)
         case InFile(path=path):
             return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
 
 def in_keyring(name: str, token: str) -> InKeyring | None:
-    try:
-        keyring.set_password(SERVICE, name, token)
-        return InKeyring(name=name) if keyring.get_password(SERVICE, name) == token else None
-    except Exception:  # noqa: BLE001 - back ends raise what they like; the file does as well
-        return None
-
-
-def _from_keyring(name: str) -> str | None:
-    try:
-        return keyring.get_password(SERVICE, name)
-    except Exception as error:
-        raise CommandFailed(
-            f"the keyring does not give the token: {str(error) or type(error).__name__}",
-            ExitCode.UNAUTHORISED,
-            hint="unlock the keyring, or set SYNCAPI_TOKEN",
-        ) from error
+    """Keep a token in the keyring; None where none can be used."""
+    return InKeyring(name=name) if desktop_keyring.keeps(name, token) else None
 
 
 def _in_file(name: str, token: str) -> InFile:

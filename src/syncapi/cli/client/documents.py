@@ -3,17 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from uuid import UUID
 
 from syncapi.cli.client.opening import Opened
 from syncapi.cli.failures import CommandFailed
 from syncapi.client.api.client import Client
-from syncapi.client.errors import NotFound
+from syncapi.client.errors import CursorExpired, NotFound
 from syncapi.wire.history import DocumentVersion
 from syncapi.wire.sync import Tombstone
 
 _AT_ONCE = 8
+_DAYS_BACK = (365, 90, 30, 7, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,7 @@ async def document_at(at_work: Opened, path: str) -> Found:
     listed = await _listed(at_work.client, path)
     if listed is not None:
         return Found(listed, is_deleted=False)
-    deleted = await _deleted(at_work.client, path)
+    deleted = await _deleted(at_work, path)
     if deleted is not None:
         return Found(deleted, is_deleted=True)
     raise CommandFailed(
@@ -64,27 +66,43 @@ async def _listed(client: Client, path: str) -> UUID | None:
         page += 1
 
 
-async def _deleted(client: Client, path: str) -> UUID | None:
+async def _deleted(at_work: Opened, path: str) -> UUID | None:
     """Look through what was deleted, latest first: a tombstone has no name, its history has."""
-    graves = [grave async for grave in _graves(client)]
-    graves.sort(key=lambda grave: grave.deleted_at, reverse=True)
+    graves = sorted(await _graves(at_work), key=lambda grave: grave.deleted_at, reverse=True)
     for start in range(0, len(graves), _AT_ONCE):
         group = graves[start : start + _AT_ONCE]
-        paths = await asyncio.gather(*(_last_path(client, grave.id) for grave in group))
+        paths = await asyncio.gather(*(_last_path(at_work.client, grave.id) for grave in group))
         if path in paths:
             return group[paths.index(path)].id
     return None
 
 
-async def _graves(client: Client) -> AsyncIterator[Tombstone]:
-    cursor = None
+async def _graves(at_work: Opened) -> list[Tombstone]:
+    """The tombstones that the server still has.
+
+    It lists none to whoever asks from before the tenant's first document, and refuses to ask from
+    before those that it has collected; when that was it does not tell.
+    """
+    now = datetime.now(UTC)
+    known = [document.created_at for document in at_work.replica.remote()]
+    first = min([*known, at_work.folder.created_at])
+    for since in (first, *(now - timedelta(days=days) for days in _DAYS_BACK)):
+        try:
+            if since >= first:
+                return [grave async for grave in _graves_since(at_work.client, since)]
+        except CursorExpired:
+            continue
+    return []
+
+
+async def _graves_since(client: Client, since: datetime) -> AsyncIterator[Tombstone]:
+    page = await client.pull(cursor=None, since=since, include_urls=False)
     while True:
-        page = await client.pull(cursor=cursor, include_urls=False)
         for grave in page.deleted:
             yield grave
         if not page.has_more:
             return
-        cursor = page.sync_token
+        page = await client.pull(cursor=page.sync_token, include_urls=False)
 
 
 async def _last_path(client: Client, document_id: UUID) -> str | None:

@@ -1,6 +1,7 @@
 """What ``sync``, ``pull`` and ``push`` have in common: all but the direction."""
 
 import sys
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -24,6 +25,20 @@ AllowMassDelete = Annotated[
     bool,
     typer.Option("--allow-mass-delete", help="Delete even if it is over 25 % of the files."),
 ]
+RestoreMissing = Annotated[
+    bool,
+    typer.Option("--restore-missing", help="Fetch files again that are gone from the folder."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a sync shall do."""
+
+    direction: Direction
+    dry_run: bool
+    allow_mass_delete: bool
+    restore_missing: bool
 
 
 def keep_in_step(
@@ -33,39 +48,41 @@ def keep_in_step(
     *,
     dry_run: bool,
     allow_mass_delete: bool,
+    restore_missing: bool = False,
 ) -> None:
     """Run one sync, and end with its exit code."""
+    wanted = Wanted(direction, dry_run, allow_mass_delete, restore_missing)
     with speaking(speaker, direction=direction, dry_run=dry_run) as summary:
         folder = chosen(path, speaker)
-        report = _asking(folder, direction, speaker, dry_run=dry_run, allow=allow_mass_delete)
+        report = _asking(folder, wanted, speaker)
         if dry_run:
             summary.update(_tell_dry(speaker, report))
         else:
             summary.update(tell_report(speaker, report))
 
 
-def _asking(
-    folder: Folder, direction: Direction, speaker: Speaker, *, dry_run: bool, allow: bool
-) -> MirrorReport:
+def _asking(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorReport:
     try:
-        return run(_synced(folder, direction, speaker, dry_run=dry_run, allow=allow))
+        return run(_synced(folder, wanted, speaker))
     except SafetyStop as stop:
-        if allow or dry_run or speaker.as_json or not sys.stdin.isatty():
+        may_ask = sys.stdin.isatty() and not (wanted.dry_run or speaker.as_json)
+        if wanted.allow_mass_delete or not may_ask:
             raise
         typer.echo(stop.message, err=True)
         if not typer.confirm("Delete them all the same?", default=False, err=True):
             raise
-    return run(_synced(folder, direction, speaker, dry_run=dry_run, allow=True))
+    return run(_synced(folder, replace(wanted, allow_mass_delete=True), speaker))
 
 
-async def _synced(
-    folder: Folder, direction: Direction, speaker: Speaker, *, dry_run: bool, allow: bool
-) -> MirrorReport:
+async def _synced(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorReport:
     with bars_for(speaker) as bars:
         async with opened(folder, Narrator(speaker, bars)) as at_work:
             with at_work.alone():
                 return await at_work.mirror.sync(
-                    direction=direction, dry_run=dry_run, allow_mass_delete=allow
+                    direction=wanted.direction,
+                    dry_run=wanted.dry_run,
+                    allow_mass_delete=wanted.allow_mass_delete,
+                    restore_missing=wanted.restore_missing,
                 )
 
 
