@@ -6,7 +6,8 @@ from random import Random
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fixtures.folder_model import Crash, Disk, Server, World
+from fixtures.folder_model import Disk, Server
+from fixtures.folder_world import Crash, World
 from syncapi.client.folder.names import split
 from syncapi.client.folder.rules import Direction, Rules
 

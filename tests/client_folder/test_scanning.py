@@ -142,7 +142,7 @@ def test_a_folder_that_cannot_be_read_is_unknown(tmp_path: Path) -> None:
     opened = [os.open(tmp_path, os.O_RDONLY)]
     names = ["d" * 250] * 17  # longer than the system takes a path for
     for name in names:
-        os.mkdir(name, dir_fd=opened[-1])  # noqa: PTH102 - pathlib has no dir_fd
+        os.mkdir(name, dir_fd=opened[-1])
         opened.append(os.open(name, os.O_RDONLY, dir_fd=opened[-1]))
     for descriptor in opened:
         os.close(descriptor)
