@@ -1,5 +1,7 @@
 """Scenes that the table has no room for: names that are swapped, renames that are none."""
 
+from dataclasses import replace
+
 import pytest
 
 from fixtures.folder_scenes import contents, document, kinds, names, rename_there, world_with
@@ -157,3 +159,15 @@ class TestRenames:
         planned = world.plan()
         assert kinds(planned) == [Download]
         assert [settled.kind for settled in planned.settled] == ["edit_survives"]
+
+
+def test_of_two_entries_with_one_path_the_file_is_that_of_its_inode() -> None:
+    world = World()
+    for path in ("a", "b"):
+        world.disk.write(path, "the same")
+    world.sync()
+    first, second = sorted(world.ledger)
+    kept = world.ledger[second].path
+    world.disk.remove(world.ledger[first].path)
+    world.ledger[first] = replace(world.ledger[first], path=kept)  # a crash may leave it so
+    assert [action.id for action in world.plan().actions] == [first]
