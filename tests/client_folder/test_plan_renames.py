@@ -7,6 +7,7 @@ import pytest
 from fixtures.folder_scenes import contents, document, kinds, names, rename_there, world_with
 from fixtures.folder_world import World
 from syncapi.client.folder.actions import (
+    Adopt,
     Create,
     Delete,
     Download,
@@ -170,4 +171,8 @@ def test_of_two_entries_with_one_path_the_file_is_that_of_its_inode() -> None:
     kept = world.ledger[second].path
     world.disk.remove(world.ledger[first].path)
     world.ledger[first] = replace(world.ledger[first], path=kept)  # a crash may leave it so
-    assert [action.id for action in world.plan().actions] == [first]
+    stored = world.server.documents[second]
+    world.server.put(second, stored.folder, stored.filename, stored.content)  # so it is looked at
+    planned = world.plan()
+    assert kinds(planned) == [Delete, Adopt]
+    assert [action.id for action in planned.actions] == [first, second]
