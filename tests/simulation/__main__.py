@@ -87,7 +87,7 @@ async def make_place(found: Ground) -> Place:
     )
     token = issue(issuer, user_id, lifetime=86_400)
     database_url = found.settings.database_url.get_secret_value()
-    return Place(found.url, database_url, tenant.id, token)
+    return Place(next(iter(found.services)), database_url, tenant.id, token)
 
 
 if __name__ == "__main__":

@@ -31,45 +31,59 @@ _OF_DOWNLOADS: Final[tuple[Fault, ...]] = ("cut", "truncated", "corrupt")
 _EXPIRED: Final = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 
 
-class Faulty(httpx.AsyncBaseTransport):
+class Faulty:
     """Passes requests on, and now and then does not.
 
     Args:
+        rng: draws the faults.
+        is_storage: whether it is the network to the object store.
+
+    Attributes:
         rate: the share of requests that meet a fault; may be changed at any time.
+        only: which one; None draws it.
     """
 
     def __init__(self, rng: random.Random, *, is_storage: bool) -> None:
         self.rate = 0.0
+        self.only: Fault | None = None
         self.met: Counter[str] = Counter()
-        self._rng = rng
+        self.rng = rng
         self._is_storage = is_storage
-        self._inner = httpx.AsyncHTTPTransport()
-
-    @override
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        fault = self._draw(request)
-        if fault is None:
-            return await self._inner.handle_async_request(request)
-        self.met[fault] += 1
-        return await self._meet(fault, request)
-
-    @override
-    async def aclose(self) -> None:
-        await self._inner.aclose()
 
     def for_one_client(self) -> httpx.AsyncBaseTransport:
-        """This network for a client, which closes what it is given."""
-        return _Borrowed(self)
+        """The connections of one process."""
+        return _Connections(self)
 
-    def _draw(self, request: httpx.Request) -> Fault | None:
-        if self._rng.random() >= self.rate:
+    def draw(self, request: httpx.Request) -> Fault | None:
+        """The fault that a request meets, if any."""
+        if self.rng.random() >= self.rate:
             return None
+        if self.only is not None:
+            return self.only
         faults = _ANY
         if self._is_storage:
             faults += _OF_STORAGE
             if request.method == "GET":
                 faults += _OF_DOWNLOADS
-        return self._rng.choice(faults)
+        return self.rng.choice(faults)
+
+
+class _Connections(httpx.AsyncBaseTransport):
+    def __init__(self, network: Faulty) -> None:
+        self._network = network
+        self._inner = httpx.AsyncHTTPTransport()
+
+    @override
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        fault = self._network.draw(request)
+        if fault is None:
+            return await self._inner.handle_async_request(request)
+        self._network.met[fault] += 1
+        return await self._meet(fault, request)
+
+    @override
+    async def aclose(self) -> None:
+        await self._inner.aclose()
 
     async def _meet(self, fault: Fault, request: httpx.Request) -> httpx.Response:
         match fault:
@@ -91,18 +105,9 @@ class Faulty(httpx.AsyncBaseTransport):
                 return httpx.Response(
                     answer.status_code,
                     headers=answer.headers,
-                    stream=_Broken(body, fault, self._rng),
+                    stream=_Broken(body, fault, self._network.rng),
                     request=request,
                 )
-
-
-class _Borrowed(httpx.AsyncBaseTransport):
-    def __init__(self, owner: Faulty) -> None:
-        self._owner = owner
-
-    @override
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        return await self._owner.handle_async_request(request)
 
 
 class _Broken(httpx.AsyncByteStream):

@@ -8,6 +8,7 @@ from uuid import UUID
 from pydantic import RootModel
 
 from syncapi.client.folder.actions import Create, Download, SetAside
+from syncapi.client.folder.ledger import PathKeys
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.store.store import Store
 
@@ -19,12 +20,13 @@ class _Row(RootModel[FolderConflict]):
 class FolderConflicts:
     """The conflicts that nobody has decided yet, by the path of the copy."""
 
-    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
+    def __init__(self, store: Store, keys: PathKeys, now: Callable[[], datetime]) -> None:
+        self._keys = keys
         self._table = store.table("folder_conflicts", _Row)
         self._now = now
 
     def all(self) -> list[FolderConflict]:
-        return [row.root for row in self._table.values()]
+        return sorted((row.root for row in self._table.values()), key=lambda one: one.copy_path)
 
     def find(self, path: str) -> FolderConflict | None:
         """The conflict of a file, by its own path or that of the copy."""
@@ -45,17 +47,17 @@ class FolderConflicts:
             mine_sha256=action.sha256,
             theirs_sha256=winner.sha256 if winner else None,
         )
-        self._table.put(action.to, _Row(conflict))
+        self._table.put(self._keys.of(action.to), _Row(conflict))
 
     def pushed(self, created: Create) -> None:
         """The copy has become a document."""
-        row = self._table.get(created.path)
+        row = self._table.get(self._keys.of(created.path))
         if row is not None:
             conflict = dataclasses.replace(row.root, copy_id=created.id)
-            self._table.put(created.path, _Row(conflict))
+            self._table.put(self._keys.of(created.path), _Row(conflict))
 
     def settle(self, conflict: FolderConflict) -> None:
-        self._table.delete(conflict.copy_path)
+        self._table.delete(self._keys.of(conflict.copy_path))
 
     def keep_only(self, paths: set[str], known: set[UUID]) -> None:
         """Drop those whose copy somebody has dealt with in the folder itself.

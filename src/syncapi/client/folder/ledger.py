@@ -5,7 +5,9 @@ Without it, a file that is only here could be a new one, or one that was deleted
 says what was on the disk, so that unchanged files are not read again.
 """
 
+import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
 from uuid import UUID
 
 from pydantic import RootModel
@@ -54,15 +56,39 @@ class Ledger:
                 self._table.delete(str(document_id))
 
 
+class _Salt(RootModel[str]):
+    """A random key in hex."""
+
+
+class PathKeys:
+    """Keys of records that stand for paths and do not tell them.
+
+    The keys of a store's records are not encrypted; what names of files tell is.
+    """
+
+    def __init__(self, store: Store) -> None:
+        table = store.table("path_keys", _Salt)
+        kept = table.get("salt")
+        if kept is None:
+            kept = _Salt(secrets.token_hex(32))
+            table.put("salt", kept)
+        self._salt = bytes.fromhex(kept.root)
+
+    def of(self, path: str) -> str:
+        """A keyed hash (BLAKE2, RFC 7693 §2.9)."""
+        return blake2b(path.encode(), digest_size=16, key=self._salt).hexdigest()
+
+
 class FileIndex:
     """What the last scan found, by path."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, keys: PathKeys) -> None:
         self._store = store
+        self._keys = keys
         self._table = store.table("files", _Known)
 
     def known(self) -> dict[str, LocalFile]:
-        return {path: row.root for path, row in self._table.items()}
+        return {row.root.path: row.root for row in self._table.values()}
 
     def update(self, before: Mapping[str, LocalFile], scan: Scan) -> None:
         """Keep what a scan found. What it could not read is looked at anew next time."""
@@ -73,13 +99,13 @@ class FileIndex:
             with self._store.transaction():
                 self.add(changed)
                 for path in gone:
-                    self._table.delete(path)
+                    self._table.delete(self._keys.of(path))
 
     def add(self, files: Iterable[LocalFile]) -> None:
         """Keep files whose bytes are known without reading them again."""
         with self._store.transaction():
             for file in files:
-                self._table.put(file.path, _Known(file))
+                self._table.put(self._keys.of(file.path), _Known(file))
 
 
 def remote_of(document: Document) -> Remote:

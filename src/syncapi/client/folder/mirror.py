@@ -20,7 +20,7 @@ from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.executing import FolderHalf
 from syncapi.client.folder.guards import Guards
 from syncapi.client.folder.ignoring import is_part_file, read_ignores
-from syncapi.client.folder.ledger import FileIndex, Ledger, remote_of
+from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys, remote_of
 from syncapi.client.folder.placing import Placing
 from syncapi.client.folder.plan import Direction, Rules, plan
 from syncapi.client.folder.pushing import ServerHalf
@@ -103,8 +103,9 @@ class Mirror:
         self._progress = progress or Silent()
         self._store = store
         self._ledger = Ledger(store)
-        self._index = FileIndex(store)
-        self._conflicts = FolderConflicts(store, options.now)
+        keys = PathKeys(store)
+        self._index = FileIndex(store, keys)
+        self._conflicts = FolderConflicts(store, keys, options.now)
         self._disk = Disk(root, trash)
         self._etag: str | None = None
 
