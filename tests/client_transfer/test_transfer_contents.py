@@ -106,3 +106,28 @@ def test_names_of_parts_stay_within_what_file_systems_take(tmp_path: Path) -> No
     part.finish()
     part.place(target)
     assert target.read_bytes() == b"x"
+
+
+def test_bytes_are_on_the_disk_before_they_have_the_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else a power cut may leave the name with nothing behind it."""
+    done: list[str] = []
+    sync, rename = os.fsync, Path.replace
+
+    def seen_sync(descriptor: int) -> None:
+        done.append("sync " + Path(f"/proc/self/fd/{descriptor}").readlink().name)
+        sync(descriptor)
+
+    def seen_rename(source: Path, target: Path) -> Path:
+        done.append(f"rename {source.name} {target.name}")
+        return rename(source, target)
+
+    monkeypatch.setattr(os, "fsync", seen_sync)
+    monkeypatch.setattr(Path, "replace", seen_rename)
+    part = PartFile.beside(tmp_path / "file", "0")
+    part.write(b"x")
+    part.finish()
+    part.place(tmp_path / "file")
+    name = part.part.name
+    assert done == [f"sync {name}", f"rename {name} file", f"sync {tmp_path.name}"]

@@ -31,6 +31,7 @@ from syncapi.client.errors import Unreachable as Unreachable
 from syncapi.client.errors import UnsupportedType as UnsupportedType
 from syncapi.client.errors import WrongKey as WrongKey
 from syncapi.client.folder.mirror import Mirror as Mirror
+from syncapi.client.replica.replica import Replica as Replica
 from syncapi.client.retrying import RetryPolicy as RetryPolicy
 from syncapi.client.store.store import Store as Store
 from syncapi.client.transfer.contents import BytesContent as BytesContent

@@ -62,11 +62,12 @@ class TenantRequests:
         agent = " ".join(filter(None, [user_agent, f"syncapi-client/{__version__}"]))
         # A pool that is busy is no failure: whoever waits for a connection waits.
         limits = httpx.Timeout(timeout, pool=None)
-        self.storage = httpx.AsyncClient(
-            transport=storage_transport, timeout=limits, headers={"User-Agent": agent}
-        )
-        self._http = httpx.AsyncClient(
-            transport=transport, timeout=limits, headers={"User-Agent": agent}
+        authorities = httpx.create_ssl_context()  # reading them takes a while: once for both
+        self._http, self.storage = (
+            httpx.AsyncClient(
+                transport=way, timeout=limits, headers={"User-Agent": agent}, verify=authorities
+            )
+            for way in (transport, storage_transport)
         )
         self._sender = Sender(self._http, provider_of(token), self.retry)
         self._once = Sender(self._http, None, RetryPolicy(attempts=1))
