@@ -1,0 +1,113 @@
+"""A folder that is watched is kept in step, whatever comes between."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from fixtures.until import until
+from simulation.device import Device
+from syncapi.client.errors import SafetyStop, SyncError, Unreachable
+from syncapi.client.folder.reports import MirrorReport
+from syncapi.client.folder.watching import Rhythm, watch
+
+QUICK = Rhythm(poll=0.05, debounce=0.05, retry=0.05, longest_retry=0.2)
+NEVER_ASKS = Rhythm(poll=3600, debounce=0.05)
+
+
+@dataclass
+class Watch:
+    """One that is under way."""
+
+    task: asyncio.Task[None]
+    stop: asyncio.Event
+    reports: list[MirrorReport] = field(default_factory=list)
+    troubles: list[SyncError] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def watched(device: Device, rhythm: Rhythm = QUICK) -> AsyncIterator[Watch]:
+    """Watch a device's folder; the first sync is over."""
+    async with device.opened() as mirror:
+        stop = asyncio.Event()
+        seen = Watch(asyncio.create_task(asyncio.sleep(0)), stop)
+        seen.task = asyncio.create_task(
+            watch(
+                mirror,
+                stop=stop,
+                on_report=seen.reports.append,
+                on_trouble=lambda error, _seconds: seen.troubles.append(error),
+                rhythm=rhythm,
+            )
+        )
+
+        async def has_begun() -> bool:
+            return bool(seen.reports) or seen.task.done()
+
+        try:
+            await until(has_begun)
+            yield seen
+        finally:
+            stop.set()
+            await asyncio.gather(seen.task, return_exceptions=True)
+
+
+async def synced_text(device: Device, path: str) -> str | None:
+    await device.sync_calmly()
+    place = device.root / path
+    return place.read_text() if place.exists() else None
+
+
+async def test_a_change_here_is_sent(laptop: Device, desktop: Device) -> None:
+    async with watched(laptop, NEVER_ASKS):
+        (laptop.root / "a.txt").write_text("one")
+
+        async def has_come() -> bool:
+            return await synced_text(desktop, "a.txt") == "one"
+
+        await until(has_come)
+
+
+async def test_a_change_there_is_fetched(laptop: Device, desktop: Device) -> None:
+    async with watched(laptop):
+        (desktop.root / "a.txt").write_text("one")
+        await desktop.sync_calmly()
+
+        async def has_come() -> bool:
+            return laptop.tree().keys() == {"a.txt"}
+
+        await until(has_come)
+
+
+async def test_a_lost_network_is_told_and_waited_out(laptop: Device, desktop: Device) -> None:
+    async with watched(laptop) as seen:
+        laptop.api.only, laptop.api.rate = "refused", 1.0
+        (laptop.root / "a.txt").write_text("one")
+
+        async def is_told() -> bool:
+            return any(isinstance(trouble, Unreachable) for trouble in seen.troubles)
+
+        await until(is_told)
+        assert not seen.task.done()
+        laptop.api.rate = 0.0
+
+        async def has_come() -> bool:
+            return await synced_text(desktop, "a.txt") == "one"
+
+        await until(has_come)
+
+
+async def test_it_ends_when_it_is_told_to(laptop: Device) -> None:
+    async with watched(laptop) as seen:
+        seen.stop.set()
+        await asyncio.wait_for(seen.task, 20)
+
+
+async def test_a_safety_stop_ends_it(laptop: Device) -> None:
+    (laptop.root / "a.txt").write_text("one")
+    async with watched(laptop) as seen:
+        (laptop.root / "a.txt").unlink()
+        with pytest.raises(SafetyStop):
+            await asyncio.wait_for(seen.task, 20)
