@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.machine import Machine, MakeMachine
+from fixtures.service import token_of
 from syncapi.domain.access import Role
+from syncapi.settings import Settings
 
 
 @pytest.fixture
@@ -114,9 +116,12 @@ def test_6_a_role_that_may_not_write(make_machine: MakeMachine) -> None:
     folder = viewer.folder("notes")
     assert viewer("pull", folder).code == 0
     (folder / "a").write_text("a")
-    ran = viewer("sync", folder)
+    ran = viewer("sync", folder, "--json")
     assert ran.code == 6
-    assert "ask an admin" in ran.err + ran.out
+    (failure,) = ran.of("failure")
+    assert (failure["path"], failure["code"]) == ("a", "forbidden")
+    assert "ask an admin" in failure["hint"]
+    assert failure["request_id"]
 
 
 def test_7_a_server_that_is_not_there(machine: Machine, folder: Path) -> None:
@@ -159,7 +164,9 @@ def test_ctrl_c_ends_a_sync_in_order(machine: Machine, folder: Path) -> None:
     assert "Traceback" not in err
 
 
-def test_doctor_finds_all_well(machine: Machine, folder: Path) -> None:
+def test_doctor_finds_all_well(machine: Machine, folder: Path, settings: Settings) -> None:
+    user = machine.tenant.members[Role.ADMIN]
+    machine = machine.having(SYNCAPI_TOKEN=token_of(settings, user, lifetime=90_000))
     (folder / "a").write_text("a")
     assert machine("sync", folder).code == 0
     ran = machine("doctor", folder, "--json")
@@ -176,6 +183,11 @@ def test_doctor_finds_all_well(machine: Machine, folder: Path) -> None:
         "signed URL, down": "ok",
         "signed URL, up": "ok",
     }
+
+
+def test_doctor_warns_of_a_token_that_is_about_to_expire(machine: Machine) -> None:
+    ran = machine("doctor")
+    assert (ran.code, "warn  token: it expires in " in ran.out) == (0, True), ran.out
 
 
 def test_doctor_says_what_a_viewer_may(make_machine: MakeMachine) -> None:

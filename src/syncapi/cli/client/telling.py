@@ -46,6 +46,7 @@ _WORDS: dict[ActionName, tuple[str, str]] = {
     "adopt": ("take as it is", "taken as it is"),
     "forget": ("forget", "forgotten"),
 }
+_WAYS_OUT = {"forbidden": "ask an admin of the tenant for a role that may do this"}
 _NAMES: dict[type[Action], ActionName] = {
     Trash: "trash",
     Download: "download",
@@ -124,7 +125,8 @@ def _line(word: str, path: str, detail: str | None = None) -> str:
 def tell_failure(speaker: Speaker, failure: Failure) -> None:
     """Name a file that failed, why, and what to do."""
     request = f"\n    request id: {failure.request_id}" if failure.request_id else ""
-    hint = f"\n    next: {failure.hint}" if failure.hint else ""
+    way_out = failure.hint or _WAYS_OUT.get(failure.code or "")
+    hint = f"\n    next: {way_out}" if way_out else ""
     what = f"{failure.what} failed: {failure.why}"
     speaker.insist(
         f"  {name_shown(failure.path)}: {what}{hint}{request}",
@@ -132,8 +134,9 @@ def tell_failure(speaker: Speaker, failure: Failure) -> None:
         path=failure.path,
         what=failure.what,
         why=failure.why,
-        hint=failure.hint,
+        hint=way_out,
         request_id=failure.request_id,
+        code=failure.code,
     )
 
 
@@ -218,7 +221,7 @@ def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
     """Tell what a sync led to, and find the exit code; return the summary's fields."""
     tell_problems(speaker, report.problems)
     tell_conflicts(speaker, report.conflicts)
-    _judge(speaker, report.failures, report.problems, report.conflicts)
+    _judge(speaker, report)
     if report.pending is not None:
         tell_pending(speaker, report.pending.pending)
     said = in_words(report.counts, is_done=True) or "nothing to do"
@@ -236,12 +239,17 @@ def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
     }
 
 
-def _judge(speaker: Speaker, *reasons: Iterable[object]) -> None:
-    failures, problems, conflicts = (list(reason) for reason in reasons)
-    if failures or problems:
+def _judge(speaker: Speaker, report: MirrorReport) -> None:
+    if report.failures and not report.done and _are_forbidden(report.failures):
+        speaker.worsen(ExitCode.UNAUTHORISED)
+    if report.failures or report.problems:
         speaker.worsen(ExitCode.PARTLY)
-    if conflicts:
+    if report.conflicts:
         speaker.worsen(ExitCode.CONFLICTS)
+
+
+def _are_forbidden(failures: Iterable[Failure]) -> bool:
+    return all(failure.code == "forbidden" for failure in failures)
 
 
 def _verdict(speaker: Speaker) -> str:

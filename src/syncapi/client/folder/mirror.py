@@ -131,7 +131,7 @@ class Mirror:
             SyncError: the server cannot be reached or refuses; what was done is kept.
         """
         report = MirrorReport()
-        tried: set[Action] = set()
+        tried: set[object] = set()
         self.trash.expire()
         for _ in range(MOST_ROUNDS):
             view = await self.look(direction=direction, restore_missing=restore_missing)
@@ -139,7 +139,7 @@ class Mirror:
             if dry_run:
                 report.pending = view.plan
                 return report
-            if set(view.plan.actions) <= tried:
+            if _attempts(view.plan) <= tried:
                 self._clean_up(view, report)
                 return report
             if not allow_mass_delete:
@@ -210,7 +210,7 @@ class Mirror:
         known = sum(entry.version is not None for entry in self._ledger.entries())
         self._options.guards.check(view.plan, files_here=len(view.scan.files), files_known=known)
 
-    async def _carry_out(self, view: View, report: MirrorReport) -> set[Action]:
+    async def _carry_out(self, view: View, report: MirrorReport) -> set[object]:
         """Carry a plan out; return those of its actions that need no second try in this sync."""
         current = Round(
             view.plan,
@@ -223,7 +223,7 @@ class Mirror:
         await self._folder_half().carry_out(current, self._placing())
         await self._server_half().carry_out(current)
         self._folder_half().learn(current)
-        return set() if current.is_raced else set(view.plan.actions)
+        return set() if current.is_raced else _attempts(view.plan)
 
     def _folder_half(self) -> FolderHalf:
         return FolderHalf(
@@ -364,6 +364,11 @@ def takes_cases_for_one(root: Path) -> bool:
 
 def _path(checked: Checked) -> str:
     return checked.path
+
+
+def _attempts(planned: Plan) -> set[object]:
+    """Its actions, so that those of another round are known again: each makes up new ids."""
+    return {(a.path, a.sha256) if isinstance(a, Create) else a for a in planned.actions}
 
 
 def _volume(planned: Plan, files: dict[str, LocalFile]) -> tuple[int, int]:

@@ -188,7 +188,7 @@ class ServerHalf:
     def _answered(self, action: Pushed, result: ChangeResult, current: Round) -> Base | None:
         """What is agreed on now; None where nothing is."""
         if result.status == "rejected" and result.problem and result.problem.code != "not_found":
-            current.refused(action, action.path, result.problem.detail)
+            current.refused(action, action.path, result.problem)
             return None
         if result.status in ("conflict", "rejected"):
             current.postpone(action)  # it has changed there meanwhile

@@ -37,6 +37,7 @@ class Failure:
         why: what happened.
         hint: what to do about it.
         request_id: of the server's answer, where there was one.
+        code: of the server's refusal, as in ``forbidden``.
     """
 
     path: str
@@ -44,6 +45,7 @@ class Failure:
     why: str
     hint: str | None = None
     request_id: str | None = None
+    code: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from syncapi.client.folder.disk import Identity, MovedOn
 from syncapi.client.folder.reports import ActionName, Done, Failure, MirrorReport, Progress
 from syncapi.client.folder.states import LocalFile
 from syncapi.wire.documents import Document
+from syncapi.wire.push import ChangeProblem
 
 NAMES: Mapping[str, ActionName] = {
     "SetAside": "set_aside",
@@ -84,9 +85,10 @@ class Round:
     def failed(self, action: Action, path: str, error: Exception) -> None:
         self._note(action, failure_of(NAMES[type(action).__name__], path, error))
 
-    def refused(self, action: Action, path: str, why: str) -> None:
+    def refused(self, action: Action, path: str, problem: ChangeProblem) -> None:
         """The server took the push, but not this change of it."""
-        self._note(action, Failure(path, NAMES[type(action).__name__], why))
+        what = NAMES[type(action).__name__]
+        self._note(action, Failure(path, what, problem.detail, code=problem.code))
 
     def _note(self, action: Action, failure: Failure) -> None:
         self._block(action)
@@ -102,9 +104,10 @@ def failure_of(what: str, path: str, error: Exception) -> Failure:
     """Tell a person what did not work."""
     if isinstance(error, OSError):
         return Failure(path, what, error.strerror or str(error), _WAYS_OUT.get(error.errno or 0))
-    request_id = error.request_id if isinstance(error, ApiError) else None
     hint = error.hint if isinstance(error, SyncError) else None
-    return Failure(path, what, str(error), hint, request_id)
+    if isinstance(error, ApiError):
+        return Failure(path, what, str(error), hint, error.request_id, error.code)
+    return Failure(path, what, str(error), hint)
 
 
 _WAYS_OUT: Mapping[int, str] = {
