@@ -5,7 +5,7 @@ written is nowhere.
 """
 
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
@@ -24,8 +24,8 @@ from syncapi.client.replica.conflicts import (
     first_write_wins,
     last_write_wins,
     manual,
+    merge,
     mine,
-    three_way,
 )
 
 DAY = timedelta(days=1)
@@ -133,7 +133,7 @@ EXPECTED: dict[str, tuple[Strategy, dict[str, State]]] = {
             "deleted there, edited here": GONE,
         },
     ),
-    "three_way": (three_way, {**JOINED, **SURVIVES, "the same name": OPEN, "bytes": OPEN}),
+    "merge": (merge, {**JOINED, **SURVIVES, "the same name": OPEN, "bytes": OPEN}),
     "manual": (
         manual,
         {**dict.fromkeys(RACES, OPEN), "alike": JOINED["alike"], "both deleted": GONE},
@@ -202,7 +202,7 @@ async def test_the_newer_edit_is_asked_about(make_pair: Callable[[Strategy], Pai
     """By the clocks the edit here came after the version there, and so must not lose unasked."""
     pair = make_pair(default_strategy)
     await pair.begin()
-    pair.late.clock.now += DAY
+    pair.late.clock.now = datetime.now(UTC) + DAY
     await pair.race(*RACES["the same name"])
     (conflict,) = pair.late.replica.conflicts()
     assert conflict.fields == ("filename",)

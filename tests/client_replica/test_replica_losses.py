@@ -40,7 +40,7 @@ class Failover:
 async def failover(make_world: MakeWorld, serve_database: ServeDatabase) -> Failover:
     world = await make_world(1)
     member = await world.member(world.tenants[0])
-    account = Account(world.url, member.tenant_id, member.token)
+    account = Account(world.urls[0], member.tenant_id, member.token)
     return Failover(world, serve_database, account)
 
 

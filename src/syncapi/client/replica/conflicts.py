@@ -16,7 +16,8 @@ from uuid import UUID
 from syncapi.client.errors import SyncError
 from syncapi.client.replica.records import ConflictRecord, ContentHash, PendingChange
 from syncapi.domain.filenames import LONGEST_FILENAME
-from syncapi.domain.merge import differing, merge
+from syncapi.domain.merge import differing
+from syncapi.domain.merge import merge as joined
 from syncapi.wire.documents import Document
 
 Values: TypeAlias = Mapping[str, object]
@@ -52,7 +53,7 @@ class Conflict:
             return ("is_deleted",)
         if self.base is None:
             return differing(self.mine, self.theirs)
-        return merge(self.base, self.mine, self.theirs).conflicts
+        return joined(self.base, self.mine, self.theirs).conflicts
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,9 @@ class Ask:
 Resolution: TypeAlias = Take | KeepBoth | Ask
 Strategy: TypeAlias = Callable[[Conflict], Resolution | Awaitable[Resolution]]
 
+Choice: TypeAlias = Literal["mine", "theirs", "both"] | Mapping[str, str]
+"""A person's word: whose version, both, or field by field; see `Replica.resolve`."""
+
 ASK: Final = Ask()
 KEEP_BOTH: Final = KeepBoth()
 
@@ -98,8 +102,8 @@ def last_write_wins(conflict: Conflict) -> Resolution:
     """
     if conflict.mine is None or conflict.theirs is None or conflict.base is None:
         return mine(conflict)
-    joined = merge(conflict.base, conflict.theirs, conflict.mine).fields  # mine where apart
-    return Take(joined, "mine")
+    both = joined(conflict.base, conflict.theirs, conflict.mine)
+    return Take(both.fields, "mine")  # where apart it has mine
 
 
 def first_write_wins(conflict: Conflict) -> Resolution:
@@ -111,7 +115,7 @@ def manual(_conflict: Conflict) -> Resolution:
     return ASK
 
 
-def three_way(conflict: Conflict) -> Resolution:
+def merge(conflict: Conflict) -> Resolution:
     """Field by field against the base. An edit survives a deletion; what both changed is asked."""
     if conflict.mine is None:
         return theirs(conflict)
@@ -119,7 +123,7 @@ def three_way(conflict: Conflict) -> Resolution:
         return mine(conflict)
     if conflict.base is None or conflict.apart:
         return ASK
-    return Take(merge(conflict.base, conflict.mine, conflict.theirs).fields, "merged")
+    return Take(joined(conflict.base, conflict.mine, conflict.theirs).fields, "merged")
 
 
 def default_strategy(conflict: Conflict) -> Resolution:
@@ -133,12 +137,12 @@ def default_strategy(conflict: Conflict) -> Resolution:
     """
     if conflict.mine == conflict.theirs:
         return theirs(conflict)
-    merged = three_way(conflict)
+    merged = merge(conflict)
     if merged != ASK or conflict.base is None or "content" in conflict.apart:
         return merged
     if conflict.theirs_at is None or conflict.theirs_at <= conflict.changed_at:
         return ASK
-    both = merge(conflict.base, conflict.mine or {}, conflict.theirs or {})
+    both = joined(conflict.base, conflict.mine or {}, conflict.theirs or {})
     return Take(both.fields, "theirs")  # where apart it has theirs
 
 
@@ -204,12 +208,26 @@ def kept_name(filename: str, when: datetime, mark: str) -> str:
     return stem[: LONGEST_FILENAME - len(note) - len(suffix)] + note + suffix
 
 
-def chosen(conflict: Conflict, choice: Mapping[str, str]) -> dict[str, object]:
-    """The fields that a person chose, over the server's.
+def settlement(conflict: Conflict, choice: Choice) -> Resolution:
+    """What a person chose.
 
     Raises:
-        SyncError: it names something else than a field, or a content of neither side.
+        SyncError: there is nothing of the kind to choose.
     """
+    match choice:
+        case "mine":
+            return mine(conflict)
+        case "theirs":
+            return theirs(conflict)
+        case "both":
+            return KEEP_BOTH
+        case Mapping():
+            return Take(_chosen(conflict, choice), "merged")
+    raise SyncError(f"{choice!r} settles nothing.", hint="Choose mine, theirs or both.")
+
+
+def _chosen(conflict: Conflict, choice: Mapping[str, str]) -> dict[str, object]:
+    """The fields that a person chose, over the server's."""
     under = conflict.theirs or conflict.mine or {}
     unknown = set(choice) - set(FIELDS)
     if unknown:

@@ -40,13 +40,13 @@ class Fetching:
         self._clock = clock
         self._slots = asyncio.Semaphore(_AT_ONCE)
 
-    def want(self, document: Document) -> None:
+    def want(self, document: Document, *, is_new: bool) -> None:
         """Note what is missing of a document, in the transaction that stores it."""
         key, sha256 = str(document.id), document.file.sha256_hash
-        if self._blobs.has(sha256):
-            self._tables.wanted.delete(key)
-        else:
+        if not self._blobs.has(sha256):
             self._tables.wanted.put(key, Wanted(sha256=sha256))
+        elif not is_new:
+            self._tables.wanted.delete(key)
 
     async def fetch(
         self, documents: Iterable[Document], urls: Mapping[UUID, str], tally: Tally
@@ -110,7 +110,10 @@ class Fetching:
             except BaseException:
                 sink.finish()  # what has come is for the next attempt
                 raise
-            await anyio.to_thread.run_sync(sink.place)
+            if self._blobs.has(sha256):  # the same bytes were written here meanwhile
+                sink.discard()
+            else:
+                await anyio.to_thread.run_sync(sink.place)
 
     def _note(self, group: list[Document], outcome: BaseException | None, tally: Tally) -> None:
         for document in group:

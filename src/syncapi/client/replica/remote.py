@@ -51,7 +51,7 @@ class Remote:
         self._tables.documents.put(key, document)
         self._settling.follow(document.id, document)
         if self._fetching is not None:
-            self._fetching.want(document)
+            self._fetching.want(document, is_new=held is None)
         if tally is not None:
             tally.upserted(document, is_new=held is None)
 
@@ -115,7 +115,8 @@ class Remote:
         pushed = self._tables.unconfirmed.get(key)
         if pushed is not None and pushed.version > document.updated_at:
             return document  # it went back, which is noticed at the run's end
-        self._tables.unconfirmed.delete(key)
+        if pushed is not None:
+            self._tables.unconfirmed.delete(key)
         self.put(document, tally)
         if synced.download_url is not None:
             self.urls[synced.id] = synced.download_url

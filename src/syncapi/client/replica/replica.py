@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-from typing import Literal
 from uuid import UUID, uuid4
 
 from syncapi.client.api.client import Client
@@ -11,15 +10,11 @@ from syncapi.client.api.feed import OnConflict
 from syncapi.client.errors import SyncError
 from syncapi.client.replica.comparing import Comparing
 from syncapi.client.replica.conflicts import (
-    KEEP_BOTH,
-    Resolution,
+    Choice,
     Strategy,
-    Take,
-    chosen,
     conflict_of,
     default_strategy,
-    mine,
-    theirs,
+    settlement,
 )
 from syncapi.client.replica.editing import Editing
 from syncapi.client.replica.exclusion import Exclusion
@@ -100,10 +95,13 @@ class Replica:
 
     def documents(self) -> list[Document]:
         """The documents as they look here: the server's, with what was changed here laid over."""
-        ids = {key for key, _ in self._tables.documents.items()}
-        for queue in (self._tables.outbox, self._tables.later, self._tables.conflicts):
-            ids |= {key for key, _ in queue.items()}
-        found = (self.document(UUID(key)) for key in sorted(ids))
+        held = dict(self._tables.documents.items())
+        queues = (self._tables.outbox, self._tables.later, self._tables.conflicts)
+        changed = {key for queue in queues for key, _ in queue.items()}
+        found = (
+            self.document(UUID(key)) if key in changed else held[key]
+            for key in sorted(changed | set(held))
+        )
         return [document for document in found if document is not None]
 
     def document(self, document_id: UUID) -> Document | None:
@@ -210,9 +208,7 @@ class Replica:
             self._tables.conflicts.delete(str(document_id))
             self._failures.clear(document_id)
 
-    def resolve(
-        self, document_id: UUID, choice: Literal["mine", "theirs", "both"] | Mapping[str, str]
-    ) -> None:
+    def resolve(self, document_id: UUID, choice: Choice) -> None:
         """Settle an open conflict; the next run pushes what comes of it.
 
         Args:
@@ -227,7 +223,7 @@ class Replica:
         record = self._tables.conflicts.get(str(document_id))
         if record is None:
             raise SyncError(f"There is no open conflict about document {document_id}.")
-        self._settling.settle(document_id, _resolution(record, choice))
+        self._settling.settle(document_id, settlement(conflict_of(record), choice))
 
     # Runs. One at a time over all processes: they raise `StoreBusy` otherwise, `Unreachable`
     # without an answer, and `ApiError` where the server refuses all.
@@ -293,19 +289,3 @@ class Replica:
     async def _pull(self, tally: Tally) -> None:
         self._remote.urls.clear()
         await self._feed.run(tally)
-
-
-def _resolution(
-    record: ConflictRecord, choice: Literal["mine", "theirs", "both"] | Mapping[str, str]
-) -> Resolution:
-    conflict = conflict_of(record)
-    match choice:
-        case "mine":
-            return mine(conflict)
-        case "theirs":
-            return theirs(conflict)
-        case "both":
-            return KEEP_BOTH
-        case Mapping():
-            return Take(chosen(conflict, choice), "merged")
-    raise SyncError(f"{choice!r} settles nothing.", hint="Choose mine, theirs or both.")

@@ -102,11 +102,13 @@ class Tables:
         for queue in (self.outbox, self.later):
             for change in queue.values():
                 yield from _contents(change)
-        for conflicts in (self.conflicts, self.settled):
-            for conflict in conflicts.values():
-                yield from _contents(conflict.mine)
-                if conflict.server is not None:
-                    yield conflict.server.file.sha256_hash
+        for conflict in self.conflicts.values():
+            yield from _contents(conflict.mine)
+            if conflict.server is not None:
+                yield conflict.server.file.sha256_hash
+        for settled in self.settled.values():  # the server has all else in its history
+            if settled.mine.content is not None:
+                yield settled.mine.content.sha256
 
     def _change(self, **fields: object) -> None:
         self._state.put(_STATE, self.state.model_copy(update=fields))
