@@ -4,6 +4,7 @@ Requests reach the real service unless the fault is that they do not: an answer 
 server has acted on it.
 """
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
@@ -21,13 +22,15 @@ Fault = Literal[
     "cut",  # the connection breaks in the middle of the body
     "truncated",  # the body ends early, as if that were all
     "corrupt",  # a byte of the body is another one
+    "slow",  # the body comes in drips
 ]
 
 _ANY: Final[tuple[Fault, ...]] = ("refused", "lost", "twice", "busy")
 _OF_STORAGE: Final[tuple[Fault, ...]] = ("expired",)
-_OF_DOWNLOADS: Final[tuple[Fault, ...]] = ("cut", "truncated", "corrupt")
+_OF_DOWNLOADS: Final[tuple[Fault, ...]] = ("cut", "truncated", "corrupt", "slow")
 
 
+_DRIP: Final = 1000  # bytes
 _EXPIRED: Final = "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
 
 
@@ -124,6 +127,10 @@ class _Broken(httpx.AsyncByteStream):
         match self._fault:
             case "corrupt" if body:
                 yield body[:place] + bytes([body[place] ^ 1]) + body[place + 1 :]
+            case "slow":
+                for start in range(0, len(body), _DRIP):
+                    await asyncio.sleep(0)
+                    yield body[start : start + _DRIP]
             case "cut":
                 yield body[:place]
                 raise httpx.ReadError("cut by the simulation")
