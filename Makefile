@@ -17,7 +17,7 @@ SOAK ?=
 ARGS ?=
 PORT ?=
 
-.PHONY: help run demo test test-clients check format docs lock upgrade soak bench clean
+.PHONY: help run demo test test-clients check format docs lock upgrade soak soak-client bench clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 20
@@ -60,6 +60,9 @@ upgrade: $(READY) ## Raise every pin in requirements.lock to the newest release
 
 soak: $(READY) ## Check the feed at random for SECONDS=60 from SEED=1; SOAK=--promotions fails over
 	PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) --seed $(SEED) $(SOAK)
+
+soak-client: $(READY) ## Sync folders at random with crashes and a bad network for SECONDS=60 from SEED=1
+	PYTHONPATH=tests $(BIN)/python -m simulation --seconds $(SECONDS) --seed $(SEED) $(SOAK)
 
 bench: $(READY) ## Measure; see docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)
