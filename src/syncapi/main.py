@@ -48,9 +48,10 @@ from syncapi.web.app import WebOptions, build_app
 from syncapi.web.logging import configure_logging
 from syncapi.web.readiness import Check, ReadinessChecks
 from syncapi.web.service import Service
-from syncapi.wiring import bucket, database_urls, pool_limits
+from syncapi.wiring import bucket, database_urls, object_store, pool_limits
 
 _NOBODY = UUID(int=0)
+_OPENING_SECONDS = 30  # that S3 may take to begin with a document of an archive
 _COLLECT_AFTER = 20_000  # objects; the default is 700
 
 
@@ -99,7 +100,7 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
     databases = await stack.enter_async_context(
         Databases(database_urls(settings), pool_limits(settings))
     )
-    store = await stack.enter_async_context(ObjectStore(bucket(settings)))
+    store = await stack.enter_async_context(object_store(settings))
     control = ControlStore(databases.control)
     gate = AccessGate(
         _verifier(settings, await stack.enter_async_context(httpx.AsyncClient())),
@@ -161,7 +162,9 @@ def _transfer_rules(settings: Settings) -> TransferRules:
 async def _archives(settings: Settings, databases: Databases, stack: AsyncExitStack) -> Archives:
     """With connections to S3 of their own: slow readers must not keep uploads from it."""
     most = settings.archives_at_once
-    store = ObjectStore(bucket(settings), call_seconds=30, max_connections=most * (1 + AHEAD))
+    store = object_store(
+        settings, most_call_seconds=_OPENING_SECONDS, max_connections=most * (1 + AHEAD)
+    )
     return Archives(
         databases,
         await stack.enter_async_context(store),

@@ -113,6 +113,12 @@ class Settings(BaseSettings):
         default=True,
         description="Whether S3 verifies x-amz-checksum-sha256. False: what was uploaded is read.",
     )
+    s3_read_seconds: float = Field(
+        default=30, gt=0, description="S3 may be silent so long, in the middle of an answer too."
+    )
+    s3_call_seconds: float = Field(
+        default=120, gt=0, description="Of one call to S3, repeats included."
+    )
     url_expires_seconds: int = Field(
         default=3600, ge=60, le=86_400, description="How long the signed URLs of a pull work."
     )

@@ -1,11 +1,13 @@
 """What settings mean to the parts that the service and the command line both use."""
 
+import math
 from datetime import timedelta
 
 from syncapi.domain.retention import Retention
 from syncapi.postgres.databases import DatabaseUrls, PoolLimits
 from syncapi.settings import Settings
 from syncapi.storage.bucket import Bucket
+from syncapi.storage.s3 import MAX_CONNECTIONS, ObjectStore
 
 
 def database_urls(settings: Settings) -> DatabaseUrls:
@@ -53,4 +55,19 @@ def retention(settings: Settings) -> Retention:
         idempotency_keys=timedelta(hours=settings.idempotency_key_hours),
         history_age=None if age is None else timedelta(days=age),
         history_versions=settings.history_versions,
+    )
+
+
+def object_store(
+    settings: Settings,
+    *,
+    most_call_seconds: float = math.inf,
+    max_connections: int = MAX_CONNECTIONS,
+) -> ObjectStore:
+    """The bucket, with connections of its own."""
+    return ObjectStore(
+        bucket(settings),
+        read_seconds=settings.s3_read_seconds,
+        call_seconds=min(settings.s3_call_seconds, most_call_seconds),
+        max_connections=max_connections,
     )

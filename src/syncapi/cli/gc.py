@@ -20,11 +20,10 @@ from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases, PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
-from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.collection.run import GarbageCollection, Outcome
 from syncapi.usecases.tenants import TenantAdministration
 from syncapi.web.logging import configure_logging
-from syncapi.wiring import bucket, database_urls, retention
+from syncapi.wiring import database_urls, object_store, retention
 
 _POOL = PoolLimits(size=2, idle=10, statement_timeout=300)
 _COLUMNS = ("tenant", *Kind, "freed_bytes")
@@ -67,7 +66,7 @@ async def _run(
 ) -> list[Outcome]:
     async with AsyncExitStack() as stack:
         databases = await stack.enter_async_context(Databases(database_urls(settings), _POOL))
-        objects = await stack.enter_async_context(ObjectStore(bucket(settings)))
+        objects = await stack.enter_async_context(object_store(settings))
         control = ControlStore(databases.control)
         administration = TenantAdministration(control, databases, Invalidations(None))
         tenants = await _tenants(administration, reference)

@@ -20,6 +20,8 @@ from syncapi.storage.parts import ContentHasher, parts_of
 from syncapi.storage.reading import OpenObject, open_object
 from syncapi.storage.transfer import Transfer
 
+MAX_CONNECTIONS: Final = 50
+
 _PART_SIZE: Final = 8 * 1024**2
 _MOST_PARTS: Final = 10_000
 _MOST_DELETES: Final = 1000
@@ -52,7 +54,7 @@ class ObjectStore:
         connect_seconds: float = 3,
         read_seconds: float = 30,
         call_seconds: float = 120,
-        max_connections: int = 50,
+        max_connections: int = MAX_CONNECTIONS,
         part_size: int = _PART_SIZE,
     ) -> None:
         """Say how long to wait, and how much to use.
