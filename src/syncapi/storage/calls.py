@@ -3,7 +3,9 @@
 import asyncio
 from typing import Any, Final
 
+import aiohttp
 from botocore.exceptions import BotoCoreError, ClientError
+from botocore.parsers import ResponseParserError
 from structlog import get_logger
 
 from syncapi.domain.errors import Unavailable
@@ -12,6 +14,14 @@ log = get_logger(__name__)
 
 RETRY_AFTER: Final = 5.0
 """Seconds that a client is told to wait when S3 fails."""
+
+BROKEN: Final = (
+    BotoCoreError,
+    ResponseParserError,  # half of a page of XML, or a proxy's page of HTML
+    aiohttp.ClientError,  # not wrapped where the body of an error breaks off
+    OSError,  # TimeoutError is one
+)
+"""What the client raises when there is no answer, or none that can be read."""
 
 _ABSENT: Final = frozenset({"404", "NoSuchKey", "NoSuchUpload", "NotFound"})
 
@@ -47,7 +57,7 @@ class S3Calls:
                 answer: dict[str, Any] = await call(Bucket=self._bucket, **parameters)
         except ClientError as error:
             raise _refusal(operation, error) from error
-        except (BotoCoreError, OSError) as error:  # TimeoutError is an OSError
+        except BROKEN as error:
             log.warning("s3_failed", operation=operation, error=type(error).__name__)
             raise unavailable() from error
         return answer
