@@ -5,18 +5,21 @@ from collections.abc import AsyncGenerator
 from time import monotonic
 from typing import Any, Final, cast
 
-from aiohttp import ClientError
-from botocore.exceptions import BotoCoreError
 from structlog import get_logger
 
 from syncapi.domain.errors import NotFound, Unavailable
-from syncapi.storage.calls import Absent, S3Calls, unavailable
+from syncapi.storage.calls import BROKEN, Absent, S3Calls, unavailable
 
 log = get_logger(__name__)
 
 _PIECE: Final = 128 * 1024
 _FIRST_PAUSE: Final = 0.1
 _LONGEST_PAUSE: Final = 5.0
+
+_PROGRESS: Final = 1024**2
+"""Bytes that count as progress: an S3 that gives fewer in so many seconds of waiting fails."""
+
+_SLOW_SECONDS: Final = 60.0
 
 
 class Patience:
@@ -46,6 +49,30 @@ class Patience:
         self._pause = min(2 * self._pause, _LONGEST_PAUSE)
 
 
+class _Pace:
+    """Tells an S3 that gives from one that drips."""
+
+    def __init__(self) -> None:
+        self._bytes, self._seconds = 0, 0.0
+
+    def is_progress(self, size: int, seconds: float) -> bool:
+        """Whether enough has come since the last time that it had.
+
+        Raises:
+            Unavailable: it takes too long.
+        """
+        self._bytes += size
+        self._seconds += seconds
+        if self._bytes < _PROGRESS and self._seconds < _SLOW_SECONDS:
+            return False
+        is_enough = self._bytes >= _PROGRESS
+        self._bytes, self._seconds = 0, 0.0
+        if not is_enough:
+            log.warning("s3_drips")
+            raise unavailable()
+        return True
+
+
 class OpenObject:
     """An object whose first bytes are on their way; read it once, and close it.
 
@@ -64,22 +91,22 @@ class OpenObject:
         self._body: Any = answer["Body"]
         self._offset = 0
         self._patience = Patience(patience)
+        self._pace = _Pace()
 
     async def pieces(self) -> AsyncGenerator[bytes]:
         """Exactly `size` bytes; where a connection breaks, the next goes on at that byte.
 
         Raises:
-            Unavailable: for longer than its patience no byte could be had.
+            Unavailable: for longer than its patience no byte could be had, or next to none.
             NotFound: it was deleted or replaced in the meantime.
         """
         while self._offset < self.size:
             try:
-                piece = await self._read()
+                piece = await self._timely()
             except Unavailable as failure:
                 self.close()
                 await self._patience.bear(failure)
             else:
-                self._patience.renew()
                 self._offset += len(piece)
                 yield piece
 
@@ -89,12 +116,20 @@ class OpenObject:
             self._body.close()
             self._body = None
 
+    async def _timely(self) -> bytes:
+        started = monotonic()
+        piece = await self._read()
+        # The reader's own time does not count: S3 is not to blame for it.
+        if self._pace.is_progress(len(piece), monotonic() - started):
+            self._patience.renew()
+        return piece
+
     async def _read(self) -> bytes:
         if self._body is None:
             self._body = await self._reopened()
         try:
             piece = cast("bytes", await self._body.read(_PIECE))
-        except (BotoCoreError, ClientError, OSError) as error:  # TimeoutError is an OSError
+        except BROKEN as error:
             log.warning("s3_broke_off", error=type(error).__name__, offset=self._offset)
             raise unavailable() from error
         if not piece:
