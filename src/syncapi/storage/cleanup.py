@@ -13,6 +13,9 @@ log = get_logger(__name__)
 _PAUSES: Final = (1, 5, 30, 120, 600, 3600)
 """Seconds before each further attempt."""
 
+_WAIT: Final = 5
+"""Seconds that a caller waits for a first attempt: S3 may hang, and the caller has an answer."""
+
 _GRACE: Final = 5
 """Seconds that first attempts are given when the store closes."""
 
@@ -29,9 +32,13 @@ class CleanUps:
     async def run(self, key: str, act: Act) -> None:
         """Try ``act`` once before returning; while it is `Unavailable`, go on in the background.
 
-        A cancelled caller returns at once, and the clean-up goes on all the same.
+        A caller that is cancelled returns at once, any other after a few seconds at most, and
+        the clean-up goes on all the same. What else ``act`` raises in that time is raised.
         """
-        await asyncio.shield(_begin(self._first(key, act), self._first_attempts))
+        first = _begin(self._first(key, act), self._first_attempts)
+        await asyncio.wait({first}, timeout=_WAIT)
+        if first.done():
+            first.result()
 
     async def close(self) -> None:
         """Give first attempts a few seconds, and stop what has failed before."""
@@ -70,5 +77,11 @@ def _begin(
 ) -> asyncio.Task[None]:
     task = asyncio.create_task(work)
     running.add(task)
-    task.add_done_callback(running.discard)
+    task.add_done_callback(lambda done: _settle(done, running))
     return task
+
+
+def _settle(task: asyncio.Task[None], running: set[asyncio.Task[None]]) -> None:
+    running.discard(task)
+    if not task.cancelled() and task.exception() is not None:  # seen, whoever looks
+        log.error("clean_up_failed", exc_info=task.exception())
