@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -11,6 +12,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
 from typer.testing import CliRunner, Result
 
@@ -268,3 +270,38 @@ def test_limits_that_gc_cannot_read_are_named_and_can_be_put_right(world: World)
     unknown = world.run("tenant", "limits", "nobody", "--history-days", "9")
     assert unknown.exit_code == 1
     assert "syncapi tenant list" in unknown.stderr
+
+
+def test_what_it_came_to_as_a_textfile_for_prometheus(world: World, tmp_path: Path) -> None:
+    """Written also where tenants fail, and in one step: a scrape never sees half of it."""
+    path = tmp_path / "syncapi_gc.prom"
+    path.write_text("of the last run")
+    world.make("first")
+    world.make("nowhere")
+    world.sql("UPDATE tenants SET database = 'unheard-of' WHERE slug = 'nowhere'")
+    started = time.time()
+
+    result = world.gc("--metrics-file", str(path), **NOW)
+
+    assert result.exit_code == 1
+    samples = {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(path.read_text())
+        for sample in family.samples
+    }
+    assert samples["syncapi_gc_tenants",] == 2
+    assert samples["syncapi_gc_failed_tenants",] == 1
+    assert samples["syncapi_gc_collected", "tombstones"] == 1
+    assert samples["syncapi_gc_collected", "files"] == 0
+    assert samples["syncapi_gc_freed_bytes",] == 0
+    assert started <= samples["syncapi_gc_last_run_timestamp_seconds",] <= time.time()
+    assert samples["syncapi_gc_duration_seconds",] > 0
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_textfile_that_cannot_be_written_is_told(world: World, tmp_path: Path) -> None:
+    world.make("first")
+    refused = world.gc("--metrics-file", str(tmp_path / "no" / "such.prom"), **NOW)
+    assert refused.exit_code == 1
+    assert "metrics" in refused.stderr
+    assert world.gc("--dry-run", "--metrics-file", "a.prom").exit_code == 2

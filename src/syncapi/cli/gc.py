@@ -2,8 +2,10 @@
 
 import asyncio
 import sys
+import time
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -13,6 +15,7 @@ from rich.status import Status
 from syncapi.cli.arguments import AsJson
 from syncapi.cli.configuration import load_settings
 from syncapi.cli.failures import CommandFailed
+from syncapi.cli.gc_metrics import write_metrics
 from syncapi.cli.output import print_json, print_table
 from syncapi.domain.retention import Collected, Kind
 from syncapi.domain.tenancy import Tenant
@@ -40,6 +43,14 @@ def gc(
         str | None, typer.Option(metavar="TENANT", help="One tenant alone: its id or slug.")
     ] = None,
     as_json: AsJson = False,
+    metrics_file: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE.prom",
+            dir_okay=False,
+            help="Write what the run came to for the textfile collector of node_exporter.",
+        ),
+    ] = None,
 ) -> None:
     """Collect old tombstones, versions beyond the limits, abandoned uploads, and bytes of nobody.
 
@@ -48,11 +59,16 @@ def gc(
     stop the others; those that failed are named at the end. A dry run does not count what its
     own deletions would set free.
     """
+    if dry_run and metrics_file is not None:
+        raise typer.BadParameter("a dry run collects nothing", param_hint="--metrics-file")
     settings = load_settings()
     configure_logging(settings.log_level, settings.log_format, sys.stderr)
     progress = _Progress()
+    started = time.monotonic()
     with progress:
         outcomes = asyncio.run(_run(settings, tenant, progress, is_dry=dry_run))
+    if metrics_file is not None:
+        write_metrics(metrics_file, outcomes, time.monotonic() - started)
     if as_json:
         print_json([_record(outcome) for outcome in outcomes])
     else:
