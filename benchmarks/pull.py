@@ -64,7 +64,8 @@ async def idle_poll_against_empty_route(setting: Setting, *, rounds: int, second
         *("--loop", "uvloop", "--http", "httptools", "--no-server-header"),
     ]
     ours, theirs = [], []
-    with process(command, {}, f"http://127.0.0.1:{port}/empty") as empty_url:
+    empty_url = f"http://127.0.0.1:{port}/empty"
+    with process(command, {}, empty_url):
         empty = Request(empty_url, setting.headers)
         for _ in range(rounds):
             ours.append(await throughput(poll, 304, clients=64, seconds=seconds))

@@ -30,13 +30,15 @@ class Setting:
 
     Attributes:
         url: of the service, without a path.
-        token: of an admin of every tenant that `tenant` makes.
+        token: of an admin of every tenant that `seed` makes.
+        pid: of the service's one process.
     """
 
     url: str
     database_url: str
     token: str
     user: UUID
+    pid: int
 
     def pull_url(self, tenant: UUID, query: str) -> str:
         return f"{self.url}/api/tenants/{tenant}/documents/sync?{query}"
@@ -56,10 +58,10 @@ async def running() -> AsyncIterator[Setting]:
         database_url = services.addresses.postgres_admin_url
         for tree in Tree:
             await asyncio.to_thread(upgrade, Target(tree, "default", database_url))
-        with _served(services, database_url) as url:
+        with _served(services, database_url) as (url, pid):
             user = uuid4()
             issuer = SecretIssuer("syncapi", "syncapi", SECRET)
-            yield Setting(url, database_url, issue(issuer, user, lifetime=86_400), user)
+            yield Setting(url, database_url, issue(issuer, user, lifetime=86_400), user, pid)
 
 
 async def seed(setting: Setting, documents: int) -> UUID:
@@ -116,7 +118,7 @@ async def _copy_in(connection: asyncpg.Connection, tenant: UUID, documents: int)
 
 
 @contextmanager
-def _served(services: EmbeddedServices, database_url: str) -> Iterator[str]:
+def _served(services: EmbeddedServices, database_url: str) -> Iterator[tuple[str, int]]:
     addresses = services.addresses
     environment = {
         "SYNCAPI_DATABASE_URL": database_url,
@@ -132,13 +134,14 @@ def _served(services: EmbeddedServices, database_url: str) -> Iterator[str]:
     }
     port = free_port()
     command = [sys.executable, "-m", "syncapi", "serve", "--port", str(port)]
-    with process(command, environment, f"http://127.0.0.1:{port}/livez") as url:
-        yield url.removesuffix("/livez")
+    url = f"http://127.0.0.1:{port}"
+    with process(command, environment, f"{url}/livez") as pid:
+        yield url, pid
 
 
 @contextmanager
-def process(command: list[str], environment: dict[str, str], ready_url: str) -> Iterator[str]:
-    """A server process, once it answers, until the block ends; its log lines go nowhere."""
+def process(command: list[str], environment: dict[str, str], ready_url: str) -> Iterator[int]:
+    """The id of a server process, once it answers, until the block ends; its log goes nowhere."""
     with subprocess.Popen(
         command,
         env={**os.environ, **environment},
@@ -147,7 +150,7 @@ def process(command: list[str], environment: dict[str, str], ready_url: str) -> 
     ) as server:
         try:
             _wait_for(ready_url)
-            yield ready_url
+            yield server.pid
         finally:
             server.terminate()
 
