@@ -31,6 +31,7 @@ from syncapi.storage.bucket import Bucket
 from syncapi.storage.s3 import ObjectStore
 from syncapi.storage.signing import UrlSigner
 from syncapi.usecases.access import AccessGate
+from syncapi.usecases.activity import Activity
 from syncapi.usecases.archives.ahead import AHEAD
 from syncapi.usecases.archives.making import Archives
 from syncapi.usecases.archives.slots import Slots
@@ -88,13 +89,13 @@ def _lifespan(settings: Settings) -> Lifespan[FastAPI]:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:  # closes in reverse, also after half a start
-            app.state.service = await _open(settings, stack)
+            app.state.service = await _open(settings, stack, app.state.metrics.activity)
             yield
 
     return lifespan
 
 
-async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
+async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -> Service:
     redis = _redis(settings, stack)
     invalidations = Invalidations(redis)
     databases = await stack.enter_async_context(
@@ -124,16 +125,19 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
     )
     transfers = _transfer_rules(settings)
     completions = Completions(
-        databases, store, Verifier(store, trusts_checksums=transfers.binds_content)
+        databases,
+        store,
+        Verifier(store, trusts_checksums=transfers.binds_content),
+        activity,
     )
     stack.push_async_callback(completions.close)
     return Service(
         gate=gate,
         pull=pull,
-        pushes=GroupCommit(databases, rules),
+        pushes=GroupCommit(databases, rules, activity),
         documents=Documents(databases, store, rules),
         history=History(databases),
-        uploads=Uploads(databases, store, rules),
+        uploads=Uploads(databases, store, rules, activity),
         downloads=Downloads(databases, signer),
         direct_uploads=DirectUploads(
             databases,
@@ -142,9 +146,10 @@ async def _open(settings: Settings, stack: AsyncExitStack) -> Service:
             transfers,
             Invitations(signer, binds_content=transfers.binds_content),
             url_seconds=settings.upload_url_seconds,
+            activity=activity,
         ),
         completions=completions,
-        archives=await _archives(settings, databases, stack),
+        archives=await _archives(settings, databases, stack, activity),
         limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,
         readiness=ReadinessChecks(_checks(databases, control, store, redis)),
     )
@@ -159,7 +164,9 @@ def _transfer_rules(settings: Settings) -> TransferRules:
     )
 
 
-async def _archives(settings: Settings, databases: Databases, stack: AsyncExitStack) -> Archives:
+async def _archives(
+    settings: Settings, databases: Databases, stack: AsyncExitStack, activity: Activity
+) -> Archives:
     """With connections to S3 of their own: slow readers must not keep uploads from it."""
     most = settings.archives_at_once
     store = object_store(
@@ -170,6 +177,7 @@ async def _archives(settings: Settings, databases: Databases, stack: AsyncExitSt
         await stack.enter_async_context(store),
         Slots(most),
         stall_seconds=settings.archive_stall_seconds,
+        activity=activity,
     )
 
 

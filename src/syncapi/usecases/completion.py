@@ -13,6 +13,7 @@ from syncapi.postgres.databases import Databases
 from syncapi.postgres.direct_uploads import DirectUpload
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.direct_uploads import find, lost
 from syncapi.usecases.leftovers import Leftovers
 from syncapi.usecases.shared_work import SharedWork
@@ -25,10 +26,17 @@ _LONGEST: Final = timedelta(days=1)
 class Completions:
     """Makes files of uploads. Each step may be repeated, by whatever process."""
 
-    def __init__(self, databases: Databases, objects: ObjectStore, verifier: Verifier) -> None:
+    def __init__(
+        self,
+        databases: Databases,
+        objects: ObjectStore,
+        verifier: Verifier,
+        activity: Activity = UNCOUNTED,
+    ) -> None:
         self._databases = databases
         self._objects = objects
         self._verifier = verifier
+        self._activity = activity
         self._leftovers = Leftovers(databases, objects)
         self._shared = SharedWork[StoredFile]()
 
@@ -52,6 +60,13 @@ class Completions:
         return await self._shared.run(key, partial(self._complete, scope, upload_id))
 
     async def _complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
+        try:
+            return await self._completed(scope, upload_id)
+        except BaseException as error:
+            self._activity.upload_failed("direct", error)
+            raise
+
+    async def _completed(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
         upload = await self._find(scope, upload_id)
         if isinstance(upload, StoredFile):
             return upload
@@ -102,6 +117,7 @@ class Completions:
         kept = await self._databases.writing(scope, partial(store.finish, upload=upload))
         if kept is None:  # somebody else was quicker, or it was taken for abandoned
             return await lost(self._databases, scope, upload.id)
+        self._activity.upload_completed("direct", upload.digest.file_size)
         if kept.id != upload.id:
             await self._leftovers.settle(scope, upload.file)
         return kept

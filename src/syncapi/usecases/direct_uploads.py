@@ -20,6 +20,7 @@ from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.direct_uploads import DirectUpload
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.invitations import Invitations, Underway, UrlTerms, complete
 from syncapi.usecases.uploads import UploadRules
 from syncapi.wire.files import PARTS_AT_ONCE, FileState
@@ -32,7 +33,7 @@ def _utc_now() -> datetime:
 class DirectUploads:
     """Begins and follows uploads; `Completions` ends them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one place calls it, by name
         self,
         databases: Databases,
         objects: ObjectStore,
@@ -41,6 +42,7 @@ class DirectUploads:
         invitations: Invitations,
         *,
         url_seconds: int,
+        activity: Activity = UNCOUNTED,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         """Take the parts.
@@ -52,6 +54,7 @@ class DirectUploads:
             transfers: how bytes are taken in.
             invitations: signs the URLs.
             url_seconds: that signed URLs work for.
+            activity: is told of uploads that begin.
             now: the time that URLs are signed at.
         """
         self._databases = databases
@@ -60,6 +63,7 @@ class DirectUploads:
         self._transfers = transfers
         self._invitations = invitations
         self._url_seconds = url_seconds
+        self._activity = activity
         self._now = now
 
     async def declare(
@@ -74,9 +78,13 @@ class DirectUploads:
             IdempotencyKeyReused: the first declaration with this ``key`` was another one.
             Unavailable: S3 or the database is down.
         """
-        self._admit(declared, mime_type)
-        request = keyed(key, "declareFile", declared, mime_type)
-        return self._told(await self._declared(scope, declared, mime_type, request))
+        try:
+            self._admit(declared, mime_type)
+            request = keyed(key, "declareFile", declared, mime_type)
+            return self._told(await self._declared(scope, declared, mime_type, request))
+        except BaseException as error:
+            self._activity.upload_failed("direct", error)
+            raise
 
     async def state(
         self, scope: TenantScope, upload_id: UUID, *, after: int, most: int
@@ -162,6 +170,7 @@ class DirectUploads:
 
         kept = await self._databases.writing(scope, first)
         if kept is upload:
+            self._activity.upload_begun("direct")
             return Underway(upload, {}, terms)
         await self._abort(upload)
         if isinstance(kept, StoredFile):

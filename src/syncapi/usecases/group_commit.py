@@ -15,6 +15,7 @@ from syncapi.domain.access import TenantScope
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.push import RacedInsert
+from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.push import Push, apply
 from syncapi.usecases.uploads import UploadRules
 from syncapi.wire.push import PushOutcome, PushRequest
@@ -45,8 +46,11 @@ class _Line:
 class GroupCommit:
     """Carries out pushes, those of a tenant together."""
 
-    def __init__(self, databases: Databases, rules: UploadRules) -> None:
+    def __init__(
+        self, databases: Databases, rules: UploadRules, activity: Activity = UNCOUNTED
+    ) -> None:
         self._databases = databases
+        self._activity = activity
         self._rules = rules
         self._lines: dict[UUID, _Line] = {}
 
@@ -80,20 +84,29 @@ class GroupCommit:
         try:
             outcomes = await self._transaction([one.push for one in group])
         except Unavailable as refusal:
-            _fail(group, refusal)
+            self._fail(group, refusal)
         except Exception as error:  # noqa: BLE001 - each waiter gets its own
             await self._one_by_one(group, error)
         else:
+            self._activity.group_committed(len(group), sum(len(one.push.changes) for one in group))
             for one, outcome in zip(group, outcomes, strict=True):
+                self._activity.pushed(outcome)
                 _answer(one, outcome)
 
     async def _one_by_one(self, group: Sequence[_Waiting], error: Exception) -> None:
         """One of the group brought the transaction down: the others must not suffer for it."""
         if len(group) == 1:
-            _fail(group, error)
+            self._fail(group, error)
             return
         for one in group:
             await self._carry_out([one])
+
+    def _fail(self, group: Sequence[_Waiting], error: Exception) -> None:
+        for one in group:
+            self._activity.push_failed(error)
+            if not one.outcome.done():
+                one.outcome.set_exception(error)
+                one.outcome.exception()  # seen: a waiter that hung up is no unhandled error
 
     async def _transaction(self, pushes: Sequence[Push]) -> list[PushOutcome]:
         async def work(tx: TenantConnection) -> list[PushOutcome]:
@@ -141,10 +154,3 @@ def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
 def _answer(one: _Waiting, outcome: PushOutcome) -> None:
     if not one.outcome.done():
         one.outcome.set_result(outcome)
-
-
-def _fail(group: Sequence[_Waiting], error: Exception) -> None:
-    for one in group:
-        if not one.outcome.done():
-            one.outcome.set_exception(error)
-            one.outcome.exception()  # seen: a waiter that hung up is no unhandled error

@@ -17,6 +17,7 @@ from syncapi.postgres.files import StoredFile
 from syncapi.postgres.idempotency import Earlier
 from syncapi.storage.parts import digest_of
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.leftovers import Leftovers
 from syncapi.usecases.repeats import answer_of, once
 from syncapi.wire.documents import Document
@@ -63,10 +64,17 @@ class UploadRules:
 class Uploads:
     """Takes in files. The bytes are in S3 before the row is; what fails leaves neither."""
 
-    def __init__(self, databases: Databases, store: ObjectStore, rules: UploadRules) -> None:
+    def __init__(
+        self,
+        databases: Databases,
+        store: ObjectStore,
+        rules: UploadRules,
+        activity: Activity = UNCOUNTED,
+    ) -> None:
         self._databases = databases
         self._store = store
         self._leftovers = Leftovers(databases, store)
+        self._activity = activity
         self.rules = rules
 
     async def upload(
@@ -95,6 +103,22 @@ class Uploads:
         if earlier is not None:
             digest = await digest_of(chunks, self.rules.max_bytes)
             return _repeated(earlier, _request(key, self._named(describe()), digest))
+        self._activity.upload_begun("form")
+        try:
+            document = await self._taken_in(scope, chunks, describe, key)
+        except BaseException as error:
+            self._activity.upload_failed("form", error)
+            raise
+        self._activity.upload_completed("form", document.file.file_size)
+        return document
+
+    async def _taken_in(
+        self,
+        scope: TenantScope,
+        chunks: AsyncIterator[bytes],
+        describe: Callable[[], Description],
+        key: str | None,
+    ) -> Document:
         path = f"{scope.tenant_id}/{uuid4()}"
         digest = await self._sent(path, chunks)
         file = StoredFile(uuid4(), path, digest)

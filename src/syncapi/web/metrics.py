@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_fastapi_instrumentator.metrics import Info, latency, requests
 from starlette.responses import Response
 
+from syncapi.web.activity_metrics import ActivityMetrics
 from syncapi.web.context import Served
 from syncapi.web.query import refuse_unknown_query
 
@@ -34,6 +35,7 @@ class Metrics:
         pages: pages of a pull served.
         rows: rows of those pages, by kind: ``added``, ``modified`` or ``deleted``.
         cursors_expired: pulls answered 410.
+        activity: what use cases tell of uploads, archives and pushes.
     """
 
     def __init__(self) -> None:
@@ -49,6 +51,7 @@ class Metrics:
             ("handler",),
             registry=registry,
         )
+        self.activity = ActivityMetrics(registry)
         self.idle_polls = Counter(
             "syncapi_idle_polls", "Polls that found nothing new.", registry=registry
         )

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import aclosing, closing
 from datetime import UTC, datetime
+from time import monotonic
 from typing import Final
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from syncapi.postgres.databases import Databases
 from syncapi.postgres.documents import KeptDocument
 from syncapi.storage.reading import OpenObject
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.archives.ahead import opened_in_order
 from syncapi.usecases.archives.manifest import Fault, Found, Wanted, entry_of, manifest_of
 from syncapi.usecases.archives.slots import Slots
@@ -49,6 +51,7 @@ class Archives:
         slots: Slots,
         *,
         stall_seconds: float,
+        activity: Activity = UNCOUNTED,
         now: Callable[[], datetime] = _utc_now,
     ) -> None:
         """Take the parts.
@@ -58,11 +61,13 @@ class Archives:
             store: used for nothing else, so that slow readers cannot keep others from S3.
             slots: bounds how many archives are made at once.
             stall_seconds: that a reader may take nothing before it is given up.
+            activity: is told of archives that end.
             now: the time of the manifest.
         """
         self._databases = databases
         self._store = store
         self._slots = slots
+        self._activity = activity
         self._now = now
         self.stall_seconds = stall_seconds
 
@@ -77,6 +82,21 @@ class Archives:
             Unavailable: too many of this process, or a dependency is down.
             NotFound: an object was deleted while it was being read.
         """
+        sent, started = 0, monotonic()
+        failure: BaseException | None = None
+        try:
+            async with aclosing(self._made(scope, request)) as pieces:
+                async for piece in pieces:
+                    sent += len(piece)
+                    yield piece
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            seconds = monotonic() - started
+            self._activity.archive_ended(request.format, error=failure, sent=sent, seconds=seconds)
+
+    async def _made(self, scope: TenantScope, request: ArchiveRequest) -> AsyncGenerator[bytes]:
         with self._slots.taken(scope.tenant_id), closing(WRITERS[request.format]()) as writer:
             wanted = await self._snapshot(scope, request.document_ids)
             archive = _Archive(self._store, writer, self._now())
