@@ -13,7 +13,7 @@ from syncapi.client.folder.plan import plan
 from syncapi.client.folder.rules import Direction, Rules
 from syncapi.client.folder.states import Base, LocalFile, Remote, Scan, Sent
 
-DOCUMENTATION = Path(__file__).parents[2] / "docs" / "client-folder.part.md"
+DOCUMENTATION = Path(__file__).parents[2] / "docs" / "client-folder.md"
 FIRST_HEADINGS = ("here", "unanswered, and here since")
 DOCUMENT, NEW = UUID(int=1), UUID(int=2)
 VERSION = NOW
