@@ -148,8 +148,9 @@ def _check_whole(place: Path, documents: int) -> None:
 
 def _environment(setting: Setting, tenant: UUID, place: Path) -> dict[str, str]:
     s3 = setting.s3
+    own = ("SYNCAPI_", "AWS_")  # rclone reads the latter too
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith("SYNCAPI_")},
+        **{name: value for name, value in os.environ.items() if not name.startswith(own)},
         "SYNCAPI_URL": setting.url,
         "SYNCAPI_TENANT": str(tenant),
         "SYNCAPI_TOKEN": setting.token,

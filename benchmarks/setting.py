@@ -17,7 +17,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 
-from syncapi.embedded import EmbeddedServices
+from syncapi.embedded import EmbeddedServices, ServiceAddresses
 from syncapi.identity.tokens import SecretIssuer, issue
 from syncapi.postgres.migrations import Target, Tree, upgrade
 
@@ -32,6 +32,7 @@ class Setting:
         url: of the service, without a path.
         token: of an admin of every tenant that `seed` makes.
         pid: of the service's one process.
+        s3: where the objects are.
     """
 
     url: str
@@ -39,6 +40,7 @@ class Setting:
     token: str
     user: UUID
     pid: int
+    s3: ServiceAddresses
 
     def pull_url(self, tenant: UUID, query: str) -> str:
         return f"{self.url}/api/tenants/{tenant}/documents/sync?{query}"
@@ -61,7 +63,14 @@ async def running() -> AsyncIterator[Setting]:
         with _served(services, database_url) as (url, pid):
             user = uuid4()
             issuer = SecretIssuer("syncapi", "syncapi", SECRET)
-            yield Setting(url, database_url, issue(issuer, user, lifetime=86_400), user, pid)
+            yield Setting(
+                url,
+                database_url,
+                issue(issuer, user, lifetime=86_400),
+                user,
+                pid,
+                services.addresses,
+            )
 
 
 async def seed(setting: Setting, documents: int) -> UUID:
