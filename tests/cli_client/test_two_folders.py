@@ -66,6 +66,16 @@ def test_what_is_here_gets_there(machine: Machine, laptop: Path, desktop: Path) 
     assert "Nothing to do" in machine("sync", laptop).out
 
 
+def test_files_that_are_alike_do_not_meet_on_their_way(
+    machine: Machine, laptop: Path, desktop: Path
+) -> None:
+    for number in range(30):
+        (laptop / str(number)).write_bytes(b"the same bytes" * 50_000)
+    synced(machine, laptop, desktop)
+    assert files(desktop) == files(laptop)
+    assert "Nothing to do" in machine("sync", desktop).out
+
+
 def test_edits_renames_and_deletions(machine: Machine, laptop: Path, desktop: Path) -> None:
     for name in ("edited", "renamed", "deleted"):
         (laptop / name).write_text(name)

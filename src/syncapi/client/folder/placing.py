@@ -41,7 +41,9 @@ class Placing:
         document = current.documents[action.id]
         over = None if action.replaces_sha256 is None else current.identity(action.path)
         self._disk.expect(action.path, over)
-        part = PartFile.beside(self._disk.make_room(action.path), action.sha256)
+        # Of each document its own: many may have the same bytes, and are fetched at once.
+        key = f"{action.sha256}-{action.id}"
+        part = PartFile.beside(self._disk.make_room(action.path), key)
         if not await self._copied(action, current, part):
             before = part.held()
             await self._downloader.fetch(document, part, self._urls.get(action.id))
