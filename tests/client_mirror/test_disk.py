@@ -112,8 +112,8 @@ def test_a_file_that_comes_at_the_last_moment_is_not_overwritten(
     (root / ".part").write_text("new")
     move = durable.move
 
-    def somebody_saves(source: Path, target: Path) -> None:
-        move(source, target)
+    def somebody_saves(source: Path, target: Path, *, is_lasting: bool = True) -> None:
+        move(source, target, is_lasting=is_lasting)
         if target.name == "a.txt" and "trash" in str(target):
             (root / "a.txt").write_text("saved")
 
@@ -130,10 +130,10 @@ def test_a_write_at_the_last_moment_is_put_back(
     seen = _write(root, "a.txt", "old")
     move = durable.move
 
-    def somebody_appends(source: Path, target: Path) -> None:
+    def somebody_appends(source: Path, target: Path, *, is_lasting: bool = True) -> None:
         if source.name == "a.txt" and source.parent == root:
             source.write_text("appended")
-        move(source, target)
+        move(source, target, is_lasting=is_lasting)
 
     monkeypatch.setattr(durable, "move", somebody_appends)
     with pytest.raises(MovedOn):

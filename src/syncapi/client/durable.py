@@ -6,6 +6,7 @@ too: without it the name may be lost with the power (POSIX says nothing; ext4 an
 
 import ctypes
 import errno
+import functools
 import os
 import sys
 from pathlib import Path
@@ -54,13 +55,21 @@ def write_text(target: Path, text: str, *, mode: int = 0o600) -> None:
     replace(temporary, target)
 
 
-def move(source: Path, target: Path) -> None:
+def move(source: Path, target: Path, *, is_lasting: bool = True) -> None:
     """Give a file another name that nothing has.
+
+    Args:
+        source: on the same file system.
+        target: the new name.
+        is_lasting: whether the name is on the disk when this returns; if not, `sync_folder` of
+            both folders makes it so, of many files at once.
 
     Raises:
         FileExistsError: something has the name; nothing was done.
     """
     _rename_exclusively(source, target)
+    if not is_lasting:
+        return
     sync_folder(target.parent)
     if source.parent != target.parent:
         sync_folder(source.parent)
@@ -73,9 +82,8 @@ def _rename_exclusively(source: Path, target: Path) -> None:
     the system nor the file system can, looking first is the best there is.
     """
     if sys.platform == "linux":
-        libc = ctypes.CDLL(None, use_errno=True)
         paths = os.fsencode(source), os.fsencode(target)
-        if libc.renameat2(_HERE, paths[0], _HERE, paths[1], _NO_REPLACE) == 0:
+        if _libc().renameat2(_HERE, paths[0], _HERE, paths[1], _NO_REPLACE) == 0:
             return
         number = ctypes.get_errno()
         if number not in (errno.ENOSYS, errno.EINVAL):
@@ -83,3 +91,8 @@ def _rename_exclusively(source: Path, target: Path) -> None:
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)

@@ -91,13 +91,15 @@ class Disk:
     def put(self, part: Path, path: str, over: Identity | None) -> None:
         """Give a finished download its name. What was there goes to the trash first.
 
+        The name lasts once the path's folder is synced.
+
         Raises:
             MovedOn: what is there is not what was expected.
         """
         place = self.expect(path, over)
         if over is not None:
             self._take_away(place, path, over)
-        self._rename(part, place)
+        self._rename(part, place, is_lasting=False)
 
     def trash(self, path: str, identity: Identity) -> None:
         """Move a file to the trash.
@@ -130,9 +132,9 @@ class Disk:
             self._trash.put_back(taken, place)
             raise MovedOn(f"{path} was written to")
 
-    def _rename(self, source: Path, target: Path) -> None:
+    def _rename(self, source: Path, target: Path, *, is_lasting: bool = True) -> None:
         try:
-            durable.move(source, target)
+            durable.move(source, target, is_lasting=is_lasting)
         except (FileExistsError, FileNotFoundError) as error:
             raise MovedOn(str(error)) from error
 

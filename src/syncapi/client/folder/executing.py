@@ -13,12 +13,14 @@ from syncapi.client.folder.actions import (
     SetAside,
     Trash,
 )
+from syncapi.client.folder.arrivals import Arrivals
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, MovedOn
 from syncapi.client.folder.ledger import FileIndex, Ledger
 from syncapi.client.folder.placing import Placing
 from syncapi.client.folder.rounds import Round
 from syncapi.client.folder.scanning import seen
+from syncapi.client.folder.states import Base, LocalFile
 from syncapi.client.folder.workers import each
 
 
@@ -114,23 +116,27 @@ class FolderHalf:
                     raise
             else:
                 outages.clear()
-                self._placed(current, action, place)
+                arrivals.add(*_placed(current, action, place), place.parent)
 
         outages: list[bool] = []
-        await each(_downloads(current), fetch, parallel=self._parallel)
-
-    def _placed(self, current: Round, action: Download, place: Path) -> None:
-        md5 = current.documents[action.id].file.md5_hash
-        file = seen(place, action.path, action.sha256, md5)
-        entry = replace(action.entry, inode=file.inode, birth_ns=file.birth_ns)
-        self._ledger.put(entry)
-        self._index.add([file])
-        current.files[action.path] = file
-        current.done(action, action.path)
+        arrivals = Arrivals(self._ledger, self._index)
+        try:
+            await each(_downloads(current), fetch, parallel=self._parallel)
+        finally:
+            arrivals.note()
 
 
 _OUTAGES = 3
 """Downloads in a row that found no server: the others would not either."""
+
+
+def _placed(current: Round, action: Download, place: Path) -> tuple[Base, LocalFile]:
+    """What is to be noted of a file that has come."""
+    md5 = current.documents[action.id].file.md5_hash
+    file = seen(place, action.path, action.sha256, md5)
+    current.files[action.path] = file
+    current.done(action, action.path)
+    return replace(action.entry, inode=file.inode, birth_ns=file.birth_ns), file
 
 
 def _downloads(current: Round) -> list[Download]:

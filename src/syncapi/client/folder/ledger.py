@@ -7,6 +7,7 @@ says what was on the disk, so that unchanged files are not read again.
 
 import secrets
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from hashlib import blake2b
 from uuid import UUID
 
@@ -43,14 +44,22 @@ class Ledger:
         """The entry of a file."""
         return next((entry for entry in self.entries() if entry.path == path), None)
 
+    def transaction(self) -> AbstractContextManager[None]:
+        """Keep all that is noted inside, or nothing."""
+        return self._store.transaction()
+
     def put(self, *entries: Base) -> None:
         """Keep entries, all or none."""
+        if not entries:
+            return
         with self._store.transaction():
             for entry in entries:
                 self._table.put(str(entry.id), _Entry(entry))
 
     def drop(self, *document_ids: UUID) -> None:
         """Forget documents, all or none."""
+        if not document_ids:
+            return
         with self._store.transaction():
             for document_id in document_ids:
                 self._table.delete(str(document_id))
