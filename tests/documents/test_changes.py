@@ -226,3 +226,17 @@ async def test_a_viewer_changes_nothing(tenant: TestTenant) -> None:
     for method in ("PATCH", "PUT"):
         answer = await tenant.viewer.request(method, path(document), json={"filename": "b"})
         assert_problem(answer, 403, "forbidden")
+
+
+@pytest.mark.parametrize("header", ["If-Match", "If-None-Match"])
+async def test_a_list_of_blanks_and_commas_is_read_at_once(
+    tenant: TestTenant, header: str
+) -> None:
+    """A pattern that can read it in many ways would try them all, and never end."""
+    document = await upload(tenant.user)
+    lists = {header: '"a"' + "  ,  " * 1000 + "x"}
+    if header == "If-Match":
+        answer = await tenant.user.patch(path(document), json={"filename": "b"}, headers=lists)
+    else:
+        answer = await tenant.user.get(path(document), headers=lists)
+    assert_problem(answer, 400, "invalid_request", f"header.{header}", word="ETag")

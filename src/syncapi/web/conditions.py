@@ -1,7 +1,7 @@
 """Answers that carry a document's version, and conditions on it (RFC 9110 §13.1)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated
@@ -15,13 +15,27 @@ from syncapi.web.responses import success
 from syncapi.wire.documents import Document, DocumentData
 
 _TAG = r'(?:W/)?"([\x21\x23-\x7e\x80-\xff]*)"'
-_TAGS = rf"[ \t]*(?:,[ \t]*)*{_TAG}(?:[ \t]*,[ \t]*(?:{_TAG})?)*[ \t]*"
+# There is one way to read a text: blanks that two parts can claim cost exponential time.
+_TAGS = rf"[ \t,]*{_TAG}(?:[ \t]*,[ \t,]*{_TAG})*[ \t,]*"
 _PATTERN = r'^(\*|(W/)?"[!#-~]*"(, ?(W/)?"[!#-~]*")*)$'
 
 
 def etag(updated_at: datetime) -> str:
     """The version as a weak validator: compression changes the bytes, and not the version."""
     return f'W/"{version_tag(updated_at)}"'
+
+
+def names(if_none_match: Sequence[str], tag: str) -> bool:
+    """Whether one of the entity tags in the lines of ``If-None-Match`` is this one.
+
+    The comparison is the weak one (RFC 9110 §13.1.2). What is malformed names nothing.
+    """
+    text = ", ".join(if_none_match)
+    if text.strip() == "*":
+        return True
+    return re.fullmatch(_TAGS, text) is not None and tag.removeprefix("W/").strip('"') in (
+        re.findall(_TAG, text)
+    )
 
 
 def document_answer(
