@@ -1,8 +1,8 @@
 """Runs the migrations of one tree (control or tenant) on one database.
 
-`syncapi.postgres.migrations` sets the attributes ``tree``, ``url`` and ``lock_timeout``. A
-migration waits at most so long for a lock, since all that come after it wait behind it, and a
-statement runs at most ``STATEMENT_TIMEOUT``; one that needs more sets its own.
+`syncapi.postgres.migrations` sets the attributes ``tree``, ``url``, ``lock_timeout`` and
+``statement_timeout``. A migration waits at most so long for a lock, since all that come after it
+wait behind it, and a statement runs at most so long; one that needs more sets its own.
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from sqlalchemy.pool import NullPool
 
 from syncapi.postgres.databases import connector
 
-STATEMENT_TIMEOUT = "5min"
 ONE_AT_A_TIME = 0x73796E63  # "sync": the key of the advisory lock
 
 tree: str = context.config.attributes["tree"]
 url: str = context.config.attributes["url"]
 lock_timeout: str = context.config.attributes["lock_timeout"]
+statement_timeout: str = context.config.attributes["statement_timeout"]
 
 
 def run(connection: Connection) -> None:
     _wait_for_turn(connection)
     connection.exec_driver_sql(f"SET lock_timeout = '{lock_timeout}'")
-    connection.exec_driver_sql(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
+    connection.exec_driver_sql(f"SET statement_timeout = '{statement_timeout}'")
     connection.commit()
     context.configure(
         connection=connection,
@@ -67,7 +67,7 @@ def offline() -> None:
     )
     with context.begin_transaction():
         context.execute(f"SET lock_timeout = '{lock_timeout}'")
-        context.execute(f"SET statement_timeout = '{STATEMENT_TIMEOUT}'")
+        context.execute(f"SET statement_timeout = '{statement_timeout}'")
         context.run_migrations()
 
 

@@ -12,8 +12,9 @@ import pytest
 
 from feed.schema import schema
 from fixtures.process import environment_of
+from soak.session import session
 from syncapi.embedded.psql import psql
-from syncapi.postgres.migrations import Target, Tree, current, head
+from syncapi.postgres.migrations import Target, Tree, current, head, upgrade
 from syncapi.settings import Settings
 
 CreateDatabase = Callable[[], str]
@@ -112,6 +113,24 @@ async def test_one_that_fails_stops_no_other_and_is_named_at_the_end(
     last = done.err.strip().splitlines()[-1]
     assert last.endswith("2 of 4 failed: a_clash (tenant), b_nowhere (tenant)")
     assert "secret-word" not in done.out + done.err
+
+
+@pytest.mark.slow
+async def test_one_that_waits_for_a_lock_gives_up_and_says_what_to_do(
+    settings: Settings, create_database: CreateDatabase, tmp_path: Path
+) -> None:
+    url = create_database()
+    operator = Operator(settings, tmp_path, url)
+    await asyncio.to_thread(upgrade, Target(Tree.TENANT, "", url), "tenant_0002")
+    async with session(url) as db:
+        await db.execute("BEGIN; SELECT FROM documents")  # and then to lunch
+        done = await operator.migrate()
+    assert done.code == 1
+    assert "default (tenant) failed: another session kept it waiting for a lock for 5s" in done.err
+    assert "pg_stat_activity" in done.err
+    assert await reached(url) == "tenant_0002"
+    assert (await operator.migrate()).code == 0
+    assert await reached(url) == newest()
 
 
 @pytest.mark.slow

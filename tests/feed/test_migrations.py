@@ -26,6 +26,7 @@ from syncapi.postgres.migrations import (
     head,
     upgrade,
     upgrade_sql,
+    why_stopped,
 )
 
 CreateDatabase = Callable[[], str]
@@ -185,6 +186,27 @@ class TestTimeouts:
                 await asyncio.to_thread(upgrade, target, lock_timeout="200ms")
         left = [line for line in await schema(target.url) if "alembic_version" not in line]
         assert left == empty
+        await migrated(target)
+
+    @pytest.mark.parametrize(
+        ("time_out", "complaint"),
+        [("lock_timeout", "lock timeout"), ("statement_timeout", "statement timeout")],
+    )
+    async def test_one_that_is_stopped_midway_leaves_nothing_half_done(
+        self, create_database: CreateDatabase, time_out: str, complaint: str
+    ) -> None:
+        """A reader's open transaction holds the second of the two tables that are changed."""
+        target = Target(Tree.TENANT, "own", create_database())
+        await migrated(target, "tenant_0002")
+        before = await schema(target.url)
+        async with session(target.url) as db, rolled_back(db):
+            await db.execute("SELECT FROM document_history")
+            with pytest.raises(Exception, match=complaint) as stopped:
+                await asyncio.to_thread(upgrade, target, **{time_out: "200ms"})
+        told = why_stopped(stopped.value)
+        assert told is not None
+        assert "run `syncapi migrate` again" in told
+        assert (await schema(target.url), await current(target)) == (before, "tenant_0002")
         await migrated(target)
 
     def test_the_time_outs_are_in_the_sql_too(self) -> None:

@@ -22,6 +22,7 @@ from syncapi.postgres.migrations import (
     tenant_databases,
     upgrade,
     upgrade_sql,
+    why_stopped,
 )
 from syncapi.wiring import database_urls
 
@@ -117,7 +118,13 @@ def _upgraded(target: Target) -> str:
     before = asyncio.run(_reached(target))
     if before == head(target):
         return f"is up to date ({before})"
-    upgrade(target)
+    try:
+        upgrade(target)
+    except Exception as error:
+        stopped = why_stopped(error)
+        if stopped is not None:
+            raise CommandFailed(stopped) from None  # in words: see `_reached`
+        raise
     return f"upgraded from {before or 'nothing'} to {head(target)}"
 
 

@@ -11,9 +11,12 @@ from syncapi.domain.errors import Unavailable
 
 RETRY_AFTER = 2.0
 
+LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
+
 # serialization_failure, deadlock_detected, lock_not_available: each can also come from COMMIT,
 # where the deferred triggers take the clock. The transaction left nothing; run it again.
-_TRANSIENT = frozenset({"40001", "40P01", "55P03"})
+_TRANSIENT = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
 
 # Class 08 connection, 53 resources, 57 operator intervention (a time-out too), 28 and 3D a
 # database that does not let us in, 58 system; 25006 a server that was demoted under us.

@@ -15,8 +15,10 @@ from alembic.config import Config
 from alembic.script import ScriptDirectory
 
 from syncapi.postgres.databases import CONNECT_TIMEOUT
+from syncapi.postgres.failures import LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
 
 LOCK_TIMEOUT = "5s"
+STATEMENT_TIMEOUT = "5min"
 
 
 class Tree(enum.StrEnum):
@@ -43,7 +45,10 @@ def _scripts() -> Path:
 
 
 def _config(
-    target: Target, output: io.StringIO | None = None, lock_timeout: str = LOCK_TIMEOUT
+    target: Target,
+    output: io.StringIO | None = None,
+    lock_timeout: str = LOCK_TIMEOUT,
+    statement_timeout: str = STATEMENT_TIMEOUT,
 ) -> Config:
     config = Config(output_buffer=output)
     config.set_main_option("script_location", str(_scripts()))
@@ -52,6 +57,7 @@ def _config(
     config.attributes["tree"] = target.tree.value
     config.attributes["url"] = target.url
     config.attributes["lock_timeout"] = lock_timeout
+    config.attributes["statement_timeout"] = statement_timeout
     return config
 
 
@@ -76,9 +82,16 @@ async def current(target: Target) -> str | None:
         await connection.close()
 
 
-def upgrade(target: Target, revision: str = "head", *, lock_timeout: str = LOCK_TIMEOUT) -> None:
+def upgrade(
+    target: Target,
+    revision: str = "head",
+    *,
+    lock_timeout: str = LOCK_TIMEOUT,
+    statement_timeout: str = STATEMENT_TIMEOUT,
+) -> None:
     """Bring the database up to `revision`. Runs an event loop of its own."""
-    command.upgrade(_config(target, lock_timeout=lock_timeout), revision)
+    config = _config(target, None, lock_timeout, statement_timeout)
+    command.upgrade(config, revision)
 
 
 def downgrade(target: Target, revision: str = "base", *, lock_timeout: str = LOCK_TIMEOUT) -> None:
@@ -91,6 +104,21 @@ def upgrade_sql(target: Target, start: str | None) -> str:
     output = io.StringIO()
     command.upgrade(_config(target, output), f"{start or 'base'}:head", sql=True)
     return output.getvalue()
+
+
+def why_stopped(error: BaseException) -> str | None:
+    """What to tell an operator of a migration that a time-out stopped; None for other errors."""
+    stopped = {
+        LOCK_NOT_AVAILABLE: f"another session kept it waiting for a lock for {LOCK_TIMEOUT}",
+        QUERY_CANCELED: f"a statement took longer than {STATEMENT_TIMEOUT}, or was cancelled",
+    }.get(sqlstate(error) or "")
+    if stopped is None:
+        return None
+    return (
+        f"{stopped}. Nothing is half done: each migration is a transaction, and those before it "
+        "stand. See in pg_stat_activity whose transactions are old (xact_start), and when they "
+        "have ended, run `syncapi migrate` again"
+    )
 
 
 async def tenant_databases(control_url: str) -> list[str]:
