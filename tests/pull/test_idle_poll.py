@@ -314,6 +314,39 @@ class TestValidators:
         params = {"cursor": poller.cursor}
         page_of(await poller.client.get("/documents/sync", params=params, headers=headers))
 
+    @pytest.mark.parametrize(
+        "lines",
+        [
+            ['"x", {}'],
+            ['{}, W/"x"'],
+            [', W/"x,y" ,{},'],
+            ['"x"', "{}"],
+            ["{}", '"x"'],
+            ["{strong}"],
+            ["*"],
+        ],
+        ids=str,
+    )
+    async def test_one_of_a_list_is_enough(self, poller: Poller, lines: list[str]) -> None:
+        """RFC 9110 §13.1.2; the comparison is the weak one."""
+        strong = poller.etag.removeprefix("W/")
+        told = [line.format(poller.etag, strong=strong) for line in lines]
+        answer = await poller.client.get(
+            "/documents/sync",
+            params={"cursor": poller.cursor},
+            headers=[("If-None-Match", line) for line in told],
+        )
+        assert (answer.status_code, answer.content) == (304, b"")
+        assert answer.headers["etag"] == poller.etag
+
+    async def test_a_list_that_does_not_name_it(self, poller: Poller, writer: SqlWriter) -> None:
+        headers = {"If-None-Match": f'"x", {poller.etag[:-2]}"'}
+        params = {"cursor": poller.cursor}
+        page_of(await poller.client.get("/documents/sync", params=params, headers=headers))
+        await writer.insert_one()
+        headers = {"If-None-Match": f'"x", {poller.etag}'}
+        page_of(await poller.client.get("/documents/sync", params=params, headers=headers))
+
     async def test_the_etag_of_another_cursor(self, poller: Poller, writer: SqlWriter) -> None:
         old = poller.etag
         await writer.insert_one()

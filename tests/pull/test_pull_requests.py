@@ -4,8 +4,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fixtures.pulling import BEGINNING, Parameter, ask, page_of, problem_of, pull
+from fixtures.pulling import BEGINNING, Parameter, added, ask, page_of, problem_of, pull
 from fixtures.service import MakeTenant, TestTenant
+from fixtures.writing import MakeWriter
 from syncapi.domain.cursor import CURSOR_LENGTH
 from syncapi.wire.base import format_time
 from syncapi.wire.problem import Problem
@@ -43,6 +44,25 @@ async def test_a_since_beyond_the_leeway_is_in_the_future(tenant: TestTenant) ->
 
 async def test_a_clock_that_is_a_little_ahead_is_forgiven(tenant: TestTenant) -> None:
     await pull(tenant.viewer, since=format_time(datetime.now(UTC) + timedelta(seconds=30)))
+
+
+async def test_what_the_server_gave_is_never_in_the_future(
+    tenant: TestTenant, make_writer: MakeWriter
+) -> None:
+    """As when the database's clock is, or was, far ahead of the service's."""
+    writer = await make_writer(tenant.id)
+    await writer.insert_one()
+    ahead = "UPDATE tenant_clock SET last = last + interval '2 hours' WHERE tenant_id = $1"
+    await writer.connection.execute(ahead, tenant.id)
+    first = await writer.insert_one()
+    page = await pull(tenant.viewer, since=BEGINNING)
+    assert page.server_time > datetime.now(UTC) + timedelta(hours=1)
+    assert added(await pull(tenant.viewer, since=format_time(page.server_time))) == set()
+    second = await writer.insert_one()
+    assert added(await pull(tenant.viewer, since=format_time(page.server_time))) == {second}
+    assert first in added(page)
+    too_far = page.server_time + timedelta(seconds=90)
+    assert fields(await refused(tenant, since=format_time(too_far))) == ["since"]
 
 
 @pytest.mark.parametrize("since", ["9999-12-31T23:59:59.999999Z", "9999-12-31T23:59:59-23:59"])

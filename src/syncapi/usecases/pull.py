@@ -109,6 +109,14 @@ class Pull:
             return Page(token, from_micros(start.cursor.upper), is_idle=True)
         return await self._read(scope, request, start)
 
+    async def newest(self, scope: TenantScope) -> datetime:
+        """The newest version of the tenant: no `server_time` was later.
+
+        Raises:
+            Unavailable: as `page`.
+        """
+        return from_micros((await self._heads.read(scope.database, scope.tenant_id)).last)
+
     async def unchanged_since(self, scope: TenantScope, cursor: str, *, filters: int) -> bool:
         """Whether a pull from this cursor would find nothing; costs no query of its own.
 

@@ -7,10 +7,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
 
+from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import CURSOR_LENGTH
 from syncapi.domain.errors import FieldError, InvalidInput
-from syncapi.domain.feed import to_micros
-from syncapi.usecases.pull import Page, PullRequest, encode
+from syncapi.domain.feed import from_micros, to_micros
+from syncapi.usecases.pull import Page, Pull, PullRequest, encode
+from syncapi.web.conditions import names
 from syncapi.web.dependencies import CountedIn, PullsWith, PushesWith, ReadScope, WriteScope
 from syncapi.web.openapi import header, problems, tenant_router
 from syncapi.web.responses import success, success_json
@@ -63,7 +65,7 @@ async def pull_request(
     """Hold `since` and `cursor` against each other.
 
     Raises:
-        InvalidInput: none or both of them, a `since` in the future, or a page of a cursor.
+        InvalidInput: none or both of them, or a page of a cursor.
     """
     if (since is None) == (cursor is None):
         message = "Send either `since`, to start, or `cursor`, to go on."
@@ -71,8 +73,6 @@ async def pull_request(
         raise InvalidInput(message, errors=[FieldError(name, message) for name in fields])
     if cursor is not None and page != 1:
         raise InvalidInput.of("page", "It goes with `since`. A cursor knows its place by itself.")
-    if since is not None:
-        _refuse_future(since)
     return PullRequest(
         None if since is None else to_micros(since),
         cursor,
@@ -108,6 +108,7 @@ async def pull_changes(
     it never skips one. A page without changes carries an `ETag`: polls that send it as
     `If-None-Match` cost next to nothing.
     """
+    await _refuse_future(scope, asked, pull)
     page = await pull.page(scope, asked)
     metrics.pages.inc()
     for kind, rows in (
@@ -119,7 +120,7 @@ async def pull_changes(
     headers = {}
     if page.is_idle and asked.cursor is not None:
         headers["ETag"] = idle_etag(asked.cursor)
-        if request.headers.get("If-None-Match") == headers["ETag"]:
+        if names(request.headers.getlist("If-None-Match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
     return success_json(_message(page), encode(_body(page)), headers=headers)
 
@@ -129,11 +130,17 @@ def idle_etag(cursor: str) -> str:
     return f'W/"{cursor[-16:]}"'
 
 
-def _refuse_future(since: datetime) -> None:
-    if since > datetime.now(UTC) + _CLOCK_SKEW:
-        raise InvalidInput.of(
-            "since", f"It lies in the future: it is {format_time(datetime.now(UTC))} here."
-        )
+async def _refuse_future(scope: TenantScope, asked: PullRequest, pull: Pull) -> None:
+    """See that `since` is no mistake: neither we nor the tenant's feed are anywhere near it.
+
+    The feed may be ahead of us: it goes by the database's clock, and never back.
+    """
+    if asked.since is None:
+        return
+    since, now = from_micros(asked.since), datetime.now(UTC)
+    if since <= now + _CLOCK_SKEW or since <= await pull.newest(scope) + _CLOCK_SKEW:
+        return
+    raise InvalidInput.of("since", f"It lies in the future: it is {format_time(now)} here.")
 
 
 def _body(page: Page) -> dict[str, Any]:
