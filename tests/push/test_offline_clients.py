@@ -16,11 +16,12 @@ from fixtures.server import serving
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter, SqlWriter
-from soak.device import Device, verify_pushes
+from soak.device import Device
 from soak.reader import Reader
 from soak.replica import ByCursor, Disk
 from soak.tally import Tally
 from soak.truth import Miss
+from soak.verdict import verify_pushes
 from soak.world import Member, World
 from syncapi.domain import pushing
 from syncapi.domain.access import Role, TenantScope

@@ -37,6 +37,14 @@ class Audit:
                 yield from self._told(story, telling)
         yield from self._in_a_row(story)
 
+    def was_taken_back(self, story: Story) -> bool:
+        """Whether it was told applied in a version that there is not any more."""
+        return any(
+            telling.status == "applied"
+            and self.trail.version(story.document_id, telling.version) is None
+            for telling in story.tellings
+        )
+
     def _stands(self, story: Story, telling: Telling) -> bool:
         """Whether no fail-over can have taken back what was told."""
         if telling.version is None:

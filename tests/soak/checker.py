@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from soak import truth
 from soak.api_writer import ApiWriter
-from soak.device import Device, verify_pushes
+from soak.device import Device
 from soak.disturbances import disturb
 from soak.reader import Reader
 from soak.replica import ByCursor, ByTime, Disk, Progress
@@ -26,6 +26,7 @@ from soak.tally import Budget, Tally
 from soak.trail import keep_trail
 from soak.transactions import Planner
 from soak.truth import Miss
+from soak.verdict import verify_pushes
 from soak.world import Member, World
 
 _SHOWN = 5

@@ -2,25 +2,22 @@
 
 import asyncio
 import random
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from http import HTTPStatus
 from uuid import UUID
 
-import asyncpg
 import httpx
 from typing_extensions import override
 
-from soak.audit import Audit
 from soak.confirmations import Confirmations
 from soak.edits import Editor
 from soak.hanging_up import When, post_and_hang_up
 from soak.outbox import Batch, Outbox
 from soak.reader import Reader, Watcher
-from soak.stories import STRATEGIES, Fork, Json, Story, Telling, moment, now
+from soak.stories import STRATEGIES, Json, Story, Telling, moment, now
 from soak.tally import Budget, Tally
-from soak.trail import Trail, read_trail
 
 _WAYS = {"read": 12, "answered": 4, "sent": 1, "half sent": 1, "forgotten": 2, "twice": 2}
 _HANGING_UP: Mapping[str, When] = {
@@ -268,34 +265,3 @@ def _abandon(batch: Batch) -> None:
 
 def _is_accepted(story: Story) -> bool:
     return bool(story.tellings) and story.tellings[-1].status in ("applied", "unchanged")
-
-
-async def verify_pushes(
-    connection: asyncpg.Connection,
-    devices: Iterable[Device],
-    forks: Sequence[Fork] = (),
-    *,
-    is_trail_kept: bool = True,
-) -> None:
-    """Hold all that devices were told against what was written, at rest.
-
-    Faults go to the misses of the devices' readers.
-    """
-    trails: dict[UUID, Trail] = {}
-    for device in devices:
-        tenant, tally = device.reader.member.tenant_id, device.tally
-        if tenant not in trails:
-            trails[tenant] = await read_trail(connection, tenant, is_kept=is_trail_kept)
-        audit = Audit(trails[tenant], forks)
-        found = [
-            (story.document_id, f"{what}: {story}")
-            for story in device.stories
-            for what in audit.faults(story)
-        ]
-        await device.reader.record(connection, device.faults + found)
-        written = trails[tenant].ledger
-        tally("checked: pushed changes", len(device.stories))
-        tally(
-            "checked: pushed changes that were written",
-            sum(s.id in written for s in device.stories),
-        )

@@ -18,8 +18,8 @@ from syncapi.postgres.databases import DEFAULT_DATABASE, Databases, PoolLimits
 from syncapi.postgres.failures import is_down, is_transient
 from syncapi.wiring import database_urls
 
-# Less than the 60 s that a `since` may lie in the future: the API's own clock does not step.
-_FURTHEST_STEP = 20.0
+# More than the 60 s that a `since` may be ahead of the API's own clock, which does not step.
+_FURTHEST_STEP = 90.0
 
 _VOIDING = 0.97
 _FORGETTING = 0.2
