@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import time
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,6 +40,30 @@ def test_equal_bytes_are_kept_once(store: Store, tmp_path: Path) -> None:
     assert [path.stat() for path in _files(store)] == [stat]
     assert store.blobs.has(SHA256)
     assert _read(store, BIG) == BIG
+
+
+def test_a_copy_and_a_download_of_the_same_bytes_leave_one_another_alone(store: Store) -> None:
+    download = store.blobs.sink(SHA256)
+    download.restart()
+    download.write(BIG[:CHUNK])
+    store.blobs.add(BytesContent(BIG))
+    download.write(BIG[CHUNK:])
+    assert _read(store, BIG) == BIG
+    download.place()
+    assert _read(store, BIG) == BIG
+    assert store.check() == []
+
+
+def test_what_a_copy_left_goes_when_nobody_writes_to_it(store: Store) -> None:
+    store.blobs.add(BytesContent(BIG))
+    (blob,) = _files(store)
+    for name, age in (("new", 60), ("old", 7200)):
+        left = blob.with_name(f"{blob.name}.add-{name}.part")
+        left.write_bytes(b"left")
+        moment = time.time() - age
+        os.utime(left, (moment, moment))
+    store.blobs.keep_only({SHA256})
+    assert [path.name for path in _files(store)] == [blob.name, f"{blob.name}.add-new.part"]
 
 
 def test_contents_survive_closing(tmp_path: Path, key: Key | None) -> None:

@@ -2,6 +2,8 @@
 
 import os
 import re
+import secrets
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,6 +21,12 @@ from syncapi.domain.content import Digest
 
 PART = ".part"
 """Ends the names of what is not whole yet."""
+
+_ADDING = ".add-"
+"""In the names of copies under way: each has its own, beside a download of the same bytes."""
+
+_ABANDONED = 3600.0
+"""In seconds: a copy that was not written to for so long is nobody's any more."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -48,7 +56,9 @@ class BlobFormat(Protocol):
         """The bytes, seekable; StoreDamaged if they are not those, now or while it is read."""
         ...
 
-    def sink(self, target: Path, sha256: str) -> BlobSink: ...
+    def sink(self, target: Path, sha256: str, part: Path) -> BlobSink:
+        """Write to ``part``, which becomes ``target``."""
+        ...
 
 
 class PlainFormat:
@@ -66,8 +76,8 @@ class PlainFormat:
     def open(self, path: Path, sha256: str) -> BinaryIO:  # noqa: ARG002 - a BlobFormat
         return path.open("rb")
 
-    def sink(self, target: Path, sha256: str) -> BlobSink:  # noqa: ARG002 - a BlobFormat
-        return _PlainSink(target)
+    def sink(self, target: Path, sha256: str, part: Path) -> BlobSink:  # noqa: ARG002 - a BlobFormat
+        return _PlainSink(target, part)
 
 
 Place = tuple[Path, BlobFormat]
@@ -75,8 +85,8 @@ Place = tuple[Path, BlobFormat]
 
 
 class _PlainSink(PartFile):
-    def __init__(self, target: Path) -> None:
-        super().__init__(target.with_name(target.name + PART))
+    def __init__(self, target: Path, part: Path) -> None:
+        super().__init__(part)
         self._target = target
 
     @override
@@ -140,8 +150,11 @@ class Blobs:
 
     def sink(self, sha256: str) -> BlobSink:
         """Where to write the bytes of that hash; one writer at a time."""
+        return self._sink(sha256, PART)
+
+    def _sink(self, sha256: str, ending: str) -> BlobSink:
         path, form = self._places(sha256)[0]
-        return form.sink(path, sha256)
+        return form.sink(path, sha256, path.with_name(path.name + ending))
 
     def add(self, content: Content) -> Digest:
         """Keep a copy; equal bytes are kept once.
@@ -151,7 +164,7 @@ class Blobs:
         """
         digest = digest_of(content)
         if not self.has(digest.sha256_hash):
-            sink = self.sink(digest.sha256_hash)
+            sink = self._sink(digest.sha256_hash, f"{_ADDING}{secrets.token_hex(8)}{PART}")
             with content.open() as stream:
                 copied = _copy(stream, sink)
             if copied != digest:
@@ -173,7 +186,11 @@ class Blobs:
         """Remove all blobs but these, and what unfinished downloads of others have left."""
         names = {path.name for sha256 in wanted for path, _ in self._places(sha256)}
         for path in [path for path, _ in self._owned()] + self._parts():
-            if path.name.partition(".")[0] not in names:
+            if (
+                _is_left(path)
+                if _ADDING in path.name
+                else path.name.partition(".")[0] not in names
+            ):
                 durable.remove(path)
 
     def move(self) -> None:
@@ -222,6 +239,13 @@ class Blobs:
 
     def _parts(self) -> list[Path]:
         return [path for path in self._folder.iterdir() if PART in path.name]
+
+
+def _is_left(part: Path) -> bool:
+    """Whether whoever wrote a copy has gone."""
+    with suppress(FileNotFoundError):
+        return time.time() - part.stat().st_mtime > _ABANDONED
+    return False
 
 
 def _is_right(path: Path, form: BlobFormat) -> bool:

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from syncapi.client import durable
-from syncapi.client.store.blobs import PART, BlobSink
+from syncapi.client.store.blobs import BlobSink
 from syncapi.client.store.envelope import DataKey
 from syncapi.client.store.sealing import name_of
 from syncapi.client.store.streams import (
@@ -43,8 +43,8 @@ class SealedFormat:
     def open(self, path: Path, sha256: str) -> BinaryIO:
         return open_sealed(path, self._data, sha256)
 
-    def sink(self, target: Path, sha256: str) -> BlobSink:
-        return _SealedSink(target, self._data, sha256)
+    def sink(self, target: Path, sha256: str, part: Path) -> BlobSink:
+        return _SealedSink(target, self._data, sha256, part)
 
 
 class _SealedSink:
@@ -54,11 +54,11 @@ class _SealedSink:
     writing may be on some disk already, and another one must never get the same nonce.
     """
 
-    def __init__(self, target: Path, data: DataKey, sha256: str) -> None:
+    def __init__(self, target: Path, data: DataKey, sha256: str, part: Path) -> None:
         self._target = target
         self._data = data
         self._sha256 = sha256
-        self._part = PartFile(target.with_name(target.name + PART))
+        self._part = PartFile(part)
         self._sealer: Sealer | None = None
         self._is_ended = False
 
