@@ -115,7 +115,7 @@ class LargeFile:
         print(
             f"  {what:30} {seconds:7.1f} s {rate:6.0f} MiB/s   "
             f"VmRSS before {before / MIB:4.0f} MiB, VmHWM {peak / MIB:4.0f} MiB "
-            f"(+{(peak - before) / MIB:.0f})",
+            f"({(peak - before) / MIB:+.0f})",
             flush=True,
         )
         return result
