@@ -76,7 +76,9 @@ def service(place: Path) -> Iterator[dict[str, str]]:
 def copy_library(target: Path) -> int:
     """Copy Python's standard library; return how many files it has."""
     source = sysconfig.get_paths()["stdlib"]
-    unwanted = shutil.ignore_patterns("__pycache__", "site-packages", "*.so", "*.a", "config-*")
+    unwanted = shutil.ignore_patterns(
+        "__pycache__", "site-packages", "lib-dynload", "*.a", "config-*"
+    )
     shutil.copytree(source, target, ignore=unwanted, symlinks=True)
     return sum(path.is_file() for path in target.rglob("*"))
 

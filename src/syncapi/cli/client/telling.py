@@ -32,6 +32,8 @@ from syncapi.client.folder.reports import (
     MirrorReport,
 )
 
+NAME_ONLY = "its new name"
+
 LISTED = 20
 """Files that are named where nobody asked for all of them."""
 
@@ -66,11 +68,13 @@ class Step:
     Attributes:
         path: in the folder, afterwards.
         source: where the file is until then, if it is renamed.
+        detail: for a person.
     """
 
     action: ActionName
     path: str
     source: str | None = None
+    detail: str | None = None
 
 
 def steps_of(plan: Plan) -> list[Step]:
@@ -81,9 +85,11 @@ def steps_of(plan: Plan) -> list[Step]:
 def _step(action: Action) -> Step:
     match action:
         case SetAside(path=path, to=to):
-            return Step("set_aside", to, path)
+            return Step("set_aside", to, path, f"now {path}")
         case Move(source=source, target=target):
-            return Step("move", target, source)
+            return Step("move", target, source, f"now {source}")
+        case Update(sha256=None):
+            return Step("update", action.path, detail=NAME_ONLY)
         case _:
             return Step(_NAMES[type(action)], action.path)
 
@@ -145,7 +151,7 @@ def tell_plan(speaker: Speaker, plan: Plan) -> None:
     steps = steps_of(plan)
     seen = 0
     for step in steps:
-        text = _line(_WORDS[step.action][0], step.path, step.source and f"now {step.source}")
+        text = _line(_WORDS[step.action][0], step.path, step.detail)
         fields = {"action": step.action, "path": step.path, "source": step.source}
         is_named = step.action not in _UNSEEN and seen < LISTED
         seen += is_named

@@ -56,7 +56,7 @@ class Client(FeedRequests, DocumentRequests, FileRequests):
             OSError: the file cannot be written.
         """
         document = await self.document(document_id)
-        part = PartFile.beside(target, document.file.sha256_hash)
+        part = PartFile.beside(target, f"{document.file.sha256_hash}-{document.id}")
         await Downloader(self).fetch(document, part)
         await anyio.to_thread.run_sync(part.place, target)
         return document

@@ -193,7 +193,8 @@ class ServerHalf:
         if result.status in ("conflict", "rejected"):
             current.postpone(action)  # it has changed there meanwhile
             return None
-        current.done(action, action.path)
+        is_name_only = isinstance(action, Update) and action.sha256 is None
+        current.done(action, action.path, "its new name" if is_name_only else "")
         if isinstance(action, Delete):
             return None
         if isinstance(action, Create):
