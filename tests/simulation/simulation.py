@@ -164,5 +164,6 @@ async def differences(device: Device, live: list[LiveDocument]) -> list[str]:
         elif path != document.path and twice[document.path] == 1:
             faults.append(f"{device.name}: {document} is called {path}")
     mine = {paths[document_id] for document_id in wanted if document_id in paths}
-    extra = tree.keys() - mine - refused_paths
+    held = {paths[document_id] for document_id in refused if document_id in paths}
+    extra = tree.keys() - mine - held - refused_paths
     return faults + [f"{device.name}: {path} is no document" for path in sorted(extra)]
