@@ -6,27 +6,17 @@ It all goes to stderr but the events; what was done to which file is said by ``t
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol, Self
 
 import typer
 
+from syncapi.cli.client.amounts import Amount
 from syncapi.cli.client.speaking import Speaker, emit, sized
 
 LINE_SECONDS = 10.0
 """Between two lines of a log."""
 EVENT_SECONDS = 1.0
 """Between two events of a program's."""
-
-
-@dataclass(slots=True)
-class Amount:
-    """What is to be moved, and what was."""
-
-    files: int = 0
-    size: int = 0
-    files_done: int = 0
-    size_done: int = 0
 
 
 class Display(Protocol):

@@ -12,7 +12,7 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from syncapi.cli.client.bars import Amount
+from syncapi.cli.client.amounts import Amount
 
 
 class TerminalBar:
