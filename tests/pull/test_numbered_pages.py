@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import pytest
 from redis.asyncio import Redis
 
+from fixtures.flaky import FlakyRelay
 from fixtures.pulling import BEGINNING, added, ask, deleted, modified, problem_of, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
@@ -194,7 +195,7 @@ class Kept:
         self._run = run
         self._tenant = uuid4()
 
-    async def keep(self, page: int, cursor: str) -> str | None:
+    async def keep(self, page: int, cursor: str) -> tuple[int, str]:
         return await self._positions.keep(self._tenant, None, self._run, page, cursor)
 
     async def find(self, page: int) -> str | None:
@@ -218,14 +219,19 @@ class TestPositions:
 
     async def test_the_older_position_stays(self, kept: Kept) -> None:
         """It repeats rows for who comes later, and skips none for who came first."""
-        assert await kept.keep(2, "older") == "older"
-        assert await kept.keep(2, "newer") == "older"
+        assert await kept.keep(2, "older") == (2, "older")
+        assert await kept.keep(2, "newer") == (2, "older")
         assert await kept.find(2) == "older"
         assert await kept.find(3) is None
 
     async def test_a_run_begins_with_its_second_page(self, kept: Kept) -> None:
-        assert await kept.keep(3, "of a run that is forgotten") is None
+        """Page 3 of one that is forgotten gets a number that no other run gives."""
+        page, cursor = await kept.keep(3, "of a run that is forgotten")
+        assert page > 3
+        assert await kept.find(page) == cursor == "of a run that is forgotten"
         assert await kept.find(3) is None
+        following, _ = await kept.keep(page + 1, "behind it")
+        assert await kept.find(following) == "behind it"
 
     async def test_what_lies_far_behind_is_forgotten_but_for_the_beginning(
         self, kept: Kept
@@ -265,5 +271,26 @@ class TestPositions:
     async def test_a_redis_that_is_gone_is_done_without(self) -> None:
         async with connect("redis://127.0.0.1:1") as nowhere:
             kept = Kept(PagePositions(nowhere))
-            await kept.keep(2, "here")
-            assert await kept.find(2) == "here"
+            page, _ = await kept.keep(2, "here")
+            assert await kept.find(page) == "here"
+            following, _ = await kept.keep(page + 1, "there")
+            assert await kept.find(following) == "there"
+
+    async def test_a_redis_that_comes_back_has_nobody_elses_position_for_us(
+        self, redis: Redis, settings: Settings
+    ) -> None:
+        """The other device's lies further on: what is between the two would be skipped."""
+        assert settings.redis_url is not None
+        prefix, tenant = f"test-{uuid4()}", uuid4()
+        async with (
+            FlakyRelay.to(settings.redis_url.get_secret_value()) as (relay, url),
+            connect(url) as flaky,
+        ):
+            one = PagePositions(flaky, key_prefix=prefix)
+            other = PagePositions(redis, key_prefix=prefix)
+            relay.freeze()
+            page, _ = await one.keep(tenant, None, "run", 2, "older")
+            assert await other.keep(tenant, None, "run", 2, "newer") == (2, "newer")
+            await relay.restore()
+            assert await one.find(tenant, None, "run", page) == "older"
+            assert await other.find(tenant, None, "run", page) is None  # begins again with page 1

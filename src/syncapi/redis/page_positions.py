@@ -9,11 +9,16 @@ Two devices of one user may page through the same ``since`` at once, or one may 
 - A position is never overwritten: the older one repeats rows and skips none.
 - All positions of a run go on from the one of page 2, and so have its upper bound. They end with
   it: else a run that begins anew would fall into an older one that brings less than it promised.
+- What cannot be kept there (Redis did not answer in time, or forgot the run) is kept in this
+  process under a page number that nobody else is given. Under its own number another process, or
+  Redis once it answers again, would have the position of another device, which may lie behind rows
+  that this client has not been sent.
 """
 
+import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -28,6 +33,10 @@ PAGES_BEHIND = 100
 _SECOND = 2  # page 1 begins at `since`
 _RUNS_KEPT_HERE = 1000
 
+LAST_PAGE = 1_000_000_000
+_OWN = 500_000_000  # numbers from here on are drawn, and each is given once
+_OWN_KEPT = 10_000
+
 # KEYS the run  ARGV page, cursor, seconds, page to forget. Returns the cursor that is kept.
 _KEEP = f"""
 if redis.call('EXISTS', KEYS[1]) == 0 then
@@ -40,6 +49,13 @@ redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
 redis.call('HDEL', KEYS[1], ARGV[4])
 return redis.call('HGET', KEYS[1], ARGV[1])
 """
+
+
+class Kept(NamedTuple):
+    """What was remembered: the number to ask for, and the cursor that `find` will give for it."""
+
+    page: int
+    cursor: str
 
 
 class PagePositions:
@@ -57,39 +73,49 @@ class PagePositions:
         self._prefix = key_prefix
         self._now = now
         self._here: ExpiringCache[str, dict[int, str]] = ExpiringCache(_RUNS_KEPT_HERE)
+        self._own: ExpiringCache[tuple[str, int], str] = ExpiringCache(_OWN_KEPT)
 
     async def find(self, tenant: UUID, user: UUID | None, run: str, page: int) -> str | None:
         """The cursor that page `page` of a run begins at, or None if it is no longer known."""
         key = self._key(tenant, user, run)
+        if page >= _OWN:
+            return self._own.get((key, page), self._now())
+        if self._redis is None:
+            return (self._here.get(key, self._now()) or {}).get(page)
         try:
-            if self._redis is not None:
-                kept = await self._redis.hget(key, str(page))
-                if kept is not None:
-                    return _text(kept)
+            kept = await self._redis.hget(key, str(page))
         except (RedisError, OSError, TimeoutError):
-            pass  # Redis is gone: this process may remember
-        return (self._here.get(key, self._now()) or {}).get(page)
+            return None
+        return None if kept is None else _text(kept)
 
     async def keep(
         self, tenant: UUID, user: UUID | None, run: str, page: int, cursor: str
-    ) -> str | None:
+    ) -> Kept:
         """Remember where page `page` begins, unless that is known.
 
-        Returns the cursor that `find` will give: this one, or an older one; None where the run
-        has come to its end in time, so that nothing is remembered.
+        Returns the cursor that `find` will give: this one, or an older one; and for which number.
         """
         key = self._key(tenant, user, run)
+        kept = await self._keep_shared(key, page, cursor) if page < _OWN else None
+        return self._keep_own(key, cursor) if kept is None else Kept(page, kept)
+
+    async def _keep_shared(self, key: str, page: int, cursor: str) -> str | None:
         forgotten = page - PAGES_BEHIND if page - PAGES_BEHIND > _SECOND else 0
+        if self._redis is None:
+            return self._keep_here(key, page, cursor, forgotten)
+        script = self._redis.eval(
+            _KEEP, 1, key, str(page), cursor, str(KEPT_SECONDS), str(forgotten)
+        )
         try:
-            if self._redis is not None:
-                script = self._redis.eval(
-                    _KEEP, 1, key, str(page), cursor, str(KEPT_SECONDS), str(forgotten)
-                )
-                kept = await cast("Awaitable[bytes | str | None]", script)
-                return None if kept is None else _text(kept)
+            kept = await cast("Awaitable[bytes | str | None]", script)
         except (RedisError, OSError, TimeoutError):
-            pass  # Redis is gone: this process remembers
-        return self._keep_here(key, page, cursor, forgotten)
+            return None
+        return None if kept is None else _text(kept)
+
+    def _keep_own(self, key: str, cursor: str) -> Kept:
+        page = _OWN + secrets.randbelow(LAST_PAGE - _OWN)
+        self._own.put((key, page), cursor, self._now() + KEPT_SECONDS)
+        return Kept(page, cursor)
 
     def _keep_here(self, key: str, page: int, cursor: str, forgotten: int) -> str | None:
         pages = self._here.get(key, self._now())

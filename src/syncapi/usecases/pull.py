@@ -174,15 +174,15 @@ class Pull:
     async def _number(
         self, scope: TenantScope, request: PullRequest, page: Page, lineage: bytes
     ) -> None:
-        page.next_page = request.page + 1
         run = _run_name(request, lineage)
+        number = request.page + 1
         kept = await self._positions.keep(
-            scope.tenant_id, scope.user_id, run, page.next_page, page.sync_token
+            scope.tenant_id, scope.user_id, run, number, page.sync_token
         )
-        if kept is not None:
-            # The next page may go on in a run that was begun before: promise no more than that.
-            upper = self._codec.decode(kept, scope.tenant_id).upper
-            page.complete_to = min(page.complete_to, from_micros(upper))
+        # The next page may go on in a run that was begun before: promise no more than that.
+        page.next_page = kept.page
+        upper = self._codec.decode(kept.cursor, scope.tenant_id).upper
+        page.complete_to = min(page.complete_to, from_micros(upper))
 
     def _fill(self, page: Page, rows: Sequence[FeedRow], run: Run, *, sign: bool) -> None:
         # Only a live document brings its file. One that is gone without a word (deleted while
