@@ -1,47 +1,7 @@
 """A server that lost what its clients had seen, by a fail-over to an older copy."""
 
-from urllib.parse import urlsplit, urlunsplit
-from uuid import uuid4
-
-import pytest
-
-from fixtures.replicas import Account, Device, MakeDevice
-from fixtures.worlds import MakeWorld, ServeDatabase
-from soak.world import World
-from syncapi.embedded.psql import psql
-
-
-class Failover:
-    """A world of its own, whose database is copied and taken over by the copy."""
-
-    def __init__(self, world: World, serve: ServeDatabase, account: Account) -> None:
-        self.account = account
-        self._world = world
-        self._serve = serve
-        self._copy = ""
-
-    def fork(self) -> None:
-        """What is written from here on is lost."""
-        parts = urlsplit(self._world.database_url)
-        admin = urlunsplit(parts._replace(path="/postgres"))
-        name, copy = parts.path[1:], f"copy_{uuid4().hex[:12]}"
-        end = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE datname = "
-        psql(admin, f"{end}'{name}'")
-        psql(admin, f'CREATE DATABASE "{copy}" TEMPLATE "{name}"')
-        self._copy = urlunsplit(parts._replace(path=f"/{copy}"))
-
-    def take_over(self, *devices: Device) -> None:
-        url = self._serve(self._copy)
-        for device in devices:
-            device.move_to(url)
-
-
-@pytest.fixture
-async def failover(make_world: MakeWorld, serve_database: ServeDatabase) -> Failover:
-    world = await make_world(1)
-    member = await world.member(world.tenants[0])
-    account = Account(world.urls[0], member.tenant_id, member.token)
-    return Failover(world, serve_database, account)
+from fixtures.failovers import Failover
+from fixtures.replicas import Device, MakeDevice
 
 
 def state(device: Device) -> dict[str, tuple[str, bytes | None]]:

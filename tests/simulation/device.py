@@ -72,6 +72,10 @@ class Device:
         async with self.opened() as mirror:
             return await mirror.sync(allow_mass_delete=True)
 
+    def move_to(self, url: str) -> None:
+        """Speak to another service of the same tenant."""
+        self._where = url, *self._where[1:]
+
     def set_faults(self, rate: float) -> None:
         self.api.rate = self.storage.rate = rate
 
