@@ -334,6 +334,23 @@ def test_watch_keeps_two_folders_in_step(machine: Machine, laptop: Path, desktop
     assert files(laptop) == files(desktop) == {"kept": b""}
 
 
+def test_a_folder_that_is_watched_can_be_looked_at(machine: Machine, laptop: Path) -> None:
+    watcher = machine.start("watch", laptop, "--poll", "0.2", "--json")
+    try:
+        assert watcher.stdout is not None
+        assert '"watching"' in watcher.stdout.readline()
+        busy = machine("sync", laptop)
+        assert (busy.code, f"Process {watcher.pid} " in busy.err) == (1, True)
+        ran = machine("status", laptop, "--json")
+        assert (ran.code, len(ran.of("busy"))) == (0, 1)
+        assert machine("conflicts", "list", laptop).code == 0
+        assert machine("ignored", laptop).code == 0
+    finally:
+        watcher.send_signal(signal.SIGTERM)
+        watcher.communicate(timeout=60)
+    assert machine("sync", laptop).code == 0
+
+
 def test_a_mass_deletion_is_asked_about_on_a_terminal(
     machine: Machine, laptop: Path, desktop: Path
 ) -> None:
