@@ -345,6 +345,13 @@ def test_a_folder_that_is_watched_can_be_looked_at(machine: Machine, laptop: Pat
         assert (ran.code, len(ran.of("busy"))) == (0, 1)
         assert machine("conflicts", "list", laptop).code == 0
         assert machine("ignored", laptop).code == 0
+        (laptop / "file").write_text("first")
+        wait_for(lambda: machine("history", laptop / "file").code == 0)
+        (laptop / "file").unlink()
+        (laptop / "other").touch()
+        wait_for(lambda: len(machine("history", laptop / "file", "--json").of("version")) > 1)
+        assert machine("restore", laptop / "file").code == 0
+        wait_for((laptop / "file").exists)
     finally:
         watcher.send_signal(signal.SIGTERM)
         watcher.communicate(timeout=60)

@@ -12,7 +12,8 @@ from syncapi.cli.client.opening import Opened, chosen, opened
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.running import run
 from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, counted, speaking
-from syncapi.cli.client.telling import Narrator, tell_conflicts, tell_report
+from syncapi.cli.client.syncing import follow_up
+from syncapi.cli.client.telling import Narrator, tell_conflicts
 from syncapi.cli.failures import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.folder.reports import FolderConflict
@@ -124,8 +125,7 @@ async def _resolved(
                 keep=keep,
             )
             if sync:
-                with at_work.alone():
-                    return tell_report(speaker, await at_work.mirror.sync())
+                return await follow_up(at_work, speaker, "both")
             left = at_work.mirror.conflicts()
             if left:
                 speaker.say(f"{counted(len(left), 'conflict')} left.")

@@ -12,7 +12,8 @@ from syncapi.cli.client.opening import Opened, chosen, opened
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.running import run
 from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, speaking
-from syncapi.cli.client.telling import Narrator, tell_report
+from syncapi.cli.client.syncing import follow_up
+from syncapi.cli.client.telling import Narrator
 from syncapi.cli.failures import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.wire.base import format_time
@@ -63,8 +64,7 @@ async def _restored(
             )
             if not fetch:
                 return {}
-            with at_work.alone():
-                return tell_report(speaker, await at_work.mirror.sync(direction="pull"))
+            return await follow_up(at_work, speaker, "pull")
 
 
 async def _brought_back(at_work: Opened, path: str, wanted: str | None) -> Document:

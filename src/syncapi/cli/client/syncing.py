@@ -8,13 +8,13 @@ from typing import Annotated
 import typer
 
 from syncapi.cli.client.bars import bars_for
-from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.opening import Opened, chosen, opened
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.running import run
 from syncapi.cli.client.speaking import Speaker, speaking
 from syncapi.cli.client.telling import Narrator, counts_of, in_words, tell_plan, tell_report
 from syncapi.cli.failures import ExitCode
-from syncapi.client.errors import SafetyStop
+from syncapi.client.errors import SafetyStop, StoreBusy
 from syncapi.client.folder.plan import Direction
 from syncapi.client.folder.reports import MirrorReport
 
@@ -84,6 +84,16 @@ async def _synced(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorRep
                     allow_mass_delete=wanted.allow_mass_delete,
                     restore_missing=wanted.restore_missing,
                 )
+
+
+async def follow_up(at_work: Opened, speaker: Speaker, direction: Direction) -> dict[str, object]:
+    """Sync what a verb has changed; a process that syncs the folder all the time does it too."""
+    try:
+        with at_work.alone():
+            return tell_report(speaker, await at_work.mirror.sync(direction=direction))
+    except StoreBusy as busy:
+        speaker.say(f"{busy.message} It does the rest.", "busy", message=busy.message)
+        return {}
 
 
 def _tell_dry(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
