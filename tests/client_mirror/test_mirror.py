@@ -97,6 +97,16 @@ async def test_bytes_that_are_here_are_not_fetched(both: tuple[Device, Device]) 
     assert texts(desktop)["copy.txt"] == "text 0"
 
 
+async def test_equal_bytes_are_fetched_once(both: tuple[Device, Device]) -> None:
+    laptop, desktop = both
+    for number in range(5):
+        write(laptop, f"copy {number}", "the same bytes")
+    await sync(laptop)
+    report = await sync(desktop)
+    assert report.counts == {"download": 5}
+    assert report.bytes_down == len("the same bytes")
+
+
 class TestConflicts:
     async def test_both_versions_are_files_everywhere(self, both: tuple[Device, Device]) -> None:
         laptop, desktop = both
@@ -182,6 +192,11 @@ class TestSafety:
         with pytest.raises(SafetyStop, match="The folder is empty"):
             await sync(laptop)
         assert (await sync(desktop)).done == []
+        dry = await sync(laptop, restore_missing=True, dry_run=True)
+        assert dry.pending is not None
+        assert [type(action).__name__ for action in dry.pending.actions] == ["Download"] * 4
+        with pytest.raises(SafetyStop):  # it was only asked for
+            await sync(laptop)
         report = await sync(laptop, restore_missing=True)
         assert report.counts == {"download": 4}
         assert texts(laptop) == texts(desktop)

@@ -36,6 +36,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="of the first run; the next is one up")
     parser.add_argument("--steps", type=int, default=80, help="of a run")
     parser.add_argument("--devices", type=int, default=3)
+    parser.add_argument(
+        "--parallel", type=int, default=1, help="transfers at once; not the same run again then"
+    )
     parser.add_argument("--once", action="store_true", help="only the first seed; print its log")
     return parser.parse_args()
 
@@ -67,7 +70,12 @@ async def _one(found: Ground, seed: int, options: argparse.Namespace) -> Outcome
     place = await make_place(found)
     with tempfile.TemporaryDirectory(prefix="syncapi-simulation-") as folder:
         return await simulate(
-            place, Path(folder), seed=seed, steps=options.steps, devices=options.devices
+            place,
+            Path(folder),
+            seed=seed,
+            steps=options.steps,
+            devices=options.devices,
+            parallel=options.parallel,
         )
 
 

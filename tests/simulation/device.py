@@ -25,6 +25,7 @@ class Device:
     """One folder of one tenant.
 
     Attributes:
+        parallel: transfers at once; with more than one a run is not the same again.
         api, storage: the networks to the two; their fault rates may be changed at any time.
     """
 
@@ -39,6 +40,7 @@ class Device:
         self.storage = Faulty(rng, is_storage=True)
         self._where = url, tenant_id, token
         self._rng = rng
+        self.parallel = 1
         self._time = datetime(2026, 11, 26, tzinfo=UTC)
 
     @asynccontextmanager
@@ -50,7 +52,7 @@ class Device:
             transport=self.api.for_one_client(),
             storage_transport=self.storage.for_one_client(),
         )
-        options = Options(self.name, parallel=1, new_id=self.new_id, now=self.now)
+        options = Options(self.name, parallel=self.parallel, new_id=self.new_id, now=self.now)
         async with client, open_mirror(self.root, self.state, client, options) as mirror:
             yield mirror
 

@@ -44,8 +44,10 @@ class Outcome:
         self.log.append(line)
 
 
-async def simulate(place: Place, folder: Path, *, seed: int, steps: int, devices: int) -> Outcome:
-    """Run ``steps`` steps; the same seed makes the same run."""
+async def simulate(
+    place: Place, folder: Path, *, seed: int, steps: int, devices: int, parallel: int = 1
+) -> Outcome:
+    """Run ``steps`` steps; the same seed makes the same run, if one transfer goes at a time."""
     database_url = place.database_url.replace("+asyncpg", "")
     connection = await asyncpg.connect(database_url)
     client = Client(place.url, place.tenant_id, place.token, retry=QUICK)
@@ -54,6 +56,7 @@ async def simulate(place: Place, folder: Path, *, seed: int, steps: int, devices
             simulation = Simulation(
                 place, folder, Truth(connection, place.tenant_id), client, seed, devices
             )
+            simulation.set_parallel(parallel)
             return await simulation.run(steps)
     finally:
         await connection.close()
@@ -86,6 +89,10 @@ class Simulation:
         contents = Contents(self._rng)
         self._people = [Person(device.root, self._rng, contents) for device in self._devices]
         self._colleague = Colleague(client, self._rng, contents, self._devices[0].new_id)
+
+    def set_parallel(self, parallel: int) -> None:
+        for device in self._devices:
+            device.parallel = parallel
 
     async def run(self, steps: int) -> Outcome:
         for _ in range(steps):

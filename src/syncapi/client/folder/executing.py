@@ -134,7 +134,7 @@ def _placed(current: Round, action: Download, place: Path) -> tuple[Base, LocalF
     """What is to be noted of a file that has come."""
     md5 = current.documents[action.id].file.md5_hash
     file = seen(place, action.path, action.sha256, md5)
-    current.files[action.path] = file
+    current.arrived(file)
     current.done(action, action.path)
     return replace(action.entry, inode=file.inode, birth_ns=file.birth_ns), file
 

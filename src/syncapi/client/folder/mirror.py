@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,7 +14,7 @@ from uuid import UUID, uuid4
 from syncapi.client import durable
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SafetyStop, SyncError
-from syncapi.client.folder.actions import Action, Create, Download, Plan, Update
+from syncapi.client.folder.actions import Action, Create, Delete, Download, Plan, Update
 from syncapi.client.folder.checking import check_files
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
@@ -174,15 +175,24 @@ class Mirror:
             await self._replica.pull()
             self._mark_lost()
         found = await asyncio.to_thread(self._scan)
-        if restore_missing:
-            self._forget_missing(found)
         documents = {document.id: document for document in self._replica.remote()}
-        return View(found, documents, self._plan(found, documents, direction))
+        planned = self._plan(found, documents, direction)
+        if restore_missing:  # a document that the ledger does not know is fetched
+            deleted = {action.id for action in planned.actions if isinstance(action, Delete)}
+            planned = self._plan(found, documents, direction, unknown=deleted)
+        return View(found, documents, planned)
 
-    def _plan(self, found: Scan, documents: dict[UUID, Document], direction: Direction) -> Plan:
+    def _plan(
+        self,
+        found: Scan,
+        documents: dict[UUID, Document],
+        direction: Direction,
+        *,
+        unknown: AbstractSet[UUID] = frozenset(),
+    ) -> Plan:
         options = self._options
         return plan(
-            self._ledger.entries(),
+            (entry for entry in self._ledger.entries() if entry.id not in unknown),
             found,
             map(remote_of, documents.values()),
             self._rules(direction),
@@ -264,10 +274,6 @@ class Mirror:
         entries = (self._ledger.find(document_id) for document_id in lost)
         self._ledger.put(*(dataclasses.replace(e, lost=True) for e in entries if e is not None))
         self._replica.settle_lost(lost.keys())
-
-    def _forget_missing(self, found: Scan) -> None:
-        here = {file.path for file in found.files}
-        self._ledger.drop(*(e.id for e in self._ledger.entries() if e.path not in here))
 
     def _tell(self, report: MirrorReport, view: View) -> None:
         report.problems = view.plan.problems

@@ -64,7 +64,13 @@ class Round:
             self._by_content = defaultdict(list)
             for file in self.files.values():
                 self._by_content[file.sha256].append(file.path)
-        return self._by_content.get(sha256, [])
+        return list(self._by_content.get(sha256, ()))
+
+    def arrived(self, file: LocalFile) -> None:
+        """Note a file that was fetched."""
+        self.files[file.path] = file
+        if self._by_content is not None:
+            self._by_content[file.sha256].append(file.path)
 
     def moved(self, source: str, target: str) -> None:
         self.files[target] = replace(self.files.pop(source), path=target)
