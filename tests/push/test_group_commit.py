@@ -13,8 +13,10 @@ from fixtures.writing import MakeWriter
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.databases import Databases
 from syncapi.usecases.group_commit import GroupCommit
+from syncapi.usecases.plain import encode
+from syncapi.usecases.push import Outcome
 from syncapi.usecases.uploads import UploadRules
-from syncapi.wire.push import CreateChange, PushOutcome, PushRequest
+from syncapi.wire.push import ChangeResult, CreateChange, PushOutcome, PushRequest
 
 RULES = UploadRules(max_bytes=2**30)
 
@@ -58,12 +60,18 @@ def one(change: CreateChange) -> PushRequest:
     return PushRequest(changes=[change])
 
 
-def statuses(outcomes: Sequence[PushOutcome]) -> list[str]:
-    return [result.status for outcome in outcomes for result in outcome.results]
+def told(outcomes: Sequence[Outcome]) -> list[ChangeResult]:
+    """The results as the models read them."""
+    results = [result for outcome in outcomes for result in outcome.results]
+    return PushOutcome.model_validate_json(encode({"results": results})).results
 
 
-def versions(outcomes: Sequence[PushOutcome]) -> set[object]:
-    documents = (result.document for outcome in outcomes for result in outcome.results)
+def statuses(outcomes: Sequence[Outcome]) -> list[str]:
+    return [result.status for result in told(outcomes)]
+
+
+def versions(outcomes: Sequence[Outcome]) -> set[object]:
+    documents = (result.document for result in told(outcomes))
     return {document.updated_at for document in documents if document is not None}
 
 
@@ -120,7 +128,7 @@ async def test_two_writes_of_a_document_are_two_versions(
 
     assert statuses(outcomes) == ["applied"] * 4
     assert len(versions(outcomes)) == 4
-    last = outcomes[-1].results[0].document
+    last = told(outcomes)[-1].document
     assert last is not None
     assert last.filename == "2.txt"
 

@@ -27,7 +27,6 @@ WRITE_ATTEMPTS = 6
 DEFAULT_DATABASE = "default"
 
 _FLUSH = text("SELECT feed.flush(:tenant)")
-_AS_IN_THE_ROW = "row"
 _SET_ACTOR = text("SELECT set_config('syncapi.actor', :actor, true)")
 
 Result = TypeVar("Result")
@@ -206,6 +205,16 @@ class Databases:
         Raises:
             Unavailable: the database does not answer.
         """
+        async with self.autocommitting(scope) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def autocommitting(self, scope: TenantScope) -> AsyncIterator[TenantConnection]:
+        """A connection whose every statement is a transaction, committed when it has returned.
+
+        Raises:
+            Unavailable: the database does not answer.
+        """
         async with self._connection(scope.database, autocommit=True) as (connection, driver):
             yield TenantConnection(scope, connection, driver)
 
@@ -213,13 +222,10 @@ class Databases:
         self,
         scope: TenantScope,
         work: Callable[[TenantConnection], Awaitable[Result]],
-        *,
-        has_several_authors: bool = False,
     ) -> Result:
         """Run `work` in a transaction and commit it before returning.
 
-        The history names the scope's user as the author of what is written, or, of several
-        authors, the one that each row names in `updated_by`.
+        The history names the scope's user as the author of what is written.
 
         Serialisation failures, deadlocks and lock time-outs run `work` again, so it must have
         no effect outside the transaction. A connection lost during COMMIT is not retried: what
@@ -228,7 +234,7 @@ class Databases:
         Raises:
             Unavailable: the database does not answer, or every attempt failed.
         """
-        actor = _AS_IN_THE_ROW if has_several_authors else str(scope.user_id or "")
+        actor = str(scope.user_id or "")
         for attempt in range(1, WRITE_ATTEMPTS + 1):
             try:
                 return await self._transaction(scope, work, actor)

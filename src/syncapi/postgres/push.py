@@ -1,129 +1,133 @@
-"""Pushes: sets of changes read, locked and written in a handful of statements.
+"""Pushes: all that is known of what they name in one statement, and all that they write in one.
 
-Lock order, as of every writer: documents in the order of their ids, then files, then, at the
-flush, the tenant's clock.
+The read locks nothing. The write (``feed.push``) locks, sees that no document it changes has
+another version than was read, and is a transaction of its own or the last statement of one.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import Any
+from datetime import datetime
+from typing import Any, ClassVar
 from uuid import UUID
 
-import orjson
+import asyncpg
 
 from syncapi.domain.pushing import Version, Write
 from syncapi.postgres.databases import TenantConnection
-from syncapi.wire.documents import Document, FileInfo
-from syncapi.wire.push import CHANGEABLE
+from syncapi.postgres.failures import sqlstate
 
 _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
 
-_STATES = """
-SELECT entry.id AS document_id, entry.updated_at AS version,
-       document.folder, document.filename, document.mime_type, document.user_id,
-       document.created_at, document.created_by, document.is_deleted, document.deleted_at,
-       document.deleted_by, document.file_id, file.md5_hash, file.sha256_hash, file.file_size
+# One statement, so one snapshot: of documents, of what was applied, of files, and of the versions
+# that changes were made from, where those are not the documents' own. Each row says what it is.
+# `reference` is the file of a document or version, and the document of a change.
+_READ = """
+SELECT 'state' AS kind, entry.id, entry.updated_at AS version, document.file_id AS reference,
+       document.folder, document.filename, document.mime_type, document.is_deleted,
+       document.user_id::text, document.created_by::text, document.deleted_by::text,
+       document.created_at AT TIME ZONE 'UTC' AS created_at,
+       document.deleted_at AT TIME ZONE 'UTC' AS deleted_at,
+       file.md5_hash, file.sha256_hash, file.file_size
 FROM feed_entries entry
 LEFT JOIN documents document
   ON document.tenant_id = entry.tenant_id AND document.id = entry.id
 LEFT JOIN files file ON file.tenant_id = entry.tenant_id AND file.id = document.file_id
 WHERE entry.tenant_id = $1 AND entry.id = ANY($2)
-"""
-
-_APPLIED = """
-SELECT change_id, document_id FROM document_history
-WHERE tenant_id = $1 AND change_id = ANY($2)
 UNION ALL
-SELECT change_id, document_id FROM collected_changes
-WHERE tenant_id = $1 AND change_id = ANY($2)
-"""
-
-_BASES = """
-SELECT history.document_id, history.updated_at, history.folder, history.filename,
-       history.mime_type, history.file_id
-FROM unnest($2::uuid[], $3::timestamptz[]) AS asked (id, version)
+SELECT 'change', change_id, NULL, document_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL
+FROM document_history WHERE tenant_id = $1 AND change_id = ANY($3)
+UNION ALL
+SELECT 'change', change_id, NULL, document_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       NULL, NULL, NULL, NULL
+FROM collected_changes WHERE tenant_id = $1 AND change_id = ANY($3)
+UNION ALL
+SELECT 'file', id, NULL, id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+       md5_hash, sha256_hash, file_size
+FROM files WHERE tenant_id = $1 AND id = ANY($4)
+UNION ALL
+SELECT 'base', asked.id, asked.version, history.file_id, history.folder, history.filename,
+       history.mime_type, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+FROM unnest($5::uuid[], $6::timestamptz[]) AS asked (id, version)
+JOIN feed_entries entry
+  ON entry.tenant_id = $1 AND entry.id = asked.id AND entry.updated_at <> asked.version
 JOIN document_history history
   ON history.tenant_id = $1 AND history.document_id = asked.id
  AND history.updated_at = asked.version
 """
 
-_FILES = """
-SELECT id, md5_hash, sha256_hash, file_size FROM files
-WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE
-"""
+_WRITE = "SELECT stamp, written_at FROM feed.push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
-_ROWS = """
-  jsonb_to_recordset($2::jsonb) AS change (
-    id uuid, folder text, filename text, mime_type text, file_id uuid, is_deleted boolean,
-    author uuid, change_id uuid)
-"""
-
-_INSERT = f"""
-INSERT INTO documents (tenant_id, id, folder, filename, mime_type, file_id, user_id,
-                       created_by, updated_by, change_id)
-SELECT $1, id, folder, filename, mime_type, file_id, author, author, author, change_id
-FROM {_ROWS} ORDER BY id
-ON CONFLICT DO NOTHING
-RETURNING id, user_id, created_at, created_by, deleted_at, deleted_by
-"""  # noqa: S608 - only our own text is put in
-
-_UPDATE = f"""
-UPDATE documents AS document SET
-  folder = change.folder, filename = change.filename, mime_type = change.mime_type,
-  file_id = change.file_id, is_deleted = change.is_deleted,
-  deleted_at = CASE WHEN change.is_deleted THEN now() END,
-  deleted_by = CASE WHEN change.is_deleted THEN change.author END,
-  updated_at = now(), updated_by = change.author, change_id = change.change_id
-FROM {_ROWS}
-WHERE document.tenant_id = $1 AND document.id = change.id
-RETURNING document.id, document.user_id, document.created_at, document.created_by,
-          document.deleted_at, document.deleted_by
-"""  # noqa: S608 - only our own text is put in
-
+# The file was collected since it was read; the change was applied elsewhere since it was read.
+_RACES = frozenset({"documents_tenant_id_file_id_fkey", "document_history_change_idx"})
 
 Row = Mapping[str, Any]
 
 
-class RacedInsert(Exception):  # noqa: N818 - no failure: the transaction is run again
-    """A document that was not there appeared before it could be inserted."""
+class Raced(Exception):  # noqa: N818 - no failure: what was read no longer holds
+    """Another transaction came between the read and the write. Nothing was written."""
+
+    sqlstate: ClassVar = "40001"  # serialization_failure: the same again may succeed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class State:
     """A document as the server has it.
 
     Attributes:
-        document: None for one that was hard-deleted.
+        row: the document and its file; None for one that was hard-deleted.
     """
 
     version: Version
-    document: Document | None
+    row: Row | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Base:
     """A version from the history."""
 
-    document_id: UUID
     updated_at: datetime
     fields: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True)
+class Known:
+    """All that pushes need to be judged by, as of one moment."""
+
+    states: dict[UUID, State]
+    applied: dict[UUID, UUID]
+    bases: dict[tuple[UUID, datetime], Base]
+    files: dict[UUID, Row]
+
+
+@dataclass(slots=True)
 class PlannedWrite:
     """A write that was decided upon.
 
     Attributes:
-        is_new: the tenant had no row of this id.
+        base: the version that was read; None where the tenant had no row of this id.
         author: the user who pushed it.
     """
 
     id: UUID
     change_id: UUID
+    base: datetime | None
     author: UUID | None
     write: Write
-    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write left.
+
+    Attributes:
+        stamp: the version of everything that was written.
+        at: when the transaction began: `created_at` of what is new, `deleted_at` of what is gone.
+    """
+
+    stamp: datetime
+    at: datetime
 
 
 async def lock(tx: TenantConnection, ids: Collection[UUID]) -> None:
@@ -131,134 +135,92 @@ async def lock(tx: TenantConnection, ids: Collection[UUID]) -> None:
     await tx.driver.execute(_LOCK, tx.tenant_id, list(ids))
 
 
-async def states(tx: TenantConnection, ids: Collection[UUID]) -> dict[UUID, State]:
-    """The documents of these ids that the feed knows, deleted ones too."""
-    rows = await tx.driver.fetch(_STATES, tx.tenant_id, list(ids))
-    return {row["document_id"]: _state(row) for row in rows}
+async def read(
+    tx: TenantConnection,
+    *,
+    ids: Collection[UUID],
+    change_ids: Collection[UUID],
+    file_ids: Collection[UUID],
+    bases: Sequence[tuple[UUID, datetime]],
+) -> Known:
+    """What there is of these documents, changes, files, and versions of documents.
+
+    Of the versions in ``bases`` those that are current are not looked up.
+    """
+    rows = await tx.driver.fetch(
+        _READ,
+        tx.tenant_id,
+        list(ids),
+        list(change_ids),
+        list(file_ids),
+        [document for document, _ in bases],
+        [version for _, version in bases],
+    )
+    return _known(rows)
 
 
-async def applied(tx: TenantConnection, change_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """The document that each change was applied to, of those that were."""
-    rows = await tx.driver.fetch(_APPLIED, tx.tenant_id, list(change_ids))
-    return {row["change_id"]: row["document_id"] for row in rows}
-
-
-async def bases(
-    tx: TenantConnection, asked: Iterable[tuple[UUID, datetime]]
-) -> dict[tuple[UUID, datetime], Base]:
-    """These versions of documents, where the history has them."""
-    pairs = list(asked)
-    if not pairs:
-        return {}
-    ids, versions = [pair[0] for pair in pairs], [pair[1] for pair in pairs]
-    rows = await tx.driver.fetch(_BASES, tx.tenant_id, ids, versions)
-    found = (Base(row["document_id"], row["updated_at"], _fields(row)) for row in rows)
-    return {(base.document_id, base.updated_at): base for base in found}
-
-
-async def pin_files(tx: TenantConnection, ids: Collection[UUID]) -> dict[UUID, FileInfo]:
-    """The tenant's files of these ids, kept from deletion until the transaction ends."""
-    if not ids:
-        return {}
-    rows = await tx.driver.fetch(_FILES, tx.tenant_id, list(ids))
-    return {row["id"]: _file(row, row["id"]) for row in rows}
-
-
-async def write(
-    tx: TenantConnection, planned: Sequence[PlannedWrite], files: Mapping[UUID, FileInfo]
-) -> dict[UUID, Document]:
-    """Write, take the clock, and return the documents as they will be committed.
-
-    Nothing but the commit may follow.
+async def write(tx: TenantConnection, planned: Sequence[PlannedWrite]) -> Written:
+    """Write, and take the clock. Nothing but the commit may follow.
 
     Raises:
-        RacedInsert: run the transaction again.
+        Raced: what was read is no longer so.
     """
-    new = [one for one in planned if one.is_new]
-    changed = [one for one in planned if not one.is_new]
-    rows = await _written(tx, _INSERT, new)
-    if len(rows) < len(new):
-        raise RacedInsert
-    rows |= await _written(tx, _UPDATE, changed)
-    stamp = await tx.stamp()
-    if stamp is None:
+    fields = [one.write.fields for one in planned]
+    with _races_told():
+        row = await tx.driver.fetchrow(
+            _WRITE,
+            tx.tenant_id,
+            [one.id for one in planned],
+            [one.base for one in planned],
+            [one.change_id for one in planned],
+            [one.author for one in planned],
+            [one["folder"] for one in fields],
+            [one["filename"] for one in fields],
+            [one["mime_type"] for one in fields],
+            [one["file_id"] for one in fields],
+            [one.write.is_deleted for one in planned],
+        )
+    if row["stamp"] is None:
         raise LookupError("a push wrote documents, and the feed's triggers issued no stamp")
-    return {one.id: _written_document(one, rows[one.id], files, stamp) for one in planned}
+    return Written(row["stamp"], row["written_at"])
 
 
-async def _written(
-    tx: TenantConnection, statement: str, planned: Sequence[PlannedWrite]
-) -> dict[UUID, Row]:
-    if not planned:
-        return {}
-    body = orjson.dumps([_parameters(one) for one in planned]).decode()
-    return {row["id"]: row for row in await tx.driver.fetch(statement, tx.tenant_id, body)}
+@contextmanager
+def _races_told() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if sqlstate(error) == Raced.sqlstate or getattr(error, "constraint_name", None) in _RACES:
+            raise Raced from error
+        raise
 
 
-def _parameters(one: PlannedWrite) -> dict[str, object]:
-    return {
-        "id": str(one.id),
-        "change_id": str(one.change_id),
-        "author": None if one.author is None else str(one.author),
-        "is_deleted": one.write.is_deleted,
-        "folder": one.write.fields["folder"],
-        "filename": one.write.fields["filename"],
-        "mime_type": one.write.fields["mime_type"],
-        "file_id": str(one.write.fields["file_id"]),
-    }
-
-
-def _written_document(
-    one: PlannedWrite,
-    row: Row,
-    files: Mapping[UUID, FileInfo],
-    stamp: datetime,
-) -> Document:
-    fields: Any = one.write.fields
-    return Document(
-        id=one.id,
-        folder=fields["folder"],
-        filename=fields["filename"],
-        mime_type=fields["mime_type"],
-        user_id=row["user_id"],
-        created_at=row["created_at"],
-        created_by=row["created_by"],
-        updated_at=stamp.astimezone(UTC),
-        is_deleted=one.write.is_deleted,
-        deleted_at=row["deleted_at"],
-        deleted_by=row["deleted_by"],
-        file=files[fields["file_id"]],
-    )
+def _known(rows: Iterable[Row]) -> Known:
+    known = Known({}, {}, {}, {})
+    for row in rows:
+        match row["kind"]:
+            case "state":
+                known.states[row["id"]] = _state(row)
+            case "change":
+                known.applied[row["id"]] = row["reference"]
+            case "file":
+                known.files[row["id"]] = row
+            case "base":
+                base = Base(row["version"], _fields(row))
+                known.bases[row["id"], row["version"]] = base
+    return known
 
 
 def _state(row: Row) -> State:
     if row["filename"] is None:
         return State(Version(row["version"], is_deleted=True, fields=None), None)
-    document = Document(
-        id=row["document_id"],
-        folder=row["folder"],
-        filename=row["filename"],
-        mime_type=row["mime_type"],
-        user_id=row["user_id"],
-        created_at=row["created_at"],
-        created_by=row["created_by"],
-        updated_at=row["version"],
-        is_deleted=row["is_deleted"],
-        deleted_at=row["deleted_at"],
-        deleted_by=row["deleted_by"],
-        file=_file(row, row["file_id"]),
-    )
-    return State(Version(row["version"], row["is_deleted"], _fields(row)), document)
+    return State(Version(row["version"], row["is_deleted"], _fields(row)), row)
 
 
 def _fields(row: Row) -> dict[str, object]:
-    return {name: row[name] for name in CHANGEABLE}
-
-
-def _file(row: Row, file_id: UUID) -> FileInfo:
-    return FileInfo(
-        id=file_id,
-        md5_hash=row["md5_hash"],
-        sha256_hash=row["sha256_hash"],
-        file_size=row["file_size"],
-    )
+    return {
+        "folder": row["folder"],
+        "filename": row["filename"],
+        "mime_type": row["mime_type"],
+        "file_id": row["reference"],
+    }

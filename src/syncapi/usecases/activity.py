@@ -1,9 +1,9 @@
 """What use cases tell of their work, to whoever counts it."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from syncapi.wire.archives import ArchiveFormat
-from syncapi.wire.push import PushOutcome
 
 Way = Literal["form", "direct"]
 """How bytes come in: through the service, or straight to the object store."""
@@ -32,8 +32,8 @@ class Activity:
     def group_committed(self, pushes: int, changes: int) -> None:
         """So many pushes shared a transaction."""
 
-    def pushed(self, outcome: PushOutcome) -> None:
-        """A push was answered."""
+    def pushed(self, statuses: Mapping[str, int]) -> None:
+        """A push was answered: how many of its changes have each status."""
 
     def push_failed(self, error: BaseException) -> None:
         """A push could not be carried out."""

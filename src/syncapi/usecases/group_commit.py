@@ -7,18 +7,18 @@ own answer and its own failure.
 
 import asyncio
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
 from syncapi.domain.access import TenantScope
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.databases import Databases, TenantConnection
-from syncapi.postgres.push import RacedInsert
+from syncapi.postgres.push import Raced
 from syncapi.usecases.activity import UNCOUNTED, Activity
-from syncapi.usecases.push import Push, apply
+from syncapi.usecases.push import Outcome, Push, apply, apply_locked
 from syncapi.usecases.uploads import UploadRules
-from syncapi.wire.push import PushOutcome, PushRequest
+from syncapi.wire.push import PushRequest
 
 MOST_CHANGES = 1000
 """In one transaction, so that none holds the clock for long."""
@@ -26,13 +26,11 @@ MOST_CHANGES = 1000
 MOST_WAITING = 2000
 """Pushes of a tenant in this process; more are told to come back."""
 
-_RACES = 5
-
 
 @dataclass(frozen=True, slots=True)
 class _Waiting:
     push: Push
-    outcome: "asyncio.Future[PushOutcome]"
+    outcome: "asyncio.Future[Outcome]"
 
 
 @dataclass(slots=True)
@@ -54,7 +52,7 @@ class GroupCommit:
         self._rules = rules
         self._lines: dict[UUID, _Line] = {}
 
-    async def push(self, scope: TenantScope, request: PushRequest) -> PushOutcome:
+    async def push(self, scope: TenantScope, request: PushRequest) -> Outcome:
         """Carry out one push. When this returns, it is committed.
 
         Raises:
@@ -90,7 +88,7 @@ class GroupCommit:
         else:
             self._activity.group_committed(len(group), sum(len(one.push.changes) for one in group))
             for one, outcome in zip(group, outcomes, strict=True):
-                self._activity.pushed(outcome)
+                self._activity.pushed(outcome.statuses)
                 _answer(one, outcome)
 
     async def _one_by_one(self, group: Sequence[_Waiting], error: Exception) -> None:
@@ -108,24 +106,18 @@ class GroupCommit:
                 one.outcome.set_exception(error)
                 one.outcome.exception()  # seen: a waiter that hung up is no unhandled error
 
-    async def _transaction(self, pushes: Sequence[Push]) -> list[PushOutcome]:
-        async def work(tx: TenantConnection) -> list[PushOutcome]:
-            return await apply(tx, pushes, self._rules)
-
-        return await _despite_races(
-            lambda: self._databases.writing(pushes[0].scope, work, has_several_authors=True)
-        )
-
-
-async def _despite_races(
-    transaction: Callable[[], Awaitable[list[PushOutcome]]],
-) -> list[PushOutcome]:
-    for _ in range(_RACES):
+    async def _transaction(self, pushes: Sequence[Push]) -> list[Outcome]:
+        """Without locks, and, where somebody came in between, with them."""
+        scope = pushes[0].scope
         try:
-            return await transaction()
-        except RacedInsert:
-            continue
-    return await transaction()
+            async with self._databases.autocommitting(scope) as connection:
+                return await apply(connection, pushes, self._rules)
+        except Raced:
+
+            async def work(tx: TenantConnection) -> list[Outcome]:
+                return await apply_locked(tx, pushes, self._rules)
+
+            return await self._databases.writing(scope, work)
 
 
 def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
@@ -151,6 +143,6 @@ def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
     return group
 
 
-def _answer(one: _Waiting, outcome: PushOutcome) -> None:
+def _answer(one: _Waiting, outcome: Outcome) -> None:
     if not one.outcome.done():
         one.outcome.set_result(outcome)

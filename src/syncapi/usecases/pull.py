@@ -3,9 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
-
-import orjson
 
 from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import CursorCodec
@@ -15,8 +12,7 @@ from syncapi.postgres.databases import Databases
 from syncapi.postgres.feed import FeedRow, Heads, position, read_page
 from syncapi.redis.page_positions import PagePositions
 from syncapi.storage.signing import UrlSigner
-
-Json = dict[str, Any]
+from syncapi.usecases.plain import Json, utc
 
 
 def filters_fingerprint(*, include_deleted: bool) -> int:
@@ -65,11 +61,6 @@ class Page:
     added: list[Json] = field(default_factory=list)
     modified: list[Json] = field(default_factory=list)
     deleted: list[Json] = field(default_factory=list)
-
-
-def encode(value: object) -> bytes:
-    """JSON with times as the wire has them: UTC, six digits and ``Z``."""
-    return orjson.dumps(value, option=orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z)
 
 
 class Pull:
@@ -213,9 +204,9 @@ def _document(row: FeedRow, url: str | None) -> Json:
         "filename": row["filename"],
         "mime_type": row["mime_type"],
         "user_id": row["user_id"],
-        "created_at": _utc(row["created_at"]),
+        "created_at": utc(row["created_at"]),
         "created_by": row["created_by"],
-        "updated_at": _utc(row["updated_at"]),
+        "updated_at": utc(row["updated_at"]),
         "is_deleted": False,
         "deleted_at": None,
         "deleted_by": None,
@@ -231,9 +222,4 @@ def _document(row: FeedRow, url: str | None) -> Json:
 
 def _tombstone(row: FeedRow) -> Json:
     # A hard deletion leaves no document to ask; its stamp is the time then.
-    return {"id": row["id"], "deleted_at": _utc(row["deleted_at"] or row["updated_at"])}
-
-
-def _utc(moment: datetime) -> datetime | str:
-    """A time for orjson, which prints it ten times as fast but drops microseconds that are 0."""
-    return moment if moment.microsecond else moment.isoformat("T", "microseconds") + "Z"
+    return {"id": row["id"], "deleted_at": utc(row["deleted_at"] or row["updated_at"])}

@@ -1,8 +1,8 @@
 """A push: a client's changes, judged and written in one transaction with one stamp."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from functools import cached_property
 from uuid import UUID
 
 from syncapi.domain.access import Permission, TenantScope
@@ -19,25 +19,21 @@ from syncapi.domain.pushing import (
 )
 from syncapi.postgres import push as store
 from syncapi.postgres.databases import TenantConnection
-from syncapi.postgres.push import Base, PlannedWrite, State
+from syncapi.postgres.push import Base, Known, PlannedWrite
+from syncapi.usecases.plain import Json
+from syncapi.usecases.push_results import Judged, Problem, Results
 from syncapi.usecases.uploads import UploadRules
-from syncapi.wire.documents import Document, FileInfo
 from syncapi.wire.push import (
     CHANGEABLE,
-    BaseFields,
-    ChangeProblem,
-    ChangeResult,
-    ConflictDetail,
     CreateChange,
     DeleteChange,
     PushedChange,
-    PushOutcome,
     PushRequest,
     UpdateChange,
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Push:
     """What one client sent."""
 
@@ -59,7 +55,7 @@ class Push:
         strategy = Strategy(request.on_conflict)
         return cls(scope, changes, strategy, request.mode == "atomic")
 
-    @property
+    @cached_property
     def touches(self) -> frozenset[UUID]:
         """What no other push in the same transaction may name: documents and change ids."""
         return frozenset(
@@ -68,68 +64,59 @@ class Push:
 
 
 @dataclass(frozen=True, slots=True)
-class _Known:
-    """All that a group of pushes needs to be judged by."""
+class Outcome:
+    """What became of a push, in the shape of `wire.push.PushOutcome`, for `encode`."""
 
-    states: Mapping[UUID, State]
-    applied: Mapping[UUID, UUID]
-    bases: Mapping[tuple[UUID, datetime], Base]
-    files: Mapping[UUID, FileInfo]
-
-
-@dataclass(frozen=True, slots=True)
-class _Judged:
-    """A change and what was decided; `problem` where it is not for `decide` to say."""
-
-    change: Change
-    decision: Decision
-    problem: ChangeProblem | None = None
+    results: list[Json]
 
 
 async def apply(
-    tx: TenantConnection, pushes: Sequence[Push], rules: UploadRules
-) -> list[PushOutcome]:
+    connection: TenantConnection, pushes: Sequence[Push], rules: UploadRules
+) -> list[Outcome]:
     """Judge and write a group of pushes that touch different documents.
 
-    The version of every document written is the transaction's one stamp.
+    The version of every document written is the transaction's one stamp. Two statements: what
+    the first one read is held against the locked rows by the second.
 
     Raises:
-        RacedInsert: run the transaction again.
+        Raced: another transaction came in between; nothing is written.
     """
-    known = await _known(tx, [change for push in pushes for change in push.changes])
+    known = await _known(connection, [change for push in pushes for change in push.changes])
     judged = [_judge_all(push, known, rules) for push in pushes]
     planned = [
         plan
         for push, judgements in zip(pushes, judged, strict=True)
         for plan in _plans(push, judgements, known)
     ]
-    written = await store.write(tx, planned, _contents(known)) if planned else {}
+    written = await store.write(connection, planned) if planned else None
+    told = Results(known, written)
     return [
-        PushOutcome(results=[_result(one, known, written) for one in judgements])
-        for judgements in judged
+        Outcome(told.of(judgements, push.scope.user_id))
+        for push, judgements in zip(pushes, judged, strict=True)
     ]
 
 
-async def _known(tx: TenantConnection, changes: Sequence[Change]) -> _Known:
-    ids = {change.id for change in changes}
-    await store.lock(tx, ids)
-    states = await store.states(tx, ids)
-    return _Known(
-        states=states,
-        applied=await store.applied(tx, {change.change_id for change in changes}),
-        bases=await store.bases(tx, _bases_needed(changes, states)),
-        files=await store.pin_files(tx, _files_named(changes)),
+async def apply_locked(
+    tx: TenantConnection, pushes: Sequence[Push], rules: UploadRules
+) -> list[Outcome]:
+    """Do as `apply` does, in a transaction that keeps others from the documents meanwhile.
+
+    Raises:
+        Raced: a document appeared in between: run the transaction again.
+    """
+    await store.lock(tx, {change.id for push in pushes for change in push.changes})
+    return await apply(tx, pushes, rules)
+
+
+async def _known(connection: TenantConnection, changes: Sequence[Change]) -> Known:
+    based = [change for change in changes if not isinstance(change, Create)]
+    return await store.read(
+        connection,
+        ids=[change.id for change in changes],
+        change_ids=[change.change_id for change in changes],
+        file_ids=_files_named(changes),
+        bases=[(change.id, change.base) for change in based],
     )
-
-
-def _bases_needed(
-    changes: Iterable[Change], states: Mapping[UUID, State]
-) -> Iterable[tuple[UUID, datetime]]:
-    """The versions behind changes that were not made from the server's own."""
-    for change in changes:
-        state = states.get(change.id)
-        if not isinstance(change, Create) and state and change.base != state.version.updated_at:
-            yield change.id, change.base
 
 
 def _files_named(changes: Iterable[Change]) -> set[UUID]:
@@ -137,13 +124,7 @@ def _files_named(changes: Iterable[Change]) -> set[UUID]:
     return {file_id for file_id in named if isinstance(file_id, UUID)}
 
 
-def _contents(known: _Known) -> dict[UUID, FileInfo]:
-    """The files that the written documents can have: those named, and those they had."""
-    kept = (state.document.file for state in known.states.values() if state.document)
-    return {file.id: file for file in kept} | dict(known.files)
-
-
-def _judge_all(push: Push, known: _Known, rules: UploadRules) -> list[_Judged]:
+def _judge_all(push: Push, known: Known, rules: UploadRules) -> list[Judged]:
     judged = [_judge(push, change, known, rules) for change in push.changes]
     refused = {Status.CONFLICT, Status.REJECTED}
     if not push.is_atomic or not any(one.decision.status in refused for one in judged):
@@ -151,18 +132,18 @@ def _judge_all(push: Push, known: _Known, rules: UploadRules) -> list[_Judged]:
     return [one if one.decision.write is None else _withheld(one) for one in judged]
 
 
-def _withheld(judged: _Judged) -> _Judged:
+def _withheld(judged: Judged) -> Judged:
     detail = "Another change of this atomic push was not applied, so none was."
-    problem = ChangeProblem(code="not_applied", detail=detail)
-    return _Judged(judged.change, Decision(Status.REJECTED), problem)
+    problem = Problem("not_applied", detail)
+    return Judged(judged.change, Decision(Status.REJECTED), problem)
 
 
-def _judge(push: Push, change: Change, known: _Known, rules: UploadRules) -> _Judged:
+def _judge(push: Push, change: Change, known: Known, rules: UploadRules) -> Judged:
     if known.applied.get(change.change_id) == change.id:
-        return _Judged(change, Decision(Status.UNCHANGED))
+        return Judged(change, Decision(Status.UNCHANGED))
     problem = _inadmissible(push, change, known, rules)
     if problem is not None:
-        return _Judged(change, Decision(Status.REJECTED), problem)
+        return Judged(change, Decision(Status.REJECTED), problem)
     state, base = known.states.get(change.id), _base(change, known)
     decision = decide(
         change,
@@ -171,86 +152,54 @@ def _judge(push: Push, change: Change, known: _Known, rules: UploadRules) -> _Ju
         push.strategy,
     )
     if decision.problem is None:
-        return _Judged(change, decision)
-    return _Judged(change, decision, ChangeProblem(code="not_found", detail=decision.problem))
+        return Judged(change, decision)
+    return Judged(change, decision, Problem("not_found", decision.problem))
 
 
-def _inadmissible(
-    push: Push, change: Change, known: _Known, rules: UploadRules
-) -> ChangeProblem | None:
+def _inadmissible(push: Push, change: Change, known: Known, rules: UploadRules) -> Problem | None:
     if change.change_id in known.applied:
         detail = "This change_id was used for another document. Make a new one for each change."
-        return ChangeProblem(code="not_applied", detail=detail)
+        return Problem("not_applied", detail)
     if isinstance(change, Delete):
         return _not_allowed(push.scope)
     file_id, mime_type = change.fields.get("file_id"), change.fields.get("mime_type")
     if file_id is not None and file_id not in known.files:
         detail = f"file_id: The tenant has no complete file {file_id}. Upload it first."
-        return ChangeProblem(code="invalid_file", detail=detail)
+        return Problem("invalid_file", detail)
     return _unsupported(mime_type, rules) if isinstance(mime_type, str) else None
 
 
-def _unsupported(mime_type: str, rules: UploadRules) -> ChangeProblem | None:
+def _unsupported(mime_type: str, rules: UploadRules) -> Problem | None:
     try:
         rules.check_type(mime_type, "mime_type")
     except Refusal as refusal:
-        return ChangeProblem(code="unsupported_type", detail=refusal.detail)
+        return Problem("unsupported_type", refusal.detail)
     return None
 
 
-def _not_allowed(scope: TenantScope) -> ChangeProblem | None:
+def _not_allowed(scope: TenantScope) -> Problem | None:
     if Permission.DELETE in scope.role.permissions:
         return None
     detail = f"Deleting needs the permission 'delete', which the role '{scope.role}' lacks."
-    return ChangeProblem(code="forbidden", detail=detail)
+    return Problem("forbidden", detail)
 
 
-def _base(change: Change, known: _Known) -> Base | None:
+def _base(change: Change, known: Known) -> Base | None:
     return None if isinstance(change, Create) else known.bases.get((change.id, change.base))
 
 
-def _plans(push: Push, judged: Iterable[_Judged], known: _Known) -> Iterable[PlannedWrite]:
+def _plans(push: Push, judged: Iterable[Judged], known: Known) -> Iterable[PlannedWrite]:
     for one in judged:
         if one.decision.write is not None:
             state = known.states.get(one.change.id)
+            is_new = state is None or state.row is None
             yield PlannedWrite(
                 id=one.change.id,
                 change_id=one.change.change_id,
+                base=None if state is None or is_new else state.version.updated_at,
                 author=push.scope.user_id,
                 write=one.decision.write,
-                is_new=state is None or state.document is None,
             )
-
-
-def _result(judged: _Judged, known: _Known, written: Mapping[UUID, Document]) -> ChangeResult:
-    change, decision = judged.change, judged.decision
-    state = known.states.get(change.id)
-    before = state.document if state else None
-    return ChangeResult(
-        change_id=change.change_id,
-        id=change.id,
-        status=decision.status.value,
-        document=written.get(change.id, before),
-        conflict=_conflict(judged, known, before),
-        problem=judged.problem,
-    )
-
-
-def _conflict(judged: _Judged, known: _Known, before: Document | None) -> ConflictDetail | None:
-    disagreement = judged.decision.disagreement
-    if disagreement is None:
-        return None
-    base = _base(judged.change, known)
-    return ConflictDetail(
-        resolution=disagreement.resolution.value,
-        fields=list(disagreement.fields),
-        server=before,
-        base=None if base is None else _base_fields(base),
-    )
-
-
-def _base_fields(base: Base) -> BaseFields:
-    return BaseFields.model_validate({**base.fields, "updated_at": base.updated_at})
 
 
 def _change(change: PushedChange) -> Change:
@@ -264,11 +213,13 @@ def _change(change: PushedChange) -> Change:
 
 
 def _named(change: CreateChange | UpdateChange) -> dict[str, object]:
-    fields = {name: getattr(change, name) for name in CHANGEABLE}
-    return {name: value for name, value in fields.items() if value is not None}
+    sent = change.__dict__
+    return {name: sent[name] for name in CHANGEABLE if sent[name] is not None}
 
 
 def _refuse_repeats(name: str, values: Sequence[UUID]) -> None:
+    if len(set(values)) == len(values):
+        return
     seen: dict[UUID, int] = {}
     errors = []
     for index, value in enumerate(values):
@@ -276,5 +227,4 @@ def _refuse_repeats(name: str, values: Sequence[UUID]) -> None:
             message = f"{value} stands in change {seen[value]} too. Send each once in a push."
             errors.append(FieldError(f"body.changes.{index}.{name}", message))
         seen.setdefault(value, index)
-    if errors:
-        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)
+    raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)

@@ -73,9 +73,9 @@ class ActivityMetrics(Activity):
         self._group_changes.observe(changes)
 
     @override
-    def pushed(self, outcome: PushOutcome) -> None:
-        for result in outcome.results:
-            self._changes.labels(result.status).inc()
+    def pushed(self, statuses: Mapping[str, int]) -> None:
+        for status, count in statuses.items():
+            self._changes.labels(status).inc(count)
 
     @override
     def push_failed(self, error: BaseException) -> None:

@@ -11,11 +11,13 @@ from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import CURSOR_LENGTH
 from syncapi.domain.errors import FieldError, InvalidInput
 from syncapi.domain.feed import from_micros, to_micros
-from syncapi.usecases.pull import Page, Pull, PullRequest, encode
+from syncapi.usecases.plain import encode
+from syncapi.usecases.pull import Page, Pull, PullRequest
+from syncapi.usecases.push import Outcome
 from syncapi.web.conditions import names
 from syncapi.web.dependencies import CountedIn, PullsWith, PushesWith, ReadScope, WriteScope
 from syncapi.web.openapi import header, problems, tenant_router
-from syncapi.web.responses import success, success_json
+from syncapi.web.responses import success_json
 from syncapi.wire.base import Instant, Success, format_time
 from syncapi.wire.push import PushOutcome, PushRequest
 from syncapi.wire.sync import SyncPage
@@ -180,9 +182,9 @@ async def push_changes(scope: WriteScope, asked: PushRequest, pushes: PushesWith
     `change_id`.
     """
     outcome = await pushes.push(scope, asked)
-    return success(_told(outcome), outcome)
+    return success_json(_told(outcome), encode({"results": outcome.results}))
 
 
-def _told(outcome: PushOutcome) -> str:
-    counts = Counter(result.status for result in outcome.results)
+def _told(outcome: Outcome) -> str:
+    counts = Counter(result["status"] for result in outcome.results)
     return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
