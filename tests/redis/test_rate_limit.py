@@ -4,7 +4,10 @@ import time
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
+import limits
 import pytest
+from limits.aio.storage import RedisStorage
+from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
@@ -116,3 +119,31 @@ async def test_while_redis_is_gone_most_requests_do_not_ask_it(
 def test_a_rate_that_cannot_be_read_is_a_mistake(rate: str) -> None:
     with pytest.raises(ValueError, match="rate"):
         RateLimiter(rate, None)
+
+
+async def test_it_counts_as_the_limits_library_does(
+    redis: Redis, member: tuple[UUID, UUID]
+) -> None:
+    """Processes of older versions counted by that library, on the same keys."""
+    item = limits.parse(RATE)
+    storage = RedisStorage(
+        "async+redis://",
+        implementation="redispy",
+        key_prefix="syncapi:rate",
+        connection_pool=redis.connection_pool,  # type: ignore[arg-type]  # as its docs say
+    )
+    theirs = SlidingWindowCounterRateLimiter(storage)
+    name = "{}/{}".format(*member)
+    key = f"syncapi:rate:{{{item.key_for(name)}}}"
+    ours = shared(redis)
+    assert await admitted(ours, member, 2) == 2
+    assert [await theirs.hit(item, name) for _ in range(2)] == [True, True]
+    assert await admitted(ours, member, 3) == 1
+    assert not await theirs.hit(item, name)
+    # Three quarters of an hour are left of the next window, so three of the five hits count.
+    await redis.pexpire(key, 2_700_000)
+    assert await admitted(ours, member, 1) == 1
+    assert await theirs.hit(item, name)
+    quota = await ours.hit(*member)
+    assert (quota.is_admitted, quota.remaining) == (False, 0)
+    assert (await theirs.get_window_stats(item, name)).remaining == 0
