@@ -15,7 +15,7 @@ import asyncpg
 
 from syncapi.domain.pushing import Version, Write
 from syncapi.postgres.databases import TenantConnection
-from syncapi.postgres.failures import sqlstate
+from syncapi.postgres.failures import is_transient
 
 _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
 
@@ -190,7 +190,7 @@ def _races_told() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        if sqlstate(error) == Raced.sqlstate or getattr(error, "constraint_name", None) in _RACES:
+        if is_transient(error) or getattr(error, "constraint_name", None) in _RACES:
             raise Raced from error
         raise
 

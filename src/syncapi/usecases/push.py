@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from uuid import UUID
 
 from syncapi.domain.access import Permission, TenantScope
@@ -19,7 +18,7 @@ from syncapi.domain.pushing import (
 )
 from syncapi.postgres import push as store
 from syncapi.postgres.databases import TenantConnection
-from syncapi.postgres.push import Base, Known, PlannedWrite
+from syncapi.postgres.push import Known, PlannedWrite
 from syncapi.usecases.plain import Json
 from syncapi.usecases.push_results import Judged, Problem, Results
 from syncapi.usecases.uploads import UploadRules
@@ -32,15 +31,23 @@ from syncapi.wire.push import (
     UpdateChange,
 )
 
+_UNCHANGED = Decision(Status.UNCHANGED)
+_REJECTED = Decision(Status.REJECTED)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, slots=True)
 class Push:
-    """What one client sent."""
+    """What one client sent.
+
+    Attributes:
+        touches: what no other push in the same transaction may name: documents and change ids.
+    """
 
     scope: TenantScope
     changes: tuple[Change, ...]
     strategy: Strategy
     is_atomic: bool
+    touches: frozenset[UUID]
 
     @classmethod
     def of(cls, scope: TenantScope, request: PushRequest) -> "Push":
@@ -50,17 +57,14 @@ class Push:
             InvalidInput: a document or a change id stands twice.
         """
         changes = tuple(_change(change) for change in request.changes)
-        _refuse_repeats("id", [change.id for change in changes])
-        _refuse_repeats("change_id", [change.change_id for change in changes])
+        ids = [change.id for change in changes]
+        change_ids = [change.change_id for change in changes]
+        touches = frozenset((*ids, *change_ids))
+        if len(touches) < 2 * len(changes):
+            _refuse_repeats("id", ids)
+            _refuse_repeats("change_id", change_ids)
         strategy = Strategy(request.on_conflict)
-        return cls(scope, changes, strategy, request.mode == "atomic")
-
-    @cached_property
-    def touches(self) -> frozenset[UUID]:
-        """What no other push in the same transaction may name: documents and change ids."""
-        return frozenset(
-            {change.id for change in self.changes} | {change.change_id for change in self.changes}
-        )
+        return cls(scope, changes, strategy, request.mode == "atomic", touches)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +86,12 @@ async def apply(
         Raced: another transaction came in between; nothing is written.
     """
     known = await _known(connection, [change for push in pushes for change in push.changes])
-    judged = [_judge_all(push, known, rules) for push in pushes]
+    judge = _Judge(known, rules)
+    judged = [judge.all_of(push) for push in pushes]
     planned = [
         plan
         for push, judgements in zip(pushes, judged, strict=True)
-        for plan in _plans(push, judgements, known)
+        for plan in _plans(push, judgements)
     ]
     written = await store.write(connection, planned) if planned else None
     told = Results(known, written)
@@ -124,49 +129,62 @@ def _files_named(changes: Iterable[Change]) -> set[UUID]:
     return {file_id for file_id in named if isinstance(file_id, UUID)}
 
 
-def _judge_all(push: Push, known: Known, rules: UploadRules) -> list[Judged]:
-    judged = [_judge(push, change, known, rules) for change in push.changes]
-    refused = {Status.CONFLICT, Status.REJECTED}
-    if not push.is_atomic or not any(one.decision.status in refused for one in judged):
-        return judged
-    return [one if one.decision.write is None else _withheld(one) for one in judged]
+class _Judge:
+    """Judges the changes of a group of pushes by what is known."""
+
+    def __init__(self, known: Known, rules: UploadRules) -> None:
+        self._known = known
+        self._rules = rules
+        self._unsupported: dict[str, Problem | None] = {}
+
+    def all_of(self, push: Push) -> list[Judged]:
+        """Judge a push: of an atomic one all changes are applied, or none."""
+        judged = [self._judged(push, change) for change in push.changes]
+        refused = {Status.CONFLICT, Status.REJECTED}
+        if not push.is_atomic or not any(one.decision.status in refused for one in judged):
+            return judged
+        return [one if one.decision.write is None else _withheld(one) for one in judged]
+
+    def _judged(self, push: Push, change: Change) -> Judged:
+        known = self._known
+        state = known.states.get(change.id)
+        if known.applied and known.applied.get(change.change_id) == change.id:
+            return Judged(change, _UNCHANGED, state)
+        problem = self._inadmissible(push, change)
+        if problem is not None:
+            return Judged(change, _REJECTED, state, problem=problem)
+        base = None if isinstance(change, Create) else known.bases.get((change.id, change.base))
+        decision = decide(
+            change,
+            None if state is None else state.version,
+            None if base is None else base.fields,
+            push.strategy,
+        )
+        if decision.problem is not None:
+            problem = Problem("not_found", decision.problem)
+        return Judged(change, decision, state, base, problem)
+
+    def _inadmissible(self, push: Push, change: Change) -> Problem | None:
+        if self._known.applied and change.change_id in self._known.applied:
+            detail = "This change_id was used for another document. Make one for each change."
+            return Problem("not_applied", detail)
+        if isinstance(change, Delete):
+            return _not_allowed(push.scope)
+        file_id, mime_type = change.fields.get("file_id"), change.fields.get("mime_type")
+        if file_id is not None and file_id not in self._known.files:
+            detail = f"file_id: The tenant has no complete file {file_id}. Upload it first."
+            return Problem("invalid_file", detail)
+        return self._of_type(mime_type) if isinstance(mime_type, str) else None
+
+    def _of_type(self, mime_type: str) -> Problem | None:
+        if mime_type not in self._unsupported:
+            self._unsupported[mime_type] = _unsupported(mime_type, self._rules)
+        return self._unsupported[mime_type]
 
 
 def _withheld(judged: Judged) -> Judged:
     detail = "Another change of this atomic push was not applied, so none was."
-    problem = Problem("not_applied", detail)
-    return Judged(judged.change, Decision(Status.REJECTED), problem)
-
-
-def _judge(push: Push, change: Change, known: Known, rules: UploadRules) -> Judged:
-    if known.applied.get(change.change_id) == change.id:
-        return Judged(change, Decision(Status.UNCHANGED))
-    problem = _inadmissible(push, change, known, rules)
-    if problem is not None:
-        return Judged(change, Decision(Status.REJECTED), problem)
-    state, base = known.states.get(change.id), _base(change, known)
-    decision = decide(
-        change,
-        None if state is None else state.version,
-        None if base is None else base.fields,
-        push.strategy,
-    )
-    if decision.problem is None:
-        return Judged(change, decision)
-    return Judged(change, decision, Problem("not_found", decision.problem))
-
-
-def _inadmissible(push: Push, change: Change, known: Known, rules: UploadRules) -> Problem | None:
-    if change.change_id in known.applied:
-        detail = "This change_id was used for another document. Make a new one for each change."
-        return Problem("not_applied", detail)
-    if isinstance(change, Delete):
-        return _not_allowed(push.scope)
-    file_id, mime_type = change.fields.get("file_id"), change.fields.get("mime_type")
-    if file_id is not None and file_id not in known.files:
-        detail = f"file_id: The tenant has no complete file {file_id}. Upload it first."
-        return Problem("invalid_file", detail)
-    return _unsupported(mime_type, rules) if isinstance(mime_type, str) else None
+    return Judged(judged.change, _REJECTED, judged.state, problem=Problem("not_applied", detail))
 
 
 def _unsupported(mime_type: str, rules: UploadRules) -> Problem | None:
@@ -184,22 +202,13 @@ def _not_allowed(scope: TenantScope) -> Problem | None:
     return Problem("forbidden", detail)
 
 
-def _base(change: Change, known: Known) -> Base | None:
-    return None if isinstance(change, Create) else known.bases.get((change.id, change.base))
-
-
-def _plans(push: Push, judged: Iterable[Judged], known: Known) -> Iterable[PlannedWrite]:
+def _plans(push: Push, judged: Iterable[Judged]) -> Iterable[PlannedWrite]:
+    author = push.scope.user_id
     for one in judged:
-        if one.decision.write is not None:
-            state = known.states.get(one.change.id)
-            is_new = state is None or state.row is None
-            yield PlannedWrite(
-                id=one.change.id,
-                change_id=one.change.change_id,
-                base=None if state is None or is_new else state.version.updated_at,
-                author=push.scope.user_id,
-                write=one.decision.write,
-            )
+        write, state = one.decision.write, one.state
+        if write is not None:
+            base = None if state is None or state.row is None else state.version.updated_at
+            yield PlannedWrite(one.change.id, one.change.change_id, base, author, write)
 
 
 def _change(change: PushedChange) -> Change:
@@ -218,8 +227,6 @@ def _named(change: CreateChange | UpdateChange) -> dict[str, object]:
 
 
 def _refuse_repeats(name: str, values: Sequence[UUID]) -> None:
-    if len(set(values)) == len(values):
-        return
     seen: dict[UUID, int] = {}
     errors = []
     for index, value in enumerate(values):
@@ -227,4 +234,5 @@ def _refuse_repeats(name: str, values: Sequence[UUID]) -> None:
             message = f"{value} stands in change {seen[value]} too. Send each once in a push."
             errors.append(FieldError(f"body.changes.{index}.{name}", message))
         seen.setdefault(value, index)
-    raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)
+    if errors:
+        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any, Literal
 from uuid import UUID
 
-from syncapi.domain.pushing import Change, Create, Decision, Write
+from syncapi.domain.pushing import Change, Decision, Write
 from syncapi.postgres.push import Base, Known, Row, State, Written
 from syncapi.usecases.plain import Json, utc
 
@@ -21,10 +21,18 @@ class Problem:
 
 @dataclass(slots=True)
 class Judged:
-    """A change and what was decided; `problem` where it was rejected."""
+    """A change and what was decided.
+
+    Attributes:
+        state: the server's document before.
+        base: the version that the change was made from, where that is another one and known.
+        problem: why it was rejected.
+    """
 
     change: Change
     decision: Decision
+    state: State | None
+    base: Base | None = None
     problem: Problem | None = None
 
 
@@ -37,7 +45,6 @@ class Results:
     """
 
     def __init__(self, known: Known, written: Written | None) -> None:
-        self._known = known
         self._files = {id_: _file(id_, row) for id_, row in known.files.items()}
         self._stamp = None if written is None else _utc(written.stamp)
         self._at = None if written is None else _utc(written.at)
@@ -49,34 +56,15 @@ class Results:
 
     def _result(self, judged: Judged, user: str | None) -> Json:
         change, decision, problem = judged.change, judged.decision, judged.problem
-        before = self._before(self._known.states.get(change.id))
+        before = _before(judged.state)
         write = decision.write
         return {
             "change_id": change.change_id,
             "id": change.id,
             "status": decision.status.value,
             "document": before if write is None else self._after(change.id, write, before, user),
-            "conflict": self._conflict(judged, before),
+            "conflict": _conflict(judged, before),
             "problem": problem and {"code": problem.code, "detail": problem.detail},
-        }
-
-    def _before(self, state: State | None) -> Json | None:
-        if state is None or state.row is None:
-            return None
-        row = state.row
-        return {
-            "id": str(row["id"]),
-            "folder": row["folder"],
-            "filename": row["filename"],
-            "mime_type": row["mime_type"],
-            "user_id": row["user_id"],
-            "created_at": utc(row["created_at"]),
-            "created_by": row["created_by"],
-            "updated_at": _utc(state.version.updated_at),
-            "is_deleted": row["is_deleted"],
-            "deleted_at": row["deleted_at"] and utc(row["deleted_at"]),
-            "deleted_by": row["deleted_by"],
-            "file": _file(row["reference"], row),
         }
 
     def _after(self, id_: UUID, write: Write, before: Json | None, user: str | None) -> Json:
@@ -98,19 +86,37 @@ class Results:
             "file": self._files.get(fields["file_id"]) or (before and before["file"]),
         }
 
-    def _conflict(self, judged: Judged, before: Json | None) -> Json | None:
-        change, disagreement = judged.change, judged.decision.disagreement
-        if disagreement is None:
-            return None
-        base = None
-        if not isinstance(change, Create):
-            base = self._known.bases.get((change.id, change.base))
-        return {
-            "resolution": disagreement.resolution.value,
-            "fields": disagreement.fields,
-            "server": before,
-            "base": base and _base(base),
-        }
+
+def _before(state: State | None) -> Json | None:
+    if state is None or state.row is None:
+        return None
+    row = state.row
+    return {
+        "id": str(row["id"]),
+        "folder": row["folder"],
+        "filename": row["filename"],
+        "mime_type": row["mime_type"],
+        "user_id": row["user_id"],
+        "created_at": utc(row["created_at"]),
+        "created_by": row["created_by"],
+        "updated_at": _utc(state.version.updated_at),
+        "is_deleted": row["is_deleted"],
+        "deleted_at": row["deleted_at"] and utc(row["deleted_at"]),
+        "deleted_by": row["deleted_by"],
+        "file": _file(row["reference"], row),
+    }
+
+
+def _conflict(judged: Judged, before: Json | None) -> Json | None:
+    disagreement, base = judged.decision.disagreement, judged.base
+    if disagreement is None:
+        return None
+    return {
+        "resolution": disagreement.resolution.value,
+        "fields": disagreement.fields,
+        "server": before,
+        "base": base and _base(base),
+    }
 
 
 def _base(base: Base) -> Json:
