@@ -3,9 +3,11 @@
 import argparse
 import asyncio
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import uvloop
 
+from benchmarks.before_after import pushes_before_and_after
 from benchmarks.client import client_against_others
 from benchmarks.large_file import MIB, LargeFile
 from benchmarks.pull import depth, idle_poll_against_empty_route, page_against_libpq
@@ -35,6 +37,15 @@ async def _pushes(setting: Setting, options: Options) -> AsyncIterator[str]:
         yield row
 
 
+async def _before_after(setting: Setting, options: Options) -> AsyncIterator[str]:
+    if options.before is None:
+        yield "before_after needs --before CHECKOUT"
+        return
+    async with running(options.before) as before:
+        async for row in pushes_before_and_after(before, setting, rounds=options.rounds):
+            yield row
+
+
 async def _client(setting: Setting, options: Options) -> AsyncIterator[str]:
     async for line in client_against_others(setting, options.files):
         yield line
@@ -51,6 +62,7 @@ BENCHMARKS = {
     "a": _page,
     "b": _idle_poll,
     "d": _pushes,
+    "before_after": _before_after,
     "client": _client,
     "large_file": _large_file,
     "c": _depth,
@@ -60,9 +72,11 @@ BY_DEFAULT = ("a", "b", "c", "d")
 
 def _options() -> Options:
     parser = argparse.ArgumentParser(description="Measure ratios, side by side in one run.")
-    parser.add_argument("only", nargs="*", help="a, b, c, d (the default), client, large_file")
+    parser.add_argument("only", nargs="*", help=f"{', '.join(BENCHMARKS)}")
     parser.add_argument("--documents", type=int, default=1_000_000, help="of the depth test")
     parser.add_argument("--rows", type=int, default=4_000, help="of each cell of the push test")
+    parser.add_argument("--before", type=Path, help="another checkout, for before_after")
+    parser.add_argument("--rounds", type=int, default=9, help="of before_after")
     parser.add_argument("--files", type=int, default=10_000, help="of the client's test")
     parser.add_argument("--mebibytes", type=int, default=10_240, help="of the large file")
     parser.add_argument("--form-mebibytes", type=int, default=2_048, help="of the one by form")

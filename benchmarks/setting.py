@@ -19,9 +19,10 @@ import httpx
 
 from syncapi.embedded import EmbeddedServices, ServiceAddresses
 from syncapi.identity.tokens import SecretIssuer, issue
-from syncapi.postgres.migrations import Target, Tree, upgrade
 
 SECRET = secrets.token_hex(32)
+HERE = Path(__file__).parents[1]
+"""This checkout."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,16 +52,16 @@ class Setting:
 
 
 @asynccontextmanager
-async def running() -> AsyncIterator[Setting]:
-    """Start everything in a fresh folder, and stop it."""
+async def running(checkout: Path = HERE) -> AsyncIterator[Setting]:
+    """Start everything in a fresh folder, and stop it; the service as ``checkout`` has it."""
     with (
         tempfile.TemporaryDirectory() as folder,
         EmbeddedServices(Path(folder) / "data", durable=False) as services,
     ):
         database_url = services.addresses.postgres_admin_url
-        for tree in Tree:
-            await asyncio.to_thread(upgrade, Target(tree, "default", database_url))
-        with _served(services, database_url) as (url, pid):
+        environment = _environment(services, database_url) | {"PYTHONPATH": str(checkout / "src")}
+        await asyncio.to_thread(_migrate, environment)
+        with _served(environment) as (url, pid):
             user = uuid4()
             issuer = SecretIssuer("syncapi", "syncapi", SECRET)
             yield Setting(
@@ -127,9 +128,17 @@ async def _copy_in(connection: asyncpg.Connection, tenant: UUID, documents: int)
 
 
 @contextmanager
-def _served(services: EmbeddedServices, database_url: str) -> Iterator[tuple[str, int]]:
+def _served(environment: dict[str, str]) -> Iterator[tuple[str, int]]:
+    port = free_port()
+    command = [sys.executable, "-m", "syncapi", "serve", "--port", str(port)]
+    url = f"http://127.0.0.1:{port}"
+    with process(command, environment, f"{url}/livez") as pid:
+        yield url, pid
+
+
+def _environment(services: EmbeddedServices, database_url: str) -> dict[str, str]:
     addresses = services.addresses
-    environment = {
+    return {
         "SYNCAPI_DATABASE_URL": database_url,
         "SYNCAPI_REDIS_URL": addresses.redis_url,
         "SYNCAPI_S3_ENDPOINT_URL": addresses.s3_endpoint_url,
@@ -141,11 +150,13 @@ def _served(services: EmbeddedServices, database_url: str) -> Iterator[tuple[str
         "SYNCAPI_RATE_LIMIT": "1000000/second",
         "SYNCAPI_POOL_TIMEOUT": "60",  # overload is told as 503, which is not what is measured
     }
-    port = free_port()
-    command = [sys.executable, "-m", "syncapi", "serve", "--port", str(port)]
-    url = f"http://127.0.0.1:{port}"
-    with process(command, environment, f"{url}/livez") as pid:
-        yield url, pid
+
+
+def _migrate(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "syncapi", "migrate"]
+    subprocess.run(
+        command, env={**os.environ, **environment}, check=True, stdout=subprocess.DEVNULL
+    )
 
 
 @contextmanager

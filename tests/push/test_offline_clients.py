@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import httpx
 import pytest
@@ -31,7 +32,9 @@ from syncapi.main import create_app
 from syncapi.postgres import push as store
 from syncapi.settings import Settings
 from syncapi.usecases import push as usecase
-from syncapi.wire.push import ConflictDetail, PushOutcome, PushRequest
+from syncapi.usecases.plain import Json
+from syncapi.usecases.push import Outcome
+from syncapi.wire.push import PushRequest
 
 DEVICES = 4
 ROUNDS = 100
@@ -124,11 +127,20 @@ def _deciding(monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Decision]) -
     monkeypatch.setattr(usecase, "decide", judged)
 
 
-def drop_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def applied(*_: object) -> dict[object, object]:
-        return {}
+def _telling(monkeypatch: pytest.MonkeyPatch, tell: Callable[[list[Json]], list[Json]]) -> None:
+    def told(results: list[Json]) -> Outcome:
+        return Outcome(tell(results))
 
-    monkeypatch.setattr(store, "applied", applied)
+    monkeypatch.setattr(usecase, "Outcome", told)
+
+
+def drop_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = store.read
+
+    async def forgetful(*given: Any, **asked: Any) -> store.Known:  # noqa: ANN401 - passed through
+        return replace(await read(*given, **asked), applied={})
+
+    monkeypatch.setattr(store, "read", forgetful)
 
 
 def overwrite_on_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -177,10 +189,13 @@ def lose_a_side_of_a_merge(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def hide_the_servers_side(monkeypatch: pytest.MonkeyPatch) -> None:
-    def detail(**fields: object) -> ConflictDetail:
-        return ConflictDetail.model_validate({**fields, "server": None})
-
-    monkeypatch.setattr(usecase, "ConflictDetail", detail)
+    _telling(
+        monkeypatch,
+        lambda results: [
+            one | {"conflict": one["conflict"] and one["conflict"] | {"server": None}}
+            for one in results
+        ],
+    )
 
 
 def apply_atomic_pushes_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -193,10 +208,7 @@ def apply_atomic_pushes_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def mix_up_results(monkeypatch: pytest.MonkeyPatch) -> None:
-    def outcome(*, results: list[object]) -> PushOutcome:
-        return PushOutcome.model_validate({"results": results[::-1]})
-
-    monkeypatch.setattr(usecase, "PushOutcome", outcome)
+    _telling(monkeypatch, lambda results: results[::-1])
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,11 @@
-"""Pushes are written by one statement, and the feed's trigger costs less.
+"""Pushes are read by one statement and written by one, and the feed's trigger costs less.
 
-``feed.push`` writes what was decided upon from a read that locked nothing: it locks, sees that
-nothing has changed since, and writes; or it fails, and leaves nothing. So a push is one statement
-that reads and one that writes and commits. See docs/decisions/0012.
+``feed.known`` reads what pushes are judged by, and locks nothing. ``feed.push`` writes what was
+decided upon: it locks, sees that nothing has changed since, and writes; or it fails, and leaves
+nothing. See docs/decisions/0012.
+
+EXECUTE has what looks rows up planned anew each time. A plan that was kept from when the tables
+were small would read them whole, or once for each row, when they have grown.
 """
 
 from alembic import op
@@ -11,6 +14,66 @@ revision = "tenant_0004"
 down_revision = "tenant_0003"
 branch_labels = None
 depends_on = None
+
+# One statement, so one snapshot: of documents, of what was applied, of files, and of the versions
+# that changes were made from, where those are not the documents' own. Each row says what it is.
+# `reference` is the file of a document or version, and the document of a change.
+KNOWN = """
+    CREATE FUNCTION feed.known(
+      tenant uuid, ids uuid[], change_ids uuid[], file_ids uuid[],
+      base_ids uuid[], base_versions timestamptz[])
+      RETURNS TABLE (
+        kind text, id uuid, version timestamptz, reference uuid, folder varchar,
+        filename varchar, mime_type varchar, is_deleted boolean, user_id text, created_by text,
+        deleted_by text, created_at timestamp, deleted_at timestamp, md5_hash bpchar,
+        sha256_hash bpchar, file_size bigint)
+      LANGUAGE plpgsql STABLE ROWS 500 AS $$
+    DECLARE
+      known text := $sql$
+        SELECT 'state', entry.id, entry.updated_at, document.file_id, document.folder,
+               document.filename, document.mime_type, document.is_deleted,
+               document.user_id::text, document.created_by::text, document.deleted_by::text,
+               document.created_at AT TIME ZONE 'UTC', document.deleted_at AT TIME ZONE 'UTC',
+               file.md5_hash, file.sha256_hash, file.file_size
+        FROM public.feed_entries AS entry
+        LEFT JOIN public.documents AS document
+          ON document.tenant_id = entry.tenant_id AND document.id = entry.id
+        LEFT JOIN public.files AS file
+          ON file.tenant_id = entry.tenant_id AND file.id = document.file_id
+        WHERE entry.tenant_id = $1 AND entry.id = ANY($2)
+        UNION ALL
+        SELECT 'change', change_id, NULL, document_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+               NULL, NULL, NULL, NULL, NULL
+        FROM public.document_history WHERE tenant_id = $1 AND change_id = ANY($3)
+        UNION ALL
+        SELECT 'change', change_id, NULL, document_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+               NULL, NULL, NULL, NULL, NULL
+        FROM public.collected_changes WHERE tenant_id = $1 AND change_id = ANY($3)
+        UNION ALL
+        SELECT 'file', id, NULL, id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+               md5_hash, sha256_hash, file_size
+        FROM public.files WHERE tenant_id = $1 AND id = ANY($4)
+      $sql$;
+    BEGIN
+      IF cardinality(base_ids) > 0 THEN
+        known := known || $sql$
+          UNION ALL
+          SELECT 'base', asked.id, asked.version, history.file_id, history.folder,
+                 history.filename, history.mime_type, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+                 NULL, NULL
+          FROM unnest($5, $6) AS asked (id, version)
+          JOIN public.feed_entries AS entry
+            ON entry.tenant_id = $1 AND entry.id = asked.id
+           AND entry.updated_at <> asked.version
+          JOIN public.document_history AS history
+            ON history.tenant_id = $1 AND history.document_id = asked.id
+           AND history.updated_at = asked.version
+        $sql$;
+      END IF;
+      RETURN QUERY EXECUTE known
+        USING tenant, ids, change_ids, file_ids, base_ids, base_versions;
+    END $$
+"""
 
 # Lock order as of every writer: documents in the order of their ids, then files (by the foreign
 # key), then the clock. A function sees with each statement what was committed before it: what is
@@ -27,26 +90,31 @@ PUSH = """
     BEGIN
       PERFORM set_config('syncapi.actor', 'row', true);
       IF known > 0 THEN
-        PERFORM FROM public.documents
-        WHERE tenant_id = tenant AND id = ANY(ids) ORDER BY id FOR UPDATE;
-        PERFORM FROM unnest(ids, bases) AS change (id, base)
-        LEFT JOIN public.feed_entries AS entry
-          ON entry.tenant_id = tenant AND entry.id = change.id
-        WHERE change.base IS NOT NULL AND entry.updated_at IS DISTINCT FROM change.base;
-        IF FOUND THEN
+        EXECUTE
+          'SELECT FROM public.documents WHERE tenant_id = $1 AND id = ANY($2) '
+          'ORDER BY id FOR UPDATE' USING tenant, ids;
+        EXECUTE $sql$
+          SELECT count(*) FROM unnest($2, $3) AS change (id, base)
+          LEFT JOIN public.feed_entries AS entry
+            ON entry.tenant_id = $1 AND entry.id = change.id
+          WHERE change.base IS NOT NULL AND entry.updated_at IS DISTINCT FROM change.base
+        $sql$ INTO written USING tenant, ids, bases;
+        IF written > 0 THEN
           RAISE EXCEPTION 'a document has changed since it was read' USING ERRCODE = '40001';
         END IF;
+        EXECUTE $sql$
         UPDATE public.documents AS document SET
           folder = change.folder, filename = change.filename, mime_type = change.mime_type,
           file_id = change.file_id, is_deleted = change.deletion,
           deleted_at = CASE WHEN change.deletion THEN now() END,
           deleted_by = CASE WHEN change.deletion THEN change.author END,
           updated_at = now(), updated_by = change.author, change_id = change.change_id
-        FROM unnest(ids, bases, change_ids, authors, folders, filenames, mime_types, file_ids,
-                    deletions)
+        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
           AS change (id, base, change_id, author, folder, filename, mime_type, file_id, deletion)
-        WHERE document.tenant_id = tenant AND document.id = change.id
-          AND change.base IS NOT NULL;
+        WHERE document.tenant_id = $1 AND document.id = change.id
+          AND change.base IS NOT NULL
+        $sql$ USING tenant, ids, bases, change_ids, authors, folders, filenames, mime_types,
+                    file_ids, deletions;
         GET DIAGNOSTICS written = ROW_COUNT;
         IF written <> known THEN
           RAISE EXCEPTION 'a document was deleted since it was read' USING ERRCODE = '40001';
@@ -180,13 +248,14 @@ STAMP_BY_CALLS = """
 
 
 def upgrade() -> None:
-    for statement in (PUSH, STAMP, RECORD_CHANGE):
+    for statement in (KNOWN, PUSH, STAMP, RECORD_CHANGE):
         op.execute(statement)
 
 
 def downgrade() -> None:
     for statement in (RECORD_CHANGE_BY_CALLS, STAMP_BY_CALLS):
         op.execute(statement)
+    op.execute("DROP FUNCTION feed.known(uuid, uuid[], uuid[], uuid[], uuid[], timestamptz[])")
     op.execute(
         "DROP FUNCTION feed.push(uuid, uuid[], timestamptz[], uuid[], uuid[], text[], text[], "
         "text[], uuid[], boolean[])"

@@ -1,7 +1,7 @@
 """Pushes: all that is known of what they name in one statement, and all that they write in one.
 
-The read locks nothing. The write (``feed.push``) locks, sees that no document it changes has
-another version than was read, and is a transaction of its own or the last statement of one.
+The read (``feed.known``) locks nothing. The write (``feed.push``) locks, sees that no document it
+changes has another version than was read, and is a transaction of its own or the end of one.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -19,44 +19,7 @@ from syncapi.postgres.failures import is_transient
 
 _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
 
-# One statement, so one snapshot: of documents, of what was applied, of files, and of the versions
-# that changes were made from, where those are not the documents' own. Each row says what it is.
-# `reference` is the file of a document or version, and the document of a change.
-_READ = """
-SELECT 'state' AS kind, entry.id, entry.updated_at AS version, document.file_id AS reference,
-       document.folder, document.filename, document.mime_type, document.is_deleted,
-       document.user_id::text, document.created_by::text, document.deleted_by::text,
-       document.created_at AT TIME ZONE 'UTC' AS created_at,
-       document.deleted_at AT TIME ZONE 'UTC' AS deleted_at,
-       file.md5_hash, file.sha256_hash, file.file_size
-FROM feed_entries entry
-LEFT JOIN documents document
-  ON document.tenant_id = entry.tenant_id AND document.id = entry.id
-LEFT JOIN files file ON file.tenant_id = entry.tenant_id AND file.id = document.file_id
-WHERE entry.tenant_id = $1 AND entry.id = ANY($2)
-UNION ALL
-SELECT 'change', change_id, NULL, document_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL
-FROM document_history WHERE tenant_id = $1 AND change_id = ANY($3)
-UNION ALL
-SELECT 'change', change_id, NULL, document_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       NULL, NULL, NULL, NULL
-FROM collected_changes WHERE tenant_id = $1 AND change_id = ANY($3)
-UNION ALL
-SELECT 'file', id, NULL, id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
-       md5_hash, sha256_hash, file_size
-FROM files WHERE tenant_id = $1 AND id = ANY($4)
-UNION ALL
-SELECT 'base', asked.id, asked.version, history.file_id, history.folder, history.filename,
-       history.mime_type, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
-FROM unnest($5::uuid[], $6::timestamptz[]) AS asked (id, version)
-JOIN feed_entries entry
-  ON entry.tenant_id = $1 AND entry.id = asked.id AND entry.updated_at <> asked.version
-JOIN document_history history
-  ON history.tenant_id = $1 AND history.document_id = asked.id
- AND history.updated_at = asked.version
-"""
-
+_READ = "SELECT * FROM feed.known($1, $2, $3, $4, $5, $6)"
 _WRITE = "SELECT stamp, written_at FROM feed.push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 # The file was collected since it was read; the change was applied elsewhere since it was read.

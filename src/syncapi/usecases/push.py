@@ -1,5 +1,6 @@
 """A push: a client's changes, judged and written in one transaction with one stamp."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
@@ -72,6 +73,11 @@ class Outcome:
     """What became of a push, in the shape of `wire.push.PushOutcome`, for `encode`."""
 
     results: list[Json]
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """How many changes have each status."""
+        return Counter(result["status"] for result in self.results)
 
 
 async def apply(

@@ -1,6 +1,7 @@
 """What use cases do, as Prometheus metrics."""
 
 from asyncio import CancelledError
+from collections.abc import Mapping
 from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
@@ -10,7 +11,6 @@ from typing_extensions import override
 from syncapi.domain.errors import Refusal
 from syncapi.usecases.activity import Activity, Way
 from syncapi.wire.archives import ArchiveFormat
-from syncapi.wire.push import PushOutcome
 
 _ARCHIVE_SECONDS: Final = (0.1, 0.5, 1, 5, 10, 30, 60, 300, 900, 3600)
 _GROUP_PUSHES: Final = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)

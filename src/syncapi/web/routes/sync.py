@@ -1,6 +1,5 @@
 """Pull and push: what changed here, and what a client changed."""
 
-from collections import Counter
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
@@ -186,5 +185,5 @@ async def push_changes(scope: WriteScope, asked: PushRequest, pushes: PushesWith
 
 
 def _told(outcome: Outcome) -> str:
-    counts = Counter(result["status"] for result in outcome.results)
-    return ", ".join(f"{count} {status}" for status, count in sorted(counts.items()))
+    counts = sorted(outcome.statuses.items())
+    return ", ".join(f"{count} {status}" for status, count in counts)
