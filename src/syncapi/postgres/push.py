@@ -8,17 +8,18 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 import asyncpg
 
 from syncapi.domain.pushing import Version, Write
 from syncapi.postgres.databases import TenantConnection
-from syncapi.postgres.failures import is_transient
+from syncapi.postgres.failures import is_transient, sqlstate
 
 _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
 
+_PIN = "SELECT id FROM files WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE"
 _READ = "SELECT * FROM feed.known($1, $2, $3, $4, $5, $6)"
 _WRITE = "SELECT stamp, written_at FROM feed.push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
@@ -29,9 +30,15 @@ Row = Mapping[str, Any]
 
 
 class Raced(Exception):  # noqa: N818 - no failure: what was read no longer holds
-    """Another transaction came between the read and the write. Nothing was written."""
+    """Another transaction came between the read and the write. Nothing was written.
 
-    sqlstate: ClassVar = "40001"  # serialization_failure: the same again may succeed
+    Attributes:
+        sqlstate: of the failure, by which those are known that a transaction is run again for.
+    """
+
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__("what was read no longer holds")
+        self.sqlstate = sqlstate
 
 
 @dataclass(slots=True)
@@ -93,9 +100,10 @@ class Written:
     at: datetime
 
 
-async def lock(tx: TenantConnection, ids: Collection[UUID]) -> None:
-    """Keep others from changing these documents until the transaction ends."""
+async def lock(tx: TenantConnection, ids: Collection[UUID], file_ids: Collection[UUID]) -> None:
+    """Keep others from changing these documents and deleting these files until the end."""
     await tx.driver.execute(_LOCK, tx.tenant_id, list(ids))
+    await tx.driver.execute(_PIN, tx.tenant_id, list(file_ids))
 
 
 async def read(
@@ -154,7 +162,7 @@ def _races_told() -> Iterator[None]:
         yield
     except asyncpg.PostgresError as error:
         if is_transient(error) or getattr(error, "constraint_name", None) in _RACES:
-            raise Raced from error
+            raise Raced(sqlstate(error)) from error
         raise
 
 

@@ -115,7 +115,8 @@ async def apply_locked(
     Raises:
         Raced: a document appeared in between: run the transaction again.
     """
-    await store.lock(tx, {change.id for push in pushes for change in push.changes})
+    changes = [change for push in pushes for change in push.changes]
+    await store.lock(tx, [change.id for change in changes], _files_named(changes))
     return await apply(tx, pushes, rules)
 
 
