@@ -151,3 +151,13 @@ def test_a_link_leads_nowhere(disk: Disk, root: Path, tmp_path: Path) -> None:
     with pytest.raises(MovedOn):
         disk.make_room("link/deeper/a.txt")
     assert list(outside.iterdir()) == []
+
+
+def test_nothing_is_done_in_another_folder_than_was_looked_at(disk: Disk, root: Path) -> None:
+    disk.anchor()
+    root.rename(root.with_name("unmounted"))
+    root.mkdir()
+    (root / ".part").write_text("server's")
+    with pytest.raises(MovedOn, match="is another folder"):
+        disk.put(root / ".part", "a.txt", None)
+    assert [path.name for path in root.iterdir()] == [".part"]

@@ -1,13 +1,13 @@
 """Deletions on a scale that nobody means are stopped."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
 
 from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.actions import Action, Delete, Plan, Trash
-from syncapi.client.folder.guards import Guards
+from syncapi.client.folder.guards import Guards, RecentDeletions
 
 VERSION = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -54,3 +54,25 @@ def test_an_emptied_folder_never_empties_the_server(known: int) -> None:
 
 def test_an_empty_folder_whose_files_were_deleted_there_is_fine() -> None:
     Guards().check(Plan(tuple(_trashes(3))), files_here=0, files_known=3)
+
+
+class TestSmallSteps:
+    """A watch, or the rounds of a sync, may delete a little at a time."""
+
+    def test_they_are_added_up(self) -> None:
+        recent = RecentDeletions(lambda: VERSION)
+        for _ in range(2):
+            recent.check(Guards(), Plan(tuple(_deletes(5))), files_here=1, files_known=25)
+        with pytest.raises(SafetyStop, match="11 of 30 files are gone from the folder"):
+            recent.check(Guards(), Plan(tuple(_deletes(1))), files_here=1, files_known=20)
+
+    def test_what_was_long_ago_is_forgotten(self) -> None:
+        moments = iter([VERSION, VERSION + timedelta(minutes=11)])
+        recent = RecentDeletions(lambda: next(moments))
+        for _ in range(2):
+            recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, files_known=20)
+
+    def test_a_plan_that_deletes_nothing_passes(self) -> None:
+        recent = RecentDeletions(lambda: VERSION)
+        recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, files_known=10)
+        recent.check(Guards(), Plan(), files_here=1, files_known=0)

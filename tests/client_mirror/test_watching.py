@@ -11,7 +11,7 @@ from fixtures.until import until
 from simulation.device import Device
 from syncapi.client.errors import SafetyStop, SyncError, Unreachable
 from syncapi.client.folder.reports import MirrorReport
-from syncapi.client.folder.watching import Rhythm, watch
+from syncapi.client.folder.watching import Rhythm, _Watcher, watch
 
 QUICK = Rhythm(poll=0.05, debounce=0.05, retry=0.05, longest_retry=0.2)
 NEVER_ASKS = Rhythm(poll=3600, debounce=0.05)
@@ -111,3 +111,36 @@ async def test_a_safety_stop_ends_it(laptop: Device) -> None:
         (laptop.root / "a.txt").unlink()
         with pytest.raises(SafetyStop):
             await asyncio.wait_for(seen.task, 20)
+
+
+async def test_what_no_event_tells_is_found_all_the_same(laptop: Device) -> None:
+    async with watched(laptop, Rhythm(poll=3600, debounce=0.05, rescan=0.05)) as seen:
+
+        async def has_looked_again() -> bool:
+            return len(seen.reports) >= 3
+
+        await until(has_looked_again)
+
+
+async def test_a_folder_that_was_replaced_is_watched_on(laptop: Device, desktop: Device) -> None:
+    async with watched(laptop, NEVER_ASKS):
+        laptop.root.rename(laptop.root.with_name("old"))
+        laptop.root.mkdir()
+        (laptop.root / "a.txt").write_text("one")
+
+        async def has_come() -> bool:
+            return await synced_text(desktop, "a.txt") == "one"
+
+        await until(has_come)
+
+
+async def test_one_retry_waits_at_a_time(laptop: Device) -> None:
+    async with laptop.opened() as mirror:
+        watcher = _Watcher(mirror, asyncio.Event(), QUICK)
+        watcher._again_in(3600)
+        first = watcher._timer
+        watcher._again_in(3600)
+        assert first is not None
+        assert first.cancelled()
+        assert watcher._timer is not None
+        watcher._timer.cancel()

@@ -5,6 +5,7 @@ it expects. What has another size, time or inode by then raises `MovedOn`, nothi
 the next round sees it as it is.
 """
 
+import contextlib
 import os
 import stat
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from syncapi.client import durable
+from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.states import LocalFile
 from syncapi.client.folder.trash import Trash
 
@@ -51,13 +53,34 @@ class Disk:
     def __init__(self, root: Path, trash: Trash) -> None:
         self.root = root
         self._trash = trash
+        self._anchor: tuple[int, int] | None = None
+
+    def anchor(self) -> None:
+        """Hold on to the folder that is at the root now: nothing is done in another.
+
+        Raises:
+            SafetyStop: there is none.
+        """
+        self._anchor = self._found()
+        if self._anchor is None:
+            raise missing(self.root)
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            status = self.root.stat()
+        except OSError:
+            return None
+        return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
     def place(self, path: str) -> Path:
         """Where a path leads, never out of the folder by a symbolic link.
 
         Raises:
-            MovedOn: a folder on the way is a link, or a file.
+            MovedOn: a folder on the way is a link, or a file; or the root is another folder than
+                it was, as when a disk was unmounted.
         """
+        if self._anchor is not None and self._found() != self._anchor:
+            raise MovedOn(f"{self.root} is another folder than it was")
         parts = path.split("/")
         here = self.root
         for part in parts[:-1]:
@@ -84,9 +107,19 @@ class Disk:
         Raises:
             MovedOn: the file has changed, or the name is taken.
         """
-        origin = self.expect(source, identity)
-        self._rename(origin, self.make_room(target))
+        origin, place = self.expect(source, identity), self.make_room(target)
+        if _is_respelt(origin, place):
+            durable.replace(origin, place)
+        else:
+            self._rename(origin, place)
         self._tidy(origin.parent)
+
+    def discard(self, path: str) -> None:
+        """Take a temporary file away for good, if it is there and is a file."""
+        with contextlib.suppress(OSError, MovedOn):
+            place = self.place(path)
+            if stat.S_ISREG(place.lstat().st_mode):
+                durable.remove(place)
 
     def put(self, part: Path, path: str, over: Identity | None) -> None:
         """Give a finished download its name. What was there goes to the trash first.
@@ -146,6 +179,47 @@ class Disk:
             except OSError:
                 return  # not empty
             folder = folder.parent
+
+
+def missing(root: Path) -> SafetyStop:
+    """Say that the folder is gone."""
+    return SafetyStop(
+        f"{root} is not there. Nothing was deleted on the server.",
+        hint="Is a disk not mounted? If the folder was moved, tell: syncapi init",
+    )
+
+
+def takes_cases_for_one(root: Path) -> bool:
+    """Whether the file system of a folder takes names for one that differ in case alone.
+
+    One of the names in it tells; while there is none, the folder's own name does.
+    """
+    try:
+        names = [root / entry.name for entry in os.scandir(root)]
+    except OSError:
+        names = []
+    for place in (*names, root):
+        other = place.with_name(place.name.swapcase())
+        if other.name != place.name:
+            return _is_same_file(place, other)
+    return False
+
+
+def _is_respelt(source: Path, target: Path) -> bool:
+    """Whether both are names of one file to a file system that takes cases for one.
+
+    Such a name is changed by a plain rename, and by no other.
+    """
+    if source == target or source.name.casefold() != target.name.casefold():
+        return False
+    return _is_same_file(source, target) and takes_cases_for_one(source.parent)
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return one.lstat().st_ino == other.lstat().st_ino
+    except OSError:
+        return False
 
 
 def _is_folder(path: Path) -> bool:

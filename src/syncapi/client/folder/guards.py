@@ -4,11 +4,14 @@ An unmounted disk looks like an emptied folder, and a mistake on the server like
 everything here.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.actions import Delete, Plan, Trash
 
+_SHORTLY = timedelta(minutes=10)
 _ALLOW = "If that is meant, repeat with --allow-mass-delete."
 
 
@@ -24,25 +27,34 @@ class Guards:
     share: float = 0.25
     number: int = 10
 
-    def check(self, plan: Plan, *, files_here: int, files_known: int) -> None:
+    def check(
+        self,
+        plan: Plan,
+        *,
+        files_here: int,
+        files_known: int,
+        before: tuple[int, int] = (0, 0),
+    ) -> None:
         """Hold a plan against the bounds.
 
         Args:
             plan: what would be done.
             files_here: in the folder now.
             files_known: that were in step after the last sync.
+            before: deletions on the server, and here, that count as part of the plan's.
 
         Raises:
             SafetyStop: it would delete too much, on either side.
         """
-        there = sum(isinstance(action, Delete) for action in plan.actions)
-        here = sum(isinstance(action, Trash) for action in plan.actions)
+        there, here = deletions(plan)
         if there and not files_here:
             raise SafetyStop(
                 f"The folder is empty, but {files_known} files were in step with the server. "
                 "Nothing was deleted there. Is a disk not mounted?",
                 hint=f"{_ALLOW} To fetch the files again, repeat with --restore-missing.",
             )
+        files_known += sum(before)
+        there, here = there and there + before[0], here and here + before[1]
         if self._is_mass(there, files_known):
             raise SafetyStop(
                 f"{there} of {files_known} files are gone from the folder. Nothing was deleted "
@@ -58,3 +70,30 @@ class Guards:
 
     def _is_mass(self, deletions: int, known: int) -> bool:
         return deletions > self.number and deletions > self.share * known
+
+
+def deletions(plan: Plan) -> tuple[int, int]:
+    """How many documents a plan deletes on the server, and how many files here."""
+    there = sum(isinstance(action, Delete) for action in plan.actions)
+    return there, sum(isinstance(action, Trash) for action in plan.actions)
+
+
+class RecentDeletions:
+    """Adds up what is deleted in small steps, by the rounds of a sync or those of a watch."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._steps: list[tuple[datetime, int, int]] = []
+
+    def check(self, guards: Guards, plan: Plan, *, files_here: int, files_known: int) -> None:
+        """Hold a plan and what came shortly before it against the bounds, and remember it.
+
+        Raises:
+            SafetyStop: together they delete too much.
+        """
+        moment = self._now()
+        self._steps = [step for step in self._steps if step[0] > moment - _SHORTLY]
+        before = sum(step[1] for step in self._steps), sum(step[2] for step in self._steps)
+        guards.check(plan, files_here=files_here, files_known=files_known, before=before)
+        if any(deletions(plan)):
+            self._steps.append((moment, *deletions(plan)))

@@ -1,5 +1,6 @@
 """What is left alone: what the folder's ``.syncignore`` names, and what is not whole yet."""
 
+import re
 from pathlib import Path
 from typing import Final
 
@@ -14,10 +15,17 @@ IGNORE_FILE: Final = ".syncignore"
 OWN_PREFIX: Final = ".syncapi"
 """Of names that are kept for syncapi itself."""
 
+_OWN_PART: Final = re.compile(re.escape(PART_PREFIX) + r"[a-z-]*[0-9a-f]{64}(-[0-9a-f-]{36})?")
+
 
 def is_part_file(path: str) -> bool:
     """Whether a path is that of a download on its way."""
     return path.rpartition("/")[2].startswith(PART_PREFIX)
+
+
+def is_own_part(path: str) -> bool:
+    """Whether a path is that of a download of the mirror's, and not merely called alike."""
+    return _OWN_PART.fullmatch(path.rpartition("/")[2]) is not None
 
 
 class Ignores:
@@ -76,11 +84,13 @@ def read_ignores(root: Path) -> Ignores:
     """
     place = root / IGNORE_FILE
     try:
-        text = place.read_text(encoding="utf-8-sig", errors="replace")
+        text = place.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
         if place.is_symlink():
             raise _unreadable("it is a link that leads nowhere") from None
         return Ignores([])
+    except UnicodeDecodeError as error:
+        raise _unreadable("it is not UTF-8") from error
     except OSError as error:
         raise _unreadable(error.strerror or str(error)) from error
     return Ignores(text.splitlines())

@@ -4,26 +4,26 @@ import asyncio
 import dataclasses
 import os
 from collections.abc import Callable, Iterable, Iterator
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, Literal
 from uuid import UUID, uuid4
 
-from syncapi.client import durable
 from syncapi.client.api.client import Client
-from syncapi.client.errors import SafetyStop, SyncError
-from syncapi.client.folder.actions import Action, Create, Delete, Download, Plan, Update
+from syncapi.client.errors import SyncError
+from syncapi.client.folder.actions import Delete, Plan
 from syncapi.client.folder.checking import check_files
 from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.disk import Disk
+from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
 from syncapi.client.folder.executing import FolderHalf
-from syncapi.client.folder.guards import Guards
-from syncapi.client.folder.ignoring import is_part_file, read_ignores
+from syncapi.client.folder.guards import Guards, RecentDeletions
+from syncapi.client.folder.ignoring import Ignores, is_own_part, is_part_file, read_ignores
 from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys, remote_of
+from syncapi.client.folder.names import join
 from syncapi.client.folder.placing import Placing
 from syncapi.client.folder.plan import Direction, Rules, plan
+from syncapi.client.folder.planned import attempts, rules_first, volume
 from syncapi.client.folder.pushing import ServerHalf
 from syncapi.client.folder.reports import (
     Checked,
@@ -33,9 +33,10 @@ from syncapi.client.folder.reports import (
     Progress,
     Silent,
 )
+from syncapi.client.folder.resolving import resolve_in_folder
 from syncapi.client.folder.rounds import Round
 from syncapi.client.folder.scanning import scan
-from syncapi.client.folder.states import Base, LocalFile, Scan
+from syncapi.client.folder.states import Base, Scan
 from syncapi.client.folder.trash import Trash
 from syncapi.client.replica.replica import Replica
 from syncapi.client.store.store import Store
@@ -65,11 +66,18 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """Both sides as they are now, and what is to be done about it."""
+    """Both sides as they are now, and what is to be done about it.
+
+    Attributes:
+        plan: if it changes what is ignored, that alone.
+        restored: entries to keep before the plan is carried out.
+    """
 
     scan: Scan
     documents: dict[UUID, Document]
     plan: Plan
+    rules: Rules
+    restored: tuple[Base, ...] = ()
 
 
 class Mirror:
@@ -108,6 +116,7 @@ class Mirror:
         self._index = FileIndex(store, keys)
         self._conflicts = FolderConflicts(store, keys, options.now)
         self._disk = Disk(root, trash)
+        self._deletions = RecentDeletions(options.now)
         self._etag: str | None = None
 
     async def sync(
@@ -140,11 +149,12 @@ class Mirror:
             if dry_run:
                 report.pending = view.plan
                 return report
-            if _attempts(view.plan) <= tried:
+            if attempts(view.plan) <= tried:
                 self._clean_up(view, report)
                 return report
             if not allow_mass_delete:
                 self._guard(view)
+            self._ledger.put(*view.restored)
             tried |= await self._carry_out(view, report)
         return report
 
@@ -166,43 +176,50 @@ class Mirror:
             SafetyStop: the folder is not there.
             SyncError: the server cannot be reached or refuses.
         """
-        if not self.root.is_dir():
-            raise SafetyStop(
-                f"{self.root} is not there. Nothing was deleted on the server.",
-                hint="Is a disk not mounted? If the folder was moved, tell: syncapi init",
-            )
+        self._disk.anchor()
         if not offline:
             await self._replica.pull()
             self._mark_lost()
-        found = await asyncio.to_thread(self._scan)
+        ignores = read_ignores(self.root)
+        found = await asyncio.to_thread(self._scan, ignores)
         documents = {document.id: document for document in self._replica.remote()}
-        planned = self._plan(found, documents, direction)
-        if restore_missing:  # a document that the ledger does not know is fetched
-            deleted = {action.id for action in planned.actions if isinstance(action, Delete)}
-            planned = self._plan(found, documents, direction, unknown=deleted)
-        return View(found, documents, planned)
+        rules = self._rules(ignores, direction)
+        planned = self._plan(found, documents, rules)
+        restored = self._to_restore(planned) if restore_missing else []
+        if restored:
+            planned = self._plan(found, documents, rules, restored)
+        return View(found, documents, rules_first(planned), rules, tuple(restored))
+
+    def _to_restore(self, planned: Plan) -> list[Base]:
+        """Entries of files that are gone, as if the server had lost them: they are fetched.
+
+        They stay so until each has come. Were it otherwise, what an interrupted sync has not
+        fetched yet would pass for deleted here by the next one.
+        """
+        deleted = (action.id for action in planned.actions if isinstance(action, Delete))
+        entries = (self._ledger.find(document_id) for document_id in deleted)
+        return [dataclasses.replace(entry, lost=True) for entry in entries if entry is not None]
 
     def _plan(
         self,
         found: Scan,
         documents: dict[UUID, Document],
-        direction: Direction,
-        *,
-        unknown: AbstractSet[UUID] = frozenset(),
+        rules: Rules,
+        changed: Iterable[Base] = (),
     ) -> Plan:
-        options = self._options
+        """Plan by the ledger, but for some entries that are changed."""
+        options, instead = self._options, {entry.id: entry for entry in changed}
         return plan(
-            (entry for entry in self._ledger.entries() if entry.id not in unknown),
+            (instead.get(entry.id, entry) for entry in self._ledger.entries()),
             found,
             map(remote_of, documents.values()),
-            self._rules(direction),
+            rules,
             new_id=options.new_id,
             device=options.device,
             now=options.now(),
         )
 
-    def _rules(self, direction: Direction) -> Rules:
-        ignores = read_ignores(self.root)
+    def _rules(self, ignores: Ignores, direction: Direction) -> Rules:
         return Rules(
             case_insensitive=takes_cases_for_one(self.root),
             windows_names=os.name == "nt",
@@ -210,15 +227,22 @@ class Mirror:
             direction=direction,
         )
 
-    def _scan(self) -> Scan:
+    def _scan(self, ignores: Ignores) -> Scan:
         known = self._index.known()
-        found = scan(self.root, known, read_ignores(self.root).why)
+        try:
+            found = scan(self.root, known, ignores.why)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise missing(self.root) from error
         self._index.update(known, found)
         return found
 
     def _guard(self, view: View) -> None:
-        known = sum(entry.version is not None for entry in self._ledger.entries())
-        self._options.guards.check(view.plan, files_here=len(view.scan.files), files_known=known)
+        """What was deleted a short while ago counts too: many small steps are a large one."""
+        kept = [e for e in self._ledger.entries() if not view.rules.ignored(e.path)]
+        known = sum(entry.version is not None for entry in kept)
+        self._deletions.check(
+            self._options.guards, view.plan, files_here=len(view.scan.files), files_known=known
+        )
 
     async def _carry_out(self, view: View, report: MirrorReport) -> set[object]:
         """Carry a plan out; return those of its actions that need no second try in this sync."""
@@ -229,11 +253,11 @@ class Mirror:
             report,
             self._progress,
         )
-        self._progress.begin(*_volume(view.plan, current.files))
+        self._progress.begin(*volume(view.plan, current.files))
         await self._folder_half().carry_out(current, self._placing())
         await self._server_half().carry_out(current)
         self._folder_half().learn(current)
-        return set() if current.is_raced else _attempts(view.plan)
+        return set() if current.is_raced else attempts(view.plan)
 
     def _folder_half(self) -> FolderHalf:
         return FolderHalf(
@@ -277,8 +301,7 @@ class Mirror:
 
     def _tell(self, report: MirrorReport, view: View) -> None:
         report.problems = view.plan.problems
-        paths = {file.path for file in view.scan.files}
-        self._conflicts.keep_only(paths, {entry.id for entry in self._ledger.entries()})
+        self._conflicts.keep_only(view.scan, {entry.id for entry in self._ledger.entries()})
         report.conflicts = self.conflicts()
 
     def _clean_up(self, view: View, report: MirrorReport) -> None:
@@ -286,8 +309,8 @@ class Mirror:
         if report.failures:
             return
         for skipped in view.scan.skipped:
-            if is_part_file(skipped.path):
-                durable.remove(self._disk.place(skipped.path))
+            if is_own_part(skipped.path):
+                self._disk.discard(skipped.path)
 
     async def check(self) -> CheckReport:
         """Read every file and hold it against the server's document.
@@ -297,8 +320,13 @@ class Mirror:
         """
         view = await self.look()
         entries = list(self._ledger.entries())
+        wanted = {
+            document_id: document
+            for document_id, document in view.documents.items()
+            if not view.rules.ignored(join(document.folder, document.filename))
+        }
         files = await asyncio.to_thread(
-            lambda: sorted(check_files(self._disk, view.scan, entries, view.documents), key=_path)
+            lambda: sorted(check_files(self._disk, view.scan, entries, wanted), key=_path)
         )
         return CheckReport(files, self._store.check())
 
@@ -314,6 +342,14 @@ class Mirror:
         """What waits for a person to decide."""
         return self._conflicts.all()
 
+    def conflict_of(self, path: str) -> FolderConflict | None:
+        """The conflict of a file, by the path of the copy or by its own.
+
+        Raises:
+            SeveralConflicts: the file has several, and the copy is to be named.
+        """
+        return self._conflicts.find(path)
+
     def resolve(self, path: str, keep: Literal["mine", "theirs", "both"]) -> FolderConflict:
         """Settle a conflict in the folder; the next sync carries it to the server.
 
@@ -323,27 +359,16 @@ class Mirror:
                 trash. ``both`` stay as they are.
 
         Raises:
-            SyncError: there is no such conflict.
+            SyncError: there is no such conflict or there are several, or the folder is not as it
+                must be; nothing was done.
         """
-        conflict = self._conflicts.find(path)
+        conflict = self.conflict_of(path)
         if conflict is None:
             raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
-        copy = self._disk.place(self._copy_path(conflict))
-        if keep != "both" and not copy.exists():
-            raise SyncError(f"{conflict.copy_path} is not there any more.", hint="syncapi sync")
-        if keep == "theirs":
-            self.trash.take(copy, conflict.copy_path)
-        if keep == "mine":
-            place = self._disk.make_room(conflict.path)
-            if place.exists():
-                self.trash.keep(place, conflict.path)
-            durable.replace(copy, place)
+        if keep != "both":
+            resolve_in_folder(conflict, keep, self._disk, self.trash)
         self._conflicts.settle(conflict)
         return conflict
-
-    def _copy_path(self, conflict: FolderConflict) -> str:
-        entry = self._ledger.find(conflict.copy_id) if conflict.copy_id else None
-        return entry.path if entry else conflict.copy_path
 
     async def ignored(self) -> list[tuple[str, str]]:
         """What is left alone, and why: files here, and documents of the server."""
@@ -362,34 +387,5 @@ class Mirror:
         return page is not None and bool(page.added or page.modified or page.deleted)
 
 
-def takes_cases_for_one(root: Path) -> bool:
-    """Whether the file system of a folder takes names for one that differ in case alone."""
-    other = root.with_name(root.name.swapcase())
-    return other.name != root.name and other.exists() and other.samefile(root)
-
-
 def _path(checked: Checked) -> str:
     return checked.path
-
-
-def _attempts(planned: Plan) -> set[object]:
-    """Its actions, so that those of another round are known again: each makes up new ids."""
-    return {(a.path, a.sha256) if isinstance(a, Create) else a for a in planned.actions}
-
-
-def _volume(planned: Plan, files: dict[str, LocalFile]) -> tuple[int, int]:
-    """How many files are moved, and bytes."""
-    sizes = list(_sizes(planned.actions, files))
-    return len(sizes), sum(sizes)
-
-
-def _sizes(actions: Iterable[Action], files: dict[str, LocalFile]) -> Iterable[int]:
-    for action in actions:
-        match action:
-            case Download():
-                yield action.size
-            case Create() | Update(sha256=str()):
-                file = files.get(action.path)
-                yield file.size if file else 0
-            case _:
-                continue

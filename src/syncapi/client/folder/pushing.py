@@ -136,6 +136,8 @@ class ServerHalf:
                     file_id=file_id,
                 )
             case Delete():
+                if action.path not in current.files:  # else it is another document's by now
+                    self._disk.expect(action.path, None)
                 return DeleteChange(
                     op="delete",
                     change_id=change_id,

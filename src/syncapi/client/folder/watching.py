@@ -6,7 +6,7 @@ what was missed meanwhile is found by the next scan and the next pull.
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -14,6 +14,9 @@ from typing import Protocol
 from syncapi.client.errors import RateLimited, ServerError, SyncError, Unreachable
 from syncapi.client.folder.ignoring import is_part_file
 from syncapi.client.folder.reports import MirrorReport
+
+_LOOK_MILLISECONDS = 2000
+"""Between two looks whether the folder is still the one that is watched."""
 
 PASSING = (Unreachable, ServerError, RateLimited)
 """What goes away by itself."""
@@ -38,12 +41,15 @@ class Rhythm:
         poll: between two questions to the server.
         debounce: how long the folder must be quiet before it is looked at.
         retry: before what failed is tried again; doubled each time, up to `longest_retry`.
+        rescan: between two looks at a folder that nobody told of: events get lost, and network
+            file systems have none.
     """
 
     poll: float = 5.0
     debounce: float = 0.5
     retry: float = 2.0
     longest_retry: float = 300.0
+    rescan: float = 300.0
 
 
 DEFAULT_RHYTHM = Rhythm()
@@ -93,6 +99,7 @@ class _Watcher:
         self._rhythm = rhythm
         self._wake = asyncio.Event()
         self._wake.set()
+        self._timer: asyncio.TimerHandle | None = None
 
     async def run(
         self,
@@ -109,26 +116,39 @@ class _Watcher:
                 wait = min(2 * wait, self._rhythm.longest_retry)
                 continue
             on_report(report)
-            if not report.failures:
+            if report.failures:
+                self._again_in(wait)
+                wait = min(2 * wait, self._rhythm.longest_retry)
+            else:
                 wait = self._rhythm.retry
-                continue
-            self._again_in(wait)
-            wait = min(2 * wait, self._rhythm.longest_retry)
+                self._again_in(self._rhythm.rescan)
 
     async def look_at_folder(self) -> None:
         """Wake up for changes that a sync would see."""
         from watchfiles import awatch  # noqa: PLC0415 - a library of native code, for this alone
 
-        changes = awatch(
-            self._mirror.root,
-            watch_filter=lambda _, path: not is_part_file(Path(path).name),
-            debounce=int(self._rhythm.debounce * 1000),
-            stop_event=self._stop,
-        )
-        with contextlib.suppress(FileNotFoundError):  # the folder is gone: the sync says so
-            async for _ in changes:
-                self._wake.set()
-        self._wake.set()
+        while not self._stop.is_set():
+            changes = awatch(
+                self._mirror.root,
+                watch_filter=lambda _, path: not is_part_file(Path(path).name),
+                debounce=int(self._rhythm.debounce * 1000),
+                stop_event=self._stop,
+                rust_timeout=_LOOK_MILLISECONDS,
+                yield_on_timeout=True,
+            )
+            await self._follow(changes)
+            self._wake.set()
+
+    async def _follow(self, changes: AsyncIterator[Set[object]]) -> None:
+        """Wake up for changes until the folder is another one, or gone: the sync says so."""
+        watched = _identity(self._mirror.root)
+        with contextlib.suppress(FileNotFoundError):
+            async for change in changes:
+                if change:
+                    self._wake.set()
+                if _identity(self._mirror.root) != watched:
+                    return
+        await self._stopped_within(self._rhythm.retry)
 
     async def ask_server(self, on_trouble: Callable[[SyncError, float], None]) -> None:
         """Wake up for what others wrote."""
@@ -148,12 +168,23 @@ class _Watcher:
         return not self._stop.is_set()
 
     def _again_in(self, seconds: float) -> None:
-        asyncio.get_running_loop().call_later(seconds, self._wake.set)
+        """Wake up later, once however often this is said."""
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._wake.set)
 
     async def _stopped_within(self, seconds: float) -> bool:
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(self._stop.wait(), seconds)
         return self._stop.is_set()
+
+
+def _identity(root: Path) -> tuple[int, int] | None:
+    try:
+        status = root.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
 
 
 async def _first(*waits: Awaitable[object]) -> None:
