@@ -2,12 +2,17 @@
 
 import errno
 import os
+import shutil
+from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from simulation.crashes import Crashed, crash_at
 from syncapi.client import durable
+from syncapi.client.folder.ignoring import Ignores, is_part_file
 from syncapi.client.folder.trash import Trash
 
 
@@ -72,6 +77,62 @@ def test_old_days_expire(tmp_path: Path) -> None:
     assert (tmp_path / "trash" / "somebody's" / "a.txt").exists()
 
 
+def test_a_day_that_cannot_be_deleted_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trash = Trash(tmp_path / "trash")
+    for day in ("2020-01-01", "2020-01-02"):
+        _file(tmp_path / "trash" / day)
+    remove = shutil.rmtree
+
+    def refuse(folder: Path) -> None:
+        if folder.name == "2020-01-01":
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        remove(folder)
+
+    monkeypatch.setattr(shutil, "rmtree", refuse)
+    assert trash.expire() == 1
+    assert [file.day.isoformat() for file in trash.files()] == ["2020-01-01"]
+
+
+def test_a_copy_takes_no_other_files_place(trash: Trash, tmp_path: Path) -> None:
+    kept = trash.keep(_file(tmp_path, ".n.new", "other"), ".n.new")
+    trash.keep(_file(tmp_path, "n"), "n")
+    assert kept.read_text() == "other"
+    assert sorted(file.path for file in trash.files()) == [".n.new", "n"]
+
+
+def test_a_copy_that_cannot_be_finished_leaves_nothing(
+    trash: Trash, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(durable, "sync_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        trash.keep(_file(tmp_path), "a.txt")
+    assert [path for path in (tmp_path / "trash").rglob("*") if path.is_file()] == []
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("act", [Trash.take, Trash.keep])
+def test_a_source_whose_folder_became_a_file(
+    act: Callable[[Trash, Path, str], Path], trash: Trash, tmp_path: Path
+) -> None:
+    source = _file(tmp_path, "d", "a file") / "a.txt"
+    with pytest.raises(NotADirectoryError):
+        act(trash, source, "d/a.txt")
+
+
+@pytest.mark.timeout(20)
+def test_a_trash_that_is_a_file(trash: Trash, tmp_path: Path) -> None:
+    _file(tmp_path, "trash")
+    source = _file(tmp_path)
+    with pytest.raises(OSError, match="the trash has no place"):
+        trash.take(source, "a.txt")
+    assert source.read_text() == "text"
+
+
 @pytest.fixture
 def other_disk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """The trash is on a file system of its own: names cannot be moved there."""
@@ -97,18 +158,100 @@ def test_across_file_systems_it_is_copied_first(trash: Trash, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("other_disk")
+@pytest.mark.parametrize("act", [Trash.take, Trash.keep])
+def test_the_longest_name_is_copied(
+    act: Callable[[Trash, Path, str], Path], trash: Trash, tmp_path: Path
+) -> None:
+    name = "\N{EURO SIGN}" * 85
+    assert act(trash, _file(tmp_path, name), name).read_text() == "text"
+
+
+def during_the_copy(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    sync_file = durable.sync_file
+
+    def somebody_acts(descriptor: int) -> None:
+        act()
+        sync_file(descriptor)
+
+    monkeypatch.setattr(durable, "sync_file", somebody_acts)
+
+
+@pytest.mark.usefixtures("other_disk")
 def test_a_write_during_the_copy_keeps_the_file(
     trash: Trash, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = _file(tmp_path)
-    sync_file = durable.sync_file
-
-    def somebody_writes(descriptor: int) -> None:
-        source.write_text("more text")
-        sync_file(descriptor)
-
-    monkeypatch.setattr(durable, "sync_file", somebody_writes)
-    with pytest.raises(OSError, match="written to while it was copied"):
-        trash.take(source, "a.txt")
-    assert source.read_text() == "more text"
+    source = _file(tmp_path / "docs")
+    with source.open("a", buffering=1) as stream:
+        during_the_copy(monkeypatch, lambda: stream.write(" and more\n"))
+        with pytest.raises(OSError, match="written to while it was copied"):
+            trash.take(source, "a.txt")
+    assert source.read_text() == "text and more\n"
+    assert list(source.parent.iterdir()) == [source]
     assert list(trash.files()) == []
+
+
+@pytest.mark.usefixtures("other_disk")
+def test_a_file_that_is_saved_by_a_rename_during_the_copy_stays(
+    trash: Trash, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _file(tmp_path / "docs")
+    saved = _file(tmp_path, "saved", "saved")
+    during_the_copy(monkeypatch, lambda: saved.replace(source))
+    assert trash.take(source, "a.txt").read_text() == "text"
+    assert source.read_text() == "saved"
+    assert list(source.parent.iterdir()) == [source]
+
+
+@pytest.mark.usefixtures("other_disk")
+def test_a_file_that_is_replaced_before_the_copy_is_not_taken(
+    trash: Trash, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _file(tmp_path / "docs")
+    saved = _file(tmp_path, "saved", "more")
+    times = source.stat().st_mtime_ns
+    os.utime(saved, ns=(times, times))
+    move = durable.move
+
+    def somebody_saves(origin: Path, target: Path) -> None:
+        if origin == source and target.parent == source.parent:
+            saved.replace(source)
+        move(origin, target)
+
+    monkeypatch.setattr(durable, "move", somebody_saves)
+    with pytest.raises(OSError, match="written to"):
+        trash.take(source, "a.txt")
+    assert source.read_text() == "more"
+    assert list(source.parent.iterdir()) == [source]
+    assert list(trash.files()) == []
+
+
+@pytest.mark.usefixtures("other_disk")
+def test_both_stay_where_a_file_was_written_to_and_replaced(
+    trash: Trash, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = _file(tmp_path / "docs")
+    saved = _file(tmp_path, "saved", "saved")
+
+    with source.open("a", buffering=1) as stream:
+        during_the_copy(monkeypatch, lambda: (stream.write("!\n"), saved.replace(source)))
+        with pytest.raises(OSError, match="written to"):
+            trash.take(source, "a.txt")
+    assert sorted(path.read_text() for path in source.parent.iterdir()) == ["saved", "text!\n"]
+
+
+@pytest.mark.usefixtures("other_disk")
+@pytest.mark.parametrize("is_after", [False, True])
+@pytest.mark.parametrize("moment", range(1, 10))
+def test_a_crash_loses_nothing_and_leaves_nothing_to_push(
+    trash: Trash, tmp_path: Path, moment: int, is_after: bool
+) -> None:
+    """What is left is where it was, in the trash, or under a name that the scan leaves alone."""
+    source = _file(tmp_path / "docs")
+    with suppress(Crashed), crash_at(moment, is_after=is_after):
+        trash.take(source, "a.txt")
+    ignores = Ignores([])
+    beside = [path for path in source.parent.iterdir() if path != source]
+    assert all(ignores.why(path.name, is_folder=False) for path in beside)
+    assert not any(is_part_file(path.name) for path in beside), "that would be cleaned up"
+    whole = [*source.parent.iterdir(), *(file.place for file in trash.files())]
+    assert "text" in {path.read_text() for path in whole}

@@ -384,6 +384,46 @@ async def test_a_download_that_is_called_off_keeps_what_has_come(ground: Ground)
     assert ground.holds_all()
 
 
+def _meddling(ground: Ground, meddle: Callable[[Path], None]) -> Fault:
+    """Somebody meddles with the part when some of it has come."""
+
+    async def fault(request: httpx.Request, pass_on: Any) -> httpx.Response:  # noqa: ANN401
+        data = await (await pass_on(request)).aread()
+
+        async def pieces() -> AsyncIterator[bytes]:
+            yield data[:BLOCK]
+            meddle(ground.part.part)
+            yield data[BLOCK:]
+
+        return httpx.Response(200, content=pieces())
+
+    return fault
+
+
+def _shorten(part: Path) -> None:
+    os.truncate(part, 100)
+
+
+@pytest.mark.parametrize("meddle", [Path.unlink, _shorten])
+async def test_a_part_that_somebody_alters_is_fetched_anew(
+    ground: Ground, meddle: Callable[[Path], None]
+) -> None:
+    await ground.fetch(_meddling(ground, meddle))
+    assert ground.holds_all()
+    assert len(ground.requests) == 2
+
+
+@pytest.mark.parametrize("meddle", [Path.unlink, _shorten])
+async def test_a_part_that_is_altered_again_and_again_is_not_placed(
+    ground: Ground, meddle: Callable[[Path], None]
+) -> None:
+    with pytest.raises(FileNotFoundError):
+        await ground.fetch(*[_meddling(ground, meddle)] * 2)
+    assert not ground.target.exists()
+    await ground.fetch()
+    assert ground.holds_all()
+
+
 async def test_a_disk_that_is_full_is_said(ground: Ground) -> None:
     class Full(PartFile):
         @override

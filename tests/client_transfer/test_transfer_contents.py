@@ -74,6 +74,22 @@ def test_a_part_begins_anew_and_goes_without_a_trace(tmp_path: Path) -> None:
     assert part.part.read_bytes() == b"", "an empty file is a file"
 
 
+def test_a_part_that_is_taken_away_in_the_middle_is_missed(tmp_path: Path) -> None:
+    begun, resumed = PartFile(tmp_path / "begun"), PartFile(tmp_path / "resumed")
+    begun.restart()
+    resumed.part.write_bytes(b"one ")
+    assert list(resumed.read_held()) == [b"one "]
+    for part in (begun, resumed):
+        part.part.unlink()
+        for attempt in (lambda part=part: part.write(b"two"), part.finish):
+            with pytest.raises(FileNotFoundError):
+                attempt()
+    assert list(tmp_path.iterdir()) == []
+    begun.restart()
+    begun.write(b"anew")
+    assert begun.part.read_bytes() == b"anew"
+
+
 def test_large_parts_are_read_in_blocks(tmp_path: Path) -> None:
     part = PartFile(tmp_path / "part")
     part.write(bytes(2 * BLOCK + 3))

@@ -82,15 +82,28 @@ def _rename_exclusively(source: Path, target: Path) -> None:
     the system nor the file system can, looking first is the best there is.
     """
     if sys.platform == "linux":
-        paths = os.fsencode(source), os.fsencode(target)
-        if _libc().renameat2(_HERE, paths[0], _HERE, paths[1], _NO_REPLACE) == 0:
+        number = _refused(source, target)
+        if number == 0:
             return
-        number = ctypes.get_errno()
         if number not in (errno.ENOSYS, errno.EINVAL):
             raise OSError(number, os.strerror(number), str(source), None, str(target))
     if os.path.lexists(target):
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
     source.rename(target)
+
+
+def _refused(source: Path, target: Path) -> int:
+    """Have Linux rename; return the number of its error, 0 if it did.
+
+    The system may have what its C library does not know of (glibc before 2.28).
+    """
+    rename = getattr(_libc(), "renameat2", None)
+    if rename is None:
+        return errno.ENOSYS
+    paths = os.fsencode(source), os.fsencode(target)
+    if rename(_HERE, paths[0], _HERE, paths[1], _NO_REPLACE) == 0:
+        return 0
+    return ctypes.get_errno()
 
 
 @functools.cache

@@ -107,6 +107,7 @@ class FolderHalf:
                 return
             try:
                 place = await placing.place(action, current)
+                noted = _placed(current, action, place)
             except (MovedOn, ContentReplaced):
                 current.postpone(action)
             except (SyncError, OSError) as error:
@@ -116,7 +117,7 @@ class FolderHalf:
                     raise
             else:
                 outages.clear()
-                arrivals.add(*_placed(current, action, place), place.parent)
+                arrivals.add(*noted, place.parent)
 
         outages: list[bool] = []
         arrivals = Arrivals(self._ledger, self._index)
@@ -131,9 +132,16 @@ _OUTAGES = 3
 
 
 def _placed(current: Round, action: Download, place: Path) -> tuple[Base, LocalFile]:
-    """What is to be noted of a file that has come."""
+    """What is to be noted of a file that has come.
+
+    Raises:
+        MovedOn: somebody moved it away at once.
+    """
     md5 = current.documents[action.id].file.md5_hash
-    file = seen(place, action.path, action.sha256, md5)
+    try:
+        file = seen(place, action.path, action.sha256, md5)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MovedOn(str(error)) from error
     current.arrived(file)
     current.done(action, action.path)
     return replace(action.entry, inode=file.inode, birth_ns=file.birth_ns), file

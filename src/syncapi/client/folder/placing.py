@@ -1,7 +1,8 @@
 """Bytes on their way into the folder: from a file that has them already, or from the server."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -9,7 +10,7 @@ from uuid import UUID
 import anyio.to_thread
 
 from syncapi.client.folder.actions import Download
-from syncapi.client.folder.disk import Disk, Identity
+from syncapi.client.folder.disk import Disk, Identity, MovedOn
 from syncapi.client.folder.rounds import Round
 from syncapi.client.transfer.contents import BLOCK, Hasher
 from syncapi.client.transfer.downloads import Downloader
@@ -41,8 +42,9 @@ class Placing:
         document = current.documents[action.id]
         over = None if action.replaces_sha256 is None else current.identity(action.path)
         self._disk.expect(action.path, over)
-        # Of each document its own: many may have the same bytes, and are fetched at once.
-        key = f"{action.sha256}-{action.id}"
+        # Of each document its own: many may have the same bytes, and are fetched at once. And not
+        # that of `Client.download`: a script may fetch the same into the same folder.
+        key = f"mirror-{action.sha256}-{action.id}"
         part = PartFile.beside(self._disk.make_room(action.path), key)
         if not await self._copied(action, current, part):
             before = part.held()
@@ -60,6 +62,8 @@ class Placing:
         return False
 
     def _put(self, part: PartFile, path: str, over: Identity | None, document: Document) -> Path:
+        if part.held() != document.file.file_size:
+            raise MovedOn(f"somebody took of what was fetched for {path}")
         # The time of the version. A file that is as old as that is told from one that was
         # written just now, and need not be hashed again.
         moment = int(document.updated_at.timestamp() * _NANOSECONDS)
@@ -72,15 +76,21 @@ def _copy(source: Path, part: PartFile, sha256: str) -> bool:
     """Copy a file and see whether it was the right one."""
     hasher = Hasher()
     part.restart()
-    try:
-        with source.open("rb") as stream:
-            while block := stream.read(BLOCK):
-                part.write(block)
-                hasher.update(block)
-    except FileNotFoundError:
-        pass
+    for block in _readable(source):
+        part.write(block)
+        hasher.update(block)
     if hasher.digest().sha256_hash == sha256:
         part.finish()
         return True
     part.restart()
     return False
+
+
+def _readable(source: Path) -> Iterator[bytes]:
+    """The bytes of a file up to where it cannot be read: the server has them in any case.
+
+    Errors of whoever writes them are not caught here.
+    """
+    with suppress(OSError), source.open("rb") as stream:
+        while block := stream.read(BLOCK):
+            yield block

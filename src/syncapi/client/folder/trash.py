@@ -5,13 +5,25 @@ state, a day a subfolder (or several), under the path it had.
 """
 
 import errno
+import os
+import secrets
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
+from typing import Final
 
 from syncapi.client import durable
+from syncapi.client.folder.ignoring import OWN_PREFIX, is_part_file
+from syncapi.client.transfer.sinks import PART_PREFIX
+
+_PLACES: Final = 10_000
+"""Of one path on one day; a file that is replaced every minute needs 1440."""
+
+_LONGEST: Final = 200
+"""In bytes, of a name within another; a file system takes names of 255."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +56,8 @@ class Trash:
         """Move a file here; return where it is now.
 
         Raises:
-            OSError: it could not be moved; it is where it was.
+            OSError: it could not be moved; it is where it was, or, if something has that name by
+                now, beside it (see `_aside`).
         """
         return self._placed(source, path, _move)
 
@@ -68,34 +81,40 @@ class Trash:
         """All that is here, the latest day first."""
         for day, folder in sorted(self._days(), key=lambda found: found[0], reverse=True):
             for place in sorted(folder.rglob("*")):
-                if place.is_file():
+                if place.is_file() and not is_part_file(place.name):
                     yield Trashed(day, place.relative_to(folder).as_posix(), place)
 
     def expire(self) -> int:
-        """Delete for good what is older than the time to keep; return how many days' folders."""
+        """Delete for good what is older than the time to keep; return how many days' folders.
+
+        What cannot be deleted stays, and is tried again by the next sync: no sync fails of it.
+        """
         oldest = datetime.now(UTC).date() - self._keep
-        old = [folder for day, folder in self._days() if day < oldest]
-        for folder in old:
-            shutil.rmtree(folder)
-        return len(old)
+        deleted = 0
+        for folder in [folder for day, folder in self._days() if day < oldest]:
+            with suppress(OSError):
+                shutil.rmtree(folder)
+                deleted += 1
+        return deleted
 
     def _placed(self, source: Path, path: str, act: Callable[[Path, Path], None]) -> Path:
         """Act with the first place that is free: another folder of the day where one is taken.
 
         It may be taken by the same path of earlier, by a file where a folder is needed, or by a
-        folder where a file is.
+        folder where a file is. The same errors of the source are no reason to look for another.
         """
         today = datetime.now(UTC).date().isoformat()
-        number = 1
-        while True:
+        for number in range(1, _PLACES + 1):
             place = self._folder / (today if number == 1 else f"{today}.{number}") / path
             try:
                 place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
                 act(source, place)
             except (FileExistsError, NotADirectoryError):
-                number += 1
+                if not _is_taken(place) or not os.path.lexists(source):
+                    raise
             else:
                 return place
+        raise OSError(errno.EEXIST, "the trash has no place for it", str(source))
 
     def _days(self) -> Iterator[tuple[date, Path]]:
         if not self._folder.is_dir():
@@ -116,21 +135,73 @@ def _move(source: Path, target: Path) -> None:
         _move_across(source, target)
 
 
+def _is_taken(place: Path) -> bool:
+    """Whether something has a place, or is no folder on the way to it."""
+    return os.path.lexists(place) or not place.parent.is_dir()
+
+
 def _move_across(source: Path, target: Path) -> None:
-    """Move to another file system: the copy is whole and durable before the original goes."""
-    before = source.stat()
+    """Move to another file system: the copy is whole and durable before the original goes.
+
+    The original gets a name that nobody knows first. An editor that saves by a rename meanwhile
+    leaves its new file under the old name, where it is not what is removed in the end.
+    """
+    before = _stamp(source)
+    aside = _aside(source)
+    durable.move(source, aside)
+    try:
+        _copy_unchanged(aside, target, before)
+    except BaseException:
+        with suppress(FileExistsError):  # somebody saved a new one: both stay
+            durable.move(aside, source)
+        raise
+    durable.remove(aside)
+
+
+def _aside(source: Path) -> Path:
+    """A free name beside a file, for as long as it is copied.
+
+    A crash may leave the file there. So it must be a name that the scan leaves alone, as an
+    ordinary one would be pushed as a new document, and that nothing cleans up, as it does parts:
+    there may be no other copy. `Mirror.ignored` tells of it.
+    """
+    name = source.name.encode(errors="ignore")[:_LONGEST].decode(errors="ignore")
+    return source.with_name(f"{OWN_PREFIX}-{secrets.token_hex(8)}-{name}")
+
+
+def _copy_unchanged(source: Path, target: Path, before: tuple[int, int, int]) -> None:
+    """Copy a file that is as it was before, and stays so."""
+    _expect(source, before)
     _copy(source, target)
-    after = source.stat()
-    if (after.st_mtime_ns, after.st_size) != (before.st_mtime_ns, before.st_size):
+    try:
+        _expect(source, before)
+    except OSError:
         durable.remove(target)
-        raise OSError(errno.EBUSY, "it was written to while it was copied", str(source))
-    durable.remove(source)
+        raise
+
+
+def _expect(path: Path, stamp: tuple[int, int, int]) -> None:
+    if _stamp(path) != stamp:
+        raise OSError(errno.EBUSY, "it was written to while it was copied", str(path))
+
+
+def _stamp(path: Path) -> tuple[int, int, int]:
+    status = path.stat()
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def _copy(source: Path, target: Path) -> None:
-    """Copy a file with its times to a name that nothing has, whole or not at all."""
-    temporary = target.with_name(f".{target.name}.new")
-    shutil.copy2(source, temporary)
-    with temporary.open("rb") as stream:
-        durable.sync_file(stream.fileno())
-    durable.move(temporary, target)
+    """Copy a file with its times to a name that nothing has, whole or not at all.
+
+    Until it is whole it has the name of a part: short, nobody else's, and cleaned up after a crash
+    where it is put back into the folder.
+    """
+    temporary = target.with_name(f"{PART_PREFIX}{secrets.token_hex(8)}")
+    try:
+        shutil.copy2(source, temporary)
+        with temporary.open("rb") as stream:
+            durable.sync_file(stream.fileno())
+        durable.move(temporary, target)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise

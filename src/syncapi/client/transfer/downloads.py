@@ -99,22 +99,28 @@ class _Download:
 
     async def run(self) -> None:
         await self._arrival.resume()
-        if not await self._is_right():
-            # What was held of an earlier attempt may be to blame, or the way here: once more.
-            await self._arrival.restart()
-            if not await self._is_right():
-                await self._arrival.discard()
-                raise self._mismatch()
-        await self._arrival.finish()
-
-    async def _is_right(self) -> bool:
-        """Get all bytes, and verify them."""
-        self._furthest = self._arrival.size
         try:
-            await self._fill()
-        except _WrongBytesError:
-            return False
-        return self._arrival.is_right
+            await self._have()
+        except (_WrongBytesError, FileNotFoundError):
+            # What was held of an earlier attempt may be to blame, the way here, or somebody who
+            # took the part away: once more.
+            await self._arrival.restart()
+            await self._have_at_last()
+
+    async def _have_at_last(self) -> None:
+        try:
+            await self._have()
+        except _WrongBytesError as wrong:
+            await self._arrival.discard()
+            raise self._mismatch() from wrong
+
+    async def _have(self) -> None:
+        """Get all bytes, verify them, and have them on the disk."""
+        self._furthest = self._arrival.size
+        await self._fill()
+        if not self._arrival.is_right:
+            raise _WrongBytesError
+        await self._arrival.finish()
 
     async def _fill(self) -> None:
         """Ask until all bytes are there; attempts that brought the end nearer do not count."""

@@ -1,6 +1,8 @@
 """One download: what has arrived of it, and the hashes of that."""
 
+import errno
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 
 import anyio.to_thread
 
@@ -68,16 +70,32 @@ class Arrival:
                 if len(waiting) >= BLOCK:
                     block, waiting = waiting, bytearray()
                     await self._keep(block)
-        finally:
-            if waiting:
-                with anyio.CancelScope(shield=True):
-                    await self._keep(waiting)
+        except BaseException:
+            # A part that is gone is no reason to forget why it ended, such as that it was called
+            # off: who goes on misses the part soon enough.
+            with suppress(FileNotFoundError):
+                await self._keep_rest(waiting)
+            raise
+        await self._keep_rest(waiting)
 
     async def finish(self) -> None:
+        """Have all of it on the disk when this returns.
+
+        Raises:
+            FileNotFoundError: it is not all there. What was hashed is what came, not what the sink
+                has: somebody may have taken of that meanwhile.
+        """
         await anyio.to_thread.run_sync(self._sink.finish)
+        if self._sink.held() != self.size:
+            raise FileNotFoundError(errno.ENOENT, "somebody altered the part while it came")
 
     async def discard(self) -> None:
         await anyio.to_thread.run_sync(self._sink.discard)
+
+    async def _keep_rest(self, waiting: bytearray) -> None:
+        if waiting:
+            with anyio.CancelScope(shield=True):
+                await self._keep(waiting)
 
     async def _keep(self, block: bytearray) -> None:
         if len(block) < _WORTH_A_THREAD:

@@ -45,11 +45,14 @@ class Sink(Protocol):
 class PartFile:
     """A temporary file, to be renamed once it is whole.
 
-    It is opened anew for each block, so that nothing stays open however a download ends.
+    It is opened anew for each block, so that nothing stays open however a download ends. Once it
+    is begun it is never made again: what somebody takes away in the middle is missed at the next
+    block (`FileNotFoundError`), where a new file would hold the end of the bytes alone.
     """
 
     def __init__(self, part: Path) -> None:
         self.part = part
+        self._is_begun = False
 
     @classmethod
     def beside(cls, target: Path, key: str) -> Self:
@@ -71,6 +74,7 @@ class PartFile:
     def read_held(self) -> Iterator[bytes]:
         if not self.held():
             return
+        self._is_begun = True
         with os.fdopen(os.open(self.part, os.O_RDONLY | os.O_NOFOLLOW), "rb") as stream:
             while block := stream.read(BLOCK):
                 yield block
@@ -80,6 +84,7 @@ class PartFile:
             stream.write(data)
 
     def restart(self) -> None:
+        self._is_begun = False
         os.close(self._opened(os.O_TRUNC))
 
     def finish(self) -> None:
@@ -90,6 +95,7 @@ class PartFile:
             os.close(descriptor)
 
     def discard(self) -> None:
+        self._is_begun = False
         self.part.unlink(missing_ok=True)
 
     def place(self, target: Path) -> None:
@@ -98,4 +104,7 @@ class PartFile:
 
     def _opened(self, how: int) -> int:
         # The name can be foreseen: whoever left a link there must not have us write elsewhere.
-        return os.open(self.part, os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | how, 0o666)
+        how |= os.O_WRONLY | os.O_NOFOLLOW | (0 if self._is_begun else os.O_CREAT)
+        descriptor = os.open(self.part, how, 0o666)
+        self._is_begun = True
+        return descriptor

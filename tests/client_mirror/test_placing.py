@@ -1,0 +1,196 @@
+"""Bytes on their way into a folder in which others are at work."""
+
+import errno
+import os
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
+from uuid import UUID
+
+import pytest
+
+from syncapi.client import durable
+from syncapi.client.folder import executing
+from syncapi.client.folder.actions import Download, Plan
+from syncapi.client.folder.arrivals import Arrivals
+from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.disk import Disk, MovedOn
+from syncapi.client.folder.executing import FolderHalf
+from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
+from syncapi.client.folder.placing import Placing
+from syncapi.client.folder.reports import MirrorReport, Silent
+from syncapi.client.folder.rounds import Round
+from syncapi.client.folder.scanning import seen
+from syncapi.client.folder.states import Base, LocalFile
+from syncapi.client.folder.trash import Trash
+from syncapi.client.store.store import Store
+from syncapi.client.transfer.contents import BytesContent, digest_of
+from syncapi.client.transfer.downloads import Downloader
+from syncapi.client.transfer.sinks import PartFile
+from syncapi.wire.documents import Document
+
+DATA = b"the bytes of the document"
+NOW = datetime(2026, 11, 26, tzinfo=UTC)
+DIGEST = digest_of(BytesContent(DATA))
+DOCUMENT = cast(
+    "Document",
+    SimpleNamespace(
+        id=UUID(int=1),
+        updated_at=NOW,
+        file=SimpleNamespace(md5_hash=DIGEST.md5_hash, file_size=len(DATA)),
+    ),
+)
+
+
+def entry(number: int, path: str) -> Base:
+    return Base(UUID(int=number), path, NOW, DIGEST.sha256_hash, "", path)
+
+
+ACTION = Download(DOCUMENT.id, "a.txt", DIGEST.sha256_hash, len(DATA), None, entry(1, "a.txt"))
+
+
+class Ground:
+    """A folder, and a server that brings the bytes at once.
+
+    Attributes:
+        meddle: what somebody does to the part when it has come.
+        parts: names of the parts that were fetched.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "root"
+        self.root.mkdir()
+        self.disk = Disk(self.root, Trash(folder / "trash"))
+        self.meddle: Callable[[Path], object] = lambda _part: None
+        self.parts: list[str] = []
+        self.placing = Placing(self.disk, cast("Downloader", self), {})
+
+    async def fetch(self, _document: Document, part: PartFile, _url: str | None) -> None:
+        """As the downloader does."""
+        self.parts.append(part.part.name)
+        part.restart()
+        part.write(DATA)
+        self.meddle(part.part)
+
+    def round(self, *files: LocalFile) -> Round:
+        plan = Plan(actions=(ACTION,))
+        known = {file.path: file for file in files}
+        return Round(plan, known, {DOCUMENT.id: DOCUMENT}, MirrorReport(), Silent())
+
+    def twin(self) -> LocalFile:
+        """A file that has the bytes already."""
+        place = self.root / "twin.txt"
+        place.write_bytes(DATA)
+        return seen(place, "twin.txt", DIGEST.sha256_hash, None)
+
+
+@pytest.fixture
+def ground(tmp_path: Path) -> Ground:
+    return Ground(tmp_path)
+
+
+async def test_parts_of_a_mirror_are_no_others(ground: Ground) -> None:
+    await ground.placing.place(ACTION, ground.round())
+    others = PartFile.beside(ground.root / "a.txt", f"{ACTION.sha256}-{ACTION.id}")
+    assert ground.parts != [others.part.name]
+    assert (ground.root / "a.txt").read_bytes() == DATA
+
+
+@pytest.mark.parametrize("meddle", [Path.unlink, lambda part: os.truncate(part, 3)])
+async def test_what_is_not_all_there_is_not_placed(
+    ground: Ground, meddle: Callable[[Path], object]
+) -> None:
+    ground.meddle = meddle
+    with pytest.raises(MovedOn):
+        await ground.placing.place(ACTION, ground.round())
+    assert not (ground.root / "a.txt").exists()
+
+
+async def test_bytes_that_are_here_are_copied(ground: Ground) -> None:
+    await ground.placing.place(ACTION, ground.round(ground.twin()))
+    assert (ground.root / "a.txt").read_bytes() == DATA
+    assert ground.parts == []
+
+
+@pytest.mark.parametrize("number", [errno.EACCES, errno.EIO])
+async def test_a_twin_that_cannot_be_read_is_fetched(
+    ground: Ground, number: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path, _mode: str) -> None:
+        raise OSError(number, os.strerror(number))
+
+    current = ground.round(ground.twin())
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", refuse)
+        place = await ground.placing.place(ACTION, current)
+    assert place.read_bytes() == DATA
+    assert len(ground.parts) == 1
+
+
+async def test_a_disk_that_is_full_is_told_of_a_copy_too(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_part: PartFile, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    current = ground.round(ground.twin())
+    monkeypatch.setattr(PartFile, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        await ground.placing.place(ACTION, current)
+    assert ground.parts == []
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state") as store:
+        yield store
+
+
+def _half(ground: Ground, store: Store) -> FolderHalf:
+    index = FileIndex(store, PathKeys(store))
+    # A plan of downloads asks nothing of the conflicts.
+    conflicts = cast("FolderConflicts", None)
+    return FolderHalf(ground.disk, Ledger(store), index, conflicts, parallel=1)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError, NotADirectoryError])
+async def test_a_file_that_is_moved_away_at_once_is_for_the_next_round(
+    ground: Ground, store: Store, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
+) -> None:
+    def gone(*_arguments: object) -> LocalFile:
+        raise error
+
+    monkeypatch.setattr(executing, "seen", gone)
+    current = ground.round()
+    await _half(ground, store).carry_out(current, ground.placing)
+    assert (current.is_raced, current.report.done, current.report.failures) == (True, [], [])
+    assert list(Ledger(store).entries()) == []
+
+
+def test_notes_of_other_folders_outlive_one_that_is_gone(store: Store, tmp_path: Path) -> None:
+    ledger, index = Ledger(store), FileIndex(store, PathKeys(store))
+    arrivals = Arrivals(ledger, index)
+    (tmp_path / "file").touch()
+    folders = {"a": tmp_path / "gone", "b": tmp_path / "file" / "inside", "c": tmp_path}
+    for number, (path, folder) in enumerate(folders.items()):
+        file = LocalFile(path, len(DATA), DIGEST.sha256_hash, None, 0, 0)
+        arrivals.add(entry(number, path), file, folder)
+    arrivals.note()
+    assert [noted.path for noted in ledger.entries()] == ["c"]
+    assert list(index.known()) == ["c"]
+
+
+def test_a_c_library_that_cannot_rename_exclusively(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(durable, "_libc", SimpleNamespace)
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.write_text("text")
+    durable.move(source, target)
+    assert (target.read_text(), source.exists()) == ("text", False)
+    source.write_text("other")
+    with pytest.raises(FileExistsError):
+        durable.move(source, target)
+    assert (target.read_text(), source.read_text()) == ("text", "other")
