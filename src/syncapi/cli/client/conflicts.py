@@ -16,6 +16,7 @@ from syncapi.cli.client.syncing import follow_up
 from syncapi.cli.client.telling import Narrator, tell_conflicts
 from syncapi.cli.failures import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
+from syncapi.client.folder.conflicts import SeveralConflicts
 from syncapi.client.folder.reports import FolderConflict
 
 app = verb_app(
@@ -101,13 +102,19 @@ async def _one(folder: Folder, path: Path) -> FolderConflict:
 
 def _named(at_work: Opened, path: Path) -> FolderConflict:
     wanted = at_work.path_of(path)
-    found = at_work.mirror.conflicts()
-    for conflict in found:
-        if wanted in {conflict.path, conflict.copy_path}:
-            return conflict
+    try:
+        conflict = at_work.mirror.conflict_of(wanted)
+    except SeveralConflicts as error:
+        raise CommandFailed(error.message, ExitCode.USAGE, hint=error.hint) from error
+    if conflict is None:
+        raise _has_none(wanted, at_work.mirror.conflicts())
+    return conflict
+
+
+def _has_none(wanted: str, found: list[FolderConflict]) -> CommandFailed:
     listed = "".join(f"\n  {conflict.path}" for conflict in found)
     there_are = f"Conflicts are:{listed}" if found else "There are none."
-    raise CommandFailed(f"{wanted} has no conflict. {there_are}", ExitCode.USAGE)
+    return CommandFailed(f"{wanted} has no conflict. {there_are}", ExitCode.USAGE)
 
 
 async def _resolved(
@@ -116,7 +123,7 @@ async def _resolved(
     with bars_for(speaker) as bars:
         async with opened(folder, Narrator(speaker, bars)) as at_work:
             conflict = _named(at_work, path)
-            at_work.mirror.resolve(conflict.path, keep)
+            at_work.mirror.resolve(conflict.copy_path, keep)
             speaker.say(
                 f"Resolved {name_shown(conflict.path)}: kept {keep}.",
                 "resolved",

@@ -1,15 +1,18 @@
 """Conflicts of a folder: both versions are files, until a person has decided."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
+from pathlib import PurePosixPath
 from uuid import UUID
 
 from pydantic import RootModel
 
-from syncapi.client.folder.actions import Create, Download, SetAside
-from syncapi.client.folder.ledger import PathKeys
+from syncapi.client.errors import SyncError
+from syncapi.client.folder.actions import Adopt, Create, Download, SetAside
+from syncapi.client.folder.ledger import Ledger, PathKeys
 from syncapi.client.folder.reports import FolderConflict
+from syncapi.client.folder.states import Scan
 from syncapi.client.store.store import Store
 
 
@@ -17,21 +20,43 @@ class _Row(RootModel[FolderConflict]):
     pass
 
 
+class SeveralConflicts(SyncError):  # noqa: N818 - named as the other failures are
+    """A path does not tell which of its conflicts is meant."""
+
+    def __init__(self, path: str, conflicts: Sequence[FolderConflict]) -> None:
+        copies = "".join(f"\n  {conflict.copy_path}" for conflict in conflicts)
+        super().__init__(
+            f"{path} has {len(conflicts)} conflicts. Their copies are:{copies}",
+            hint="Name the copy that you mean.",
+        )
+
+
 class FolderConflicts:
-    """The conflicts that nobody has decided yet, by the path of the copy."""
+    """The conflicts that nobody has decided yet, by the path that the copy was given."""
 
     def __init__(self, store: Store, keys: PathKeys, now: Callable[[], datetime]) -> None:
         self._keys = keys
+        self._ledger = Ledger(store)
         self._table = store.table("folder_conflicts", _Row)
         self._now = now
 
     def all(self) -> list[FolderConflict]:
-        return sorted((row.root for row in self._table.values()), key=lambda one: one.copy_path)
+        """Each with its copy where that is now: somebody may have renamed it."""
+        found = (self._followed(row.root) for row in self._table.values())
+        return sorted(found, key=lambda one: one.copy_path)
 
     def find(self, path: str) -> FolderConflict | None:
-        """The conflict of a file, by its own path or that of the copy."""
-        mine = [one for one in self.all() if path in (one.copy_path, one.path)]
-        return mine[0] if mine else None
+        """The conflict of a file, by the path of the copy or else by its own.
+
+        Raises:
+            SeveralConflicts: it is a file's own path, which does not tell them apart.
+        """
+        found = self.all()
+        named = [one for one in found if one.copy_path == path]
+        named = named or [one for one in found if one.path == path]
+        if len(named) > 1:
+            raise SeveralConflicts(path, named)
+        return named[0] if named else None
 
     def record(self, action: SetAside, winner: Download | None) -> None:
         """Keep that a file gives way to the server's, before it does."""
@@ -40,7 +65,7 @@ class FolderConflicts:
             return
         conflict = FolderConflict(
             id=document_id,
-            path=action.path,
+            path=winner.path if winner else action.path,
             copy_path=action.to,
             copy_id=None,
             seen_at=self._now(),
@@ -49,23 +74,42 @@ class FolderConflicts:
         )
         self._table.put(self._keys.of(action.to), _Row(conflict))
 
-    def pushed(self, created: Create) -> None:
-        """The copy has become a document."""
-        row = self._table.get(self._keys.of(created.path))
-        if row is not None:
-            conflict = dataclasses.replace(row.root, copy_id=created.id)
-            self._table.put(self._keys.of(created.path), _Row(conflict))
+    def pushed(self, copy: Create | Adopt) -> None:
+        """The copy has become a document; that it did is adopted where the answer was lost.
+
+        It stays that document: another file may have got the copy's first name since.
+        """
+        row = self._table.get(self._keys.of(copy.path))
+        if row is not None and row.root.copy_id is None:
+            conflict = dataclasses.replace(row.root, copy_id=copy.id)
+            self._table.put(self._keys.of(copy.path), _Row(conflict))
 
     def settle(self, conflict: FolderConflict) -> None:
-        self._table.delete(self._keys.of(conflict.copy_path))
+        """Drop a conflict, as `all` or `find` has told it."""
+        for key, row in list(self._table.items()):
+            if self._followed(row.root) == conflict:
+                self._table.delete(key)
 
-    def keep_only(self, paths: set[str], known: set[UUID]) -> None:
+    def keep_only(self, scan: Scan, known: set[UUID]) -> None:
         """Drop those whose copy somebody has dealt with in the folder itself.
 
         Args:
-            paths: of the files that are there.
+            scan: what it has left alone is there, for all that is known.
             known: documents of the ledger.
         """
+        files = {file.path for file in scan.files}
+        skipped = {skipped.path for skipped in scan.skipped}
         for conflict in self.all():
-            if conflict.copy_path not in paths and conflict.copy_id not in known:
+            path = conflict.copy_path
+            is_there = path in files or not skipped.isdisjoint(_up_from(path))
+            if not is_there and conflict.copy_id not in known:
                 self.settle(conflict)
+
+    def _followed(self, conflict: FolderConflict) -> FolderConflict:
+        entry = self._ledger.find(conflict.copy_id) if conflict.copy_id else None
+        return dataclasses.replace(conflict, copy_path=entry.path) if entry else conflict
+
+
+def _up_from(path: str) -> set[str]:
+    """The path itself and the folders that it is in."""
+    return {path, *map(str, PurePosixPath(path).parents)}

@@ -60,6 +60,8 @@ class FolderHalf:
         self._ledger.put(*(adopted.entry for adopted in learnt))
         self._ledger.drop(*(forgotten.id for forgotten in gone))
         known: list[Action] = [*learnt, *gone]
+        for adopted in learnt:
+            self._conflicts.pushed(adopted)
         for action in known:
             current.done(action, path_of(action))
 
@@ -83,8 +85,7 @@ class FolderHalf:
         identity = current.identity(action.path)
         if action.entry is not None:
             self._ledger.put(action.entry)
-        winner = next((d for d in _downloads(current) if d.path == action.path), None)
-        self._conflicts.record(action, winner)
+        self._conflicts.record(action, _winner(current, action))
         self._disk.move(action.path, identity, action.to)
         current.moved(action.path, action.to)
         current.done(action, action.to, f"from {action.path}")
@@ -145,6 +146,16 @@ def _placed(current: Round, action: Download, place: Path) -> tuple[Base, LocalF
     current.arrived(file)
     current.done(action, action.path)
     return replace(action.entry, inode=file.inode, birth_ns=file.birth_ns), file
+
+
+def _winner(current: Round, action: SetAside) -> Download | None:
+    """The server's version of a file that gives way.
+
+    It may go elsewhere, and another document to the path that is given up.
+    """
+    if action.id is not None:
+        return next((d for d in _downloads(current) if d.id == action.id), None)
+    return next((d for d in _downloads(current) if d.path == action.path), None)
 
 
 def _downloads(current: Round) -> list[Download]:
