@@ -5,7 +5,9 @@ decided upon: it locks, sees that nothing has changed since, and writes; or it f
 nothing. See docs/decisions/0012.
 
 EXECUTE has what looks rows up planned anew each time. A plan that was kept from when the tables
-were small would read them whole, or once for each row, when they have grown.
+were small would read them whole, or once for each row, when they have grown. Each table is read by
+one condition on all ids, and joined afterwards: where the statistics know nothing of a tenant yet,
+the planner takes all its rows for one, and would look for each row among all of them.
 """
 
 from alembic import op
@@ -30,17 +32,22 @@ KNOWN = """
       LANGUAGE plpgsql STABLE ROWS 500 AS $$
     DECLARE
       known text := $sql$
+        WITH entry AS MATERIALIZED (
+          SELECT id, updated_at FROM public.feed_entries
+          WHERE tenant_id = $1 AND id = ANY($2)),
+        document AS MATERIALIZED (
+          SELECT * FROM public.documents WHERE tenant_id = $1 AND id = ANY($2)),
+        file AS MATERIALIZED (
+          SELECT id, md5_hash, sha256_hash, file_size FROM public.files
+          WHERE tenant_id = $1 AND id = ANY($4 || ARRAY(SELECT file_id FROM document)))
         SELECT 'state', entry.id, entry.updated_at, document.file_id, document.folder,
                document.filename, document.mime_type, document.is_deleted,
                document.user_id::text, document.created_by::text, document.deleted_by::text,
                document.created_at AT TIME ZONE 'UTC', document.deleted_at AT TIME ZONE 'UTC',
                file.md5_hash, file.sha256_hash, file.file_size
-        FROM public.feed_entries AS entry
-        LEFT JOIN public.documents AS document
-          ON document.tenant_id = entry.tenant_id AND document.id = entry.id
-        LEFT JOIN public.files AS file
-          ON file.tenant_id = entry.tenant_id AND file.id = document.file_id
-        WHERE entry.tenant_id = $1 AND entry.id = ANY($2)
+        FROM entry
+        LEFT JOIN document ON document.id = entry.id
+        LEFT JOIN file ON file.id = document.file_id
         UNION ALL
         SELECT 'change', change_id, NULL, document_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
                NULL, NULL, NULL, NULL, NULL
@@ -52,7 +59,7 @@ KNOWN = """
         UNION ALL
         SELECT 'file', id, NULL, id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
                md5_hash, sha256_hash, file_size
-        FROM public.files WHERE tenant_id = $1 AND id = ANY($4)
+        FROM file WHERE id = ANY($4)
       $sql$;
     BEGIN
       IF cardinality(base_ids) > 0 THEN
@@ -62,12 +69,11 @@ KNOWN = """
                  history.filename, history.mime_type, NULL, NULL, NULL, NULL, NULL, NULL, NULL,
                  NULL, NULL
           FROM unnest($5, $6) AS asked (id, version)
-          JOIN public.feed_entries AS entry
-            ON entry.tenant_id = $1 AND entry.id = asked.id
-           AND entry.updated_at <> asked.version
-          JOIN public.document_history AS history
-            ON history.tenant_id = $1 AND history.document_id = asked.id
-           AND history.updated_at = asked.version
+          JOIN entry ON entry.id = asked.id AND entry.updated_at <> asked.version
+          JOIN (
+            SELECT * FROM public.document_history
+            WHERE tenant_id = $1 AND document_id = ANY($5) AND updated_at = ANY($6) OFFSET 0
+          ) AS history ON history.document_id = asked.id AND history.updated_at = asked.version
         $sql$;
       END IF;
       RETURN QUERY EXECUTE known
@@ -94,9 +100,11 @@ PUSH = """
           'SELECT FROM public.documents WHERE tenant_id = $1 AND id = ANY($2) '
           'ORDER BY id FOR UPDATE' USING tenant, ids;
         EXECUTE $sql$
+          WITH entry AS MATERIALIZED (
+            SELECT id, updated_at FROM public.feed_entries
+            WHERE tenant_id = $1 AND id = ANY($2))
           SELECT count(*) FROM unnest($2, $3) AS change (id, base)
-          LEFT JOIN public.feed_entries AS entry
-            ON entry.tenant_id = $1 AND entry.id = change.id
+          LEFT JOIN entry ON entry.id = change.id
           WHERE change.base IS NOT NULL AND entry.updated_at IS DISTINCT FROM change.base
         $sql$ INTO written USING tenant, ids, bases;
         IF written > 0 THEN
@@ -111,7 +119,7 @@ PUSH = """
           updated_at = now(), updated_by = change.author, change_id = change.change_id
         FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
           AS change (id, base, change_id, author, folder, filename, mime_type, file_id, deletion)
-        WHERE document.tenant_id = $1 AND document.id = change.id
+        WHERE document.tenant_id = $1 AND document.id = ANY($2) AND document.id = change.id
           AND change.base IS NOT NULL
         $sql$ USING tenant, ids, bases, change_ids, authors, folders, filenames, mime_types,
                     file_ids, deletions;
