@@ -104,6 +104,23 @@ async def test_an_id_that_is_taken_in_between(tenant: TestTenant, raced: Race) -
     assert place_of(results[0]) == ("", "theirs.txt")
 
 
+async def test_an_id_that_is_made_and_erased_in_between(
+    tenant: TestTenant, make_writer: MakeWriter
+) -> None:
+    """Its row is gone, and its history: the tombstone tells that something was there."""
+    file_id = (await made(tenant))[2]
+    mine = create(file_id)
+    document = UUID(mine["id"])
+    assert (await push_one(tenant.user, mine)).status == "applied"
+    erased = await tenant.admin.delete(f"/documents/{document}", params={"hard": True})
+    assert erased.status_code == 200
+    connection = (await make_writer(tenant.id)).connection
+    write = create_of(document, UUID(mine["change_id"]), file_id, mine["filename"])
+    with pytest.raises(asyncpg.SerializationError):
+        await connection.execute(_PUSH, tenant.id, *write)  # as read before it was made
+    assert (await push_one(tenant.user, mine)).status == "unchanged"
+
+
 async def test_a_file_that_is_collected_in_between(
     tenant: TestTenant, raced: Race, make_writer: MakeWriter
 ) -> None:

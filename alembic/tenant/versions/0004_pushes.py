@@ -82,66 +82,60 @@ KNOWN = """
 """
 
 # Lock order as of every writer: documents in the order of their ids, then files (by the foreign
-# key), then the clock. A function sees with each statement what was committed before it: what is
-# held against the bases is what the locks hold.
+# key), then the clock. The versions are compared last of all, by a statement of its own, which
+# sees what was committed before it: no document that is locked or written by then can move on,
+# nor can one be made and erased in between without its tombstone being seen.
 PUSH = """
     CREATE FUNCTION feed.push(
-      tenant uuid, ids uuid[], bases timestamptz[], change_ids uuid[], authors uuid[],
+      tenant uuid, ids uuid[], seen timestamptz[], change_ids uuid[], authors uuid[],
       folders text[], filenames text[], mime_types text[], file_ids uuid[], deletions boolean[],
       OUT stamp timestamptz, OUT written_at timestamptz)
       LANGUAGE plpgsql VOLATILE AS $$
     DECLARE
-      known int := cardinality(array_remove(bases, NULL));
-      written int;
+      changed int := 0;
+      added int := 0;
+      raced int;
     BEGIN
       PERFORM set_config('syncapi.actor', 'row', true);
-      IF known > 0 THEN
+      IF cardinality(array_remove(seen, NULL)) > 0 THEN
         EXECUTE
           'SELECT FROM public.documents WHERE tenant_id = $1 AND id = ANY($2) '
           'ORDER BY id FOR UPDATE' USING tenant, ids;
         EXECUTE $sql$
-          WITH entry AS MATERIALIZED (
-            SELECT id, updated_at FROM public.feed_entries
-            WHERE tenant_id = $1 AND id = ANY($2))
-          SELECT count(*) FROM unnest($2, $3) AS change (id, base)
-          LEFT JOIN entry ON entry.id = change.id
-          WHERE change.base IS NOT NULL AND entry.updated_at IS DISTINCT FROM change.base
-        $sql$ INTO written USING tenant, ids, bases;
-        IF written > 0 THEN
-          RAISE EXCEPTION 'a document has changed since it was read' USING ERRCODE = '40001';
-        END IF;
-        EXECUTE $sql$
-        UPDATE public.documents AS document SET
-          folder = change.folder, filename = change.filename, mime_type = change.mime_type,
-          file_id = change.file_id, is_deleted = change.deletion,
-          deleted_at = CASE WHEN change.deletion THEN now() END,
-          deleted_by = CASE WHEN change.deletion THEN change.author END,
-          updated_at = now(), updated_by = change.author, change_id = change.change_id
-        FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
-          AS change (id, base, change_id, author, folder, filename, mime_type, file_id, deletion)
-        WHERE document.tenant_id = $1 AND document.id = ANY($2) AND document.id = change.id
-          AND change.base IS NOT NULL
-        $sql$ USING tenant, ids, bases, change_ids, authors, folders, filenames, mime_types,
-                    file_ids, deletions;
-        GET DIAGNOSTICS written = ROW_COUNT;
-        IF written <> known THEN
-          RAISE EXCEPTION 'a document was deleted since it was read' USING ERRCODE = '40001';
-        END IF;
+          UPDATE public.documents AS document SET
+            folder = change.folder, filename = change.filename, mime_type = change.mime_type,
+            file_id = change.file_id, is_deleted = change.deletion,
+            deleted_at = CASE WHEN change.deletion THEN now() END,
+            deleted_by = CASE WHEN change.deletion THEN change.author END,
+            updated_at = now(), updated_by = change.author, change_id = change.change_id
+          FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
+            AS change (id, change_id, author, folder, filename, mime_type, file_id, deletion)
+          WHERE document.tenant_id = $1 AND document.id = ANY($2) AND document.id = change.id
+        $sql$ USING tenant, ids, change_ids, authors, folders, filenames, mime_types, file_ids,
+                    deletions;
+        GET DIAGNOSTICS changed = ROW_COUNT;
       END IF;
-      IF known < cardinality(ids) THEN
+      IF changed < cardinality(ids) THEN
         INSERT INTO public.documents (
           tenant_id, id, folder, filename, mime_type, file_id, user_id, created_at, created_by,
           updated_by, change_id)
         SELECT tenant, id, folder, filename, mime_type, file_id, author, now(), author, author,
                change_id
-        FROM unnest(ids, bases, change_ids, authors, folders, filenames, mime_types, file_ids)
-          AS change (id, base, change_id, author, folder, filename, mime_type, file_id)
-        WHERE base IS NULL ORDER BY id
+        FROM unnest(ids, change_ids, authors, folders, filenames, mime_types, file_ids)
+          AS change (id, change_id, author, folder, filename, mime_type, file_id)
+        ORDER BY id
         ON CONFLICT DO NOTHING;
-        GET DIAGNOSTICS written = ROW_COUNT;
-        IF written < cardinality(ids) - known THEN
-          RAISE EXCEPTION 'a document appeared since it was read' USING ERRCODE = '40001';
-        END IF;
+        GET DIAGNOSTICS added = ROW_COUNT;
+      END IF;
+      EXECUTE $sql$
+        WITH entry AS MATERIALIZED (
+          SELECT id, updated_at FROM public.feed_entries WHERE tenant_id = $1 AND id = ANY($2))
+        SELECT count(*) FROM unnest($2, $3) AS change (id, seen)
+        LEFT JOIN entry ON entry.id = change.id
+        WHERE entry.updated_at IS DISTINCT FROM change.seen
+      $sql$ INTO raced USING tenant, ids, seen;
+      IF raced > 0 OR changed + added <> cardinality(ids) THEN
+        RAISE EXCEPTION 'a document has changed since it was read' USING ERRCODE = '40001';
       END IF;
       stamp := feed.flush(tenant);
       written_at := now();

@@ -76,13 +76,13 @@ class PlannedWrite:
     """A write that was decided upon.
 
     Attributes:
-        base: the version that was read; None where the tenant had no row of this id.
+        seen: the version that was read, of a tombstone too; None where there was nothing.
         author: the user who pushed it.
     """
 
     id: UUID
     change_id: UUID
-    base: datetime | None
+    seen: datetime | None
     author: UUID | None
     write: Write
 
@@ -142,7 +142,7 @@ async def write(tx: TenantConnection, planned: Sequence[PlannedWrite]) -> Writte
             _WRITE,
             tx.tenant_id,
             [one.id for one in planned],
-            [one.base for one in planned],
+            [one.seen for one in planned],
             [one.change_id for one in planned],
             [one.author for one in planned],
             [one["folder"] for one in fields],

@@ -214,8 +214,8 @@ def _plans(push: Push, judged: Iterable[Judged]) -> Iterable[PlannedWrite]:
     for one in judged:
         write, state = one.decision.write, one.state
         if write is not None:
-            base = None if state is None or state.row is None else state.version.updated_at
-            yield PlannedWrite(one.change.id, one.change.change_id, base, author, write)
+            seen = None if state is None else state.version.updated_at
+            yield PlannedWrite(one.change.id, one.change.change_id, seen, author, write)
 
 
 def _change(change: PushedChange) -> Change:
