@@ -142,6 +142,7 @@ class Device(Watcher):
         sent_at, held = now(), self._held(batch)
         answer = await self._post(batch)
         if answer.status_code == HTTPStatus.OK and is_forgotten:
+            _abandon(batch)  # an old change that was refused may be applied now: ask once more
             self.tally("pushed: answer forgotten in a crash")
         else:
             await self._take(batch, [answer], sent_at, held)

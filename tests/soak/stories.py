@@ -62,7 +62,7 @@ class Story:
     Attributes:
         strategy: of every push that it was in.
         was_abandoned: a request with it was given up before its answer came, so that it may be
-            judged after its own repeat.
+            judged after its own repeat, or its answer was forgotten.
     """
 
     device: str
