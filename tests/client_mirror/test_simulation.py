@@ -42,14 +42,15 @@ async def test_the_same_seed_is_the_same_run(
 class TestADefectIsFound:
     """A checker that finds nothing proves nothing."""
 
-    async def test_bytes_that_are_overwritten(
+    async def test_a_deletion_that_keeps_no_copy(
         self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        def put(self: Disk, part: Path, path: str, _over: Identity | None) -> None:
-            part.replace(self.make_room(path))
+        """Found where the document was erased on the server, its history too."""
 
-        monkeypatch.setattr(Disk, "put", put)
-        monkeypatch.setattr(Disk, "expect", lambda self, path, _: self.place(path))
+        def trash(self: Disk, path: str, _identity: Identity) -> None:
+            self.place(path).unlink()
+
+        monkeypatch.setattr(Disk, "trash", trash)
         assert await _found(place, tmp_path)
 
     async def test_a_conflict_that_is_not_set_aside(

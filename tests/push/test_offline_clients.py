@@ -6,6 +6,7 @@ by side and under failures.
 
 import asyncio
 import random
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -99,11 +100,13 @@ async def _write(writer: SqlWriter, rng: random.Random) -> None:
     await rng.choice((writer.touch, writer.touch, writer.delete, writer.erase))(*chosen)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_nothing_is_lost_and_no_conflict_is_swallowed(play: Play, seed: int) -> None:
-    misses, tally = await play(seed)
-    assert not misses, "\n".join(map(str, misses))
-    for what in (
+MOST_RUNS = 8
+"""Devices come to rest side by side, so a run of a seed is not always the same: what is rare is
+waited for over several."""
+
+
+async def test_nothing_is_lost_and_no_conflict_is_swallowed(play: Play) -> None:
+    wanted = (
         "pushed: reject, applied",
         "pushed: reject, conflict",
         "pushed: last_write_wins, applied",
@@ -114,8 +117,15 @@ async def test_nothing_is_lost_and_no_conflict_is_swallowed(play: Play, seed: in
         "pushed: twice at once",
         "pushed: a new change settles a conflict",
         "checked: pushed changes that were written",
-    ):
-        assert tally.counts[what], f"the run proves nothing of '{what}': {tally.lines()}"
+    )
+    seen: Counter[str] = Counter()
+    for seed in range(1, 1 + MOST_RUNS):
+        misses, tally = await play(seed)
+        assert not misses, "\n".join(map(str, misses))
+        seen.update(tally.counts)
+        if seed > 1 and all(seen[what] for what in wanted):
+            return
+    pytest.fail(f"the runs prove nothing of {[what for what in wanted if not seen[what]]}")
 
 
 def _deciding(monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Decision]) -> None:
@@ -234,5 +244,10 @@ async def test_the_audit_finds_a_planted_defect(
     finding: str,
 ) -> None:
     plant(monkeypatch)
-    misses, _ = await play(1)
-    assert any(finding in miss.what for miss in misses), "\n".join(map(str, misses)) or "none"
+    found: list[Miss] = []
+    for seed in range(1, 1 + MOST_RUNS):
+        misses, _ = await play(seed)
+        found += misses
+        if any(finding in miss.what for miss in misses):
+            return
+    pytest.fail("\n".join(map(str, found)) or "none")
