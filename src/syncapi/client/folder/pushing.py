@@ -1,10 +1,9 @@
 """The half of a plan that changes the server."""
 
-import mimetypes
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from syncapi.client.errors import SourceChanged, SyncError, Unreachable
@@ -18,6 +17,7 @@ from syncapi.client.folder.workers import each
 from syncapi.client.transfer.contents import FileContent
 from syncapi.client.transfer.uploads import Uploader
 from syncapi.domain.content import Digest
+from syncapi.domain.media_types import media_type_of
 from syncapi.wire.documents import Document
 from syncapi.wire.push import (
     MOST_CHANGES,
@@ -30,8 +30,6 @@ from syncapi.wire.push import (
 
 Pushed: TypeAlias = Create | Update | Delete
 OnConflict: TypeAlias = Literal["reject", "merge"]
-
-UNKNOWN_TYPE: Final = "application/octet-stream"
 
 
 class Submits(Protocol):
@@ -119,7 +117,7 @@ class ServerHalf:
                     id=action.id,
                     folder=action.folder,
                     filename=action.filename,
-                    mime_type=media_type(action.filename),
+                    mime_type=media_type_of(action.filename),
                     file_id=await self._sent(action.path, action.sha256, current),
                 )
             case Update():
@@ -155,7 +153,7 @@ class ServerHalf:
         place = self._disk.expect(path, current.identity(path))
         file = current.files[path]
         digest = Digest(file.md5 or "", sha256, file.size)
-        sent = await self._uploader.send(FileContent(place), digest, media_type(path))
+        sent = await self._uploader.send(FileContent(place), digest, media_type_of(path))
         current.report.bytes_up += file.size
         return sent.id
 
@@ -202,11 +200,6 @@ class ServerHalf:
         if isinstance(action, Create):
             self._conflicts.pushed(action)
         return _agreed(action.entry, result.document)
-
-
-def media_type(name: str) -> str:
-    """What a file is, as far as its name tells (IANA media types)."""
-    return mimetypes.guess_type(name)[0] or UNKNOWN_TYPE
 
 
 def _revives(action: Pushed) -> bool:
