@@ -2,12 +2,12 @@
 
 import hashlib
 import io
-import os
-import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
 import pytest
+from typing_extensions import override
 
 from fixtures.stores import Crash, Crashes
 from syncapi.client import durable
@@ -54,16 +54,53 @@ def test_a_copy_and_a_download_of_the_same_bytes_leave_one_another_alone(store: 
     assert store.check() == []
 
 
-def test_what_a_copy_left_goes_when_nobody_writes_to_it(store: Store) -> None:
+def test_what_a_copy_left_goes_when_nobody_makes_one(store: Store) -> None:
     store.blobs.add(BytesContent(BIG))
     (blob,) = _files(store)
-    for name, age in (("new", 60), ("old", 7200)):
-        left = blob.with_name(f"{blob.name}.add-{name}.part")
-        left.write_bytes(b"left")
-        moment = time.time() - age
-        os.utime(left, (moment, moment))
+    blob.with_name(f"{blob.name}.add.part").write_bytes(b"left")
     store.blobs.keep_only({SHA256})
-    assert [path.name for path in _files(store)] == [blob.name, f"{blob.name}.add-new.part"]
+    assert _files(store) == [blob]
+
+
+class _Watched:
+    """A content that says when its bytes are read a second time, to be copied."""
+
+    size = len(BIG)
+
+    def __init__(self, on_copy: Callable[[], None]) -> None:
+        self._on_copy = on_copy
+        self._opened = 0
+
+    def open(self) -> BinaryIO:
+        self._opened += 1
+        if self._opened == 2:
+            return _Trigger(BIG, self._on_copy)
+        return io.BytesIO(BIG)
+
+
+class _Trigger(io.BytesIO):
+    def __init__(self, data: bytes, on_end: Callable[[], None]) -> None:
+        super().__init__(data)
+        self._on_end = on_end
+
+    @override
+    def read(self, size: int | None = -1, /) -> bytes:
+        block = super().read(size)
+        if not block:
+            self._on_end()
+        return block
+
+
+def test_a_copy_that_is_being_made_is_left_alone(store: Store) -> None:
+    seen: list[list[Path]] = []
+
+    def tidy() -> None:
+        store.blobs.keep_only(set())
+        seen.append(_files(store))
+
+    store.blobs.add(_Watched(tidy))
+    assert [[path.suffixes for path in files] for files in seen] == [[[".add", ".part"]]]
+    assert _read(store, BIG) == BIG
 
 
 def test_contents_survive_closing(tmp_path: Path, key: Key | None) -> None:
@@ -283,8 +320,6 @@ def test_a_crash_at_any_write_of_a_content_leaves_it_or_not(
             assert store.check() == []
             store.blobs.add(BytesContent(BIG))
             assert _read(store, BIG) == BIG
-            for left in _files(store):
-                os.utime(left, (0, 0))  # what the crash has left is an hour old
             store.blobs.keep_only({SHA256})
             assert len(_files(store)) == 1
 

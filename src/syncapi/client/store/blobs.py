@@ -2,14 +2,13 @@
 
 import os
 import re
-import secrets
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
+from filelock import FileLock, Timeout
 from typing_extensions import override
 
 from syncapi.client import durable
@@ -22,11 +21,8 @@ from syncapi.domain.content import Digest
 PART = ".part"
 """Ends the names of what is not whole yet."""
 
-_ADDING = ".add-"
-"""In the names of copies under way: each has its own, beside a download of the same bytes."""
-
-_ABANDONED = 3600.0
-"""In seconds: a copy that was not written to for so long is nobody's any more."""
+_ADDING = ".add"
+"""In the names of copies under way, beside a download of the same bytes."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -139,6 +135,7 @@ class Blobs:
 
     def __init__(self, folder: Path, forms: Sequence[BlobFormat]) -> None:
         self._folder = folder
+        self._adding = folder.with_name("adding.lock")
         self.forms = forms
 
     def has(self, sha256: str) -> bool:
@@ -159,19 +156,26 @@ class Blobs:
     def add(self, content: Content) -> Digest:
         """Keep a copy; equal bytes are kept once.
 
+        Copies are made one at a time, also by several processes: what is found half-made while
+        the lock is free was left by a crash.
+
         Raises:
             SourceChanged: it had other bytes when it was read a second time.
         """
         digest = digest_of(content)
         if not self.has(digest.sha256_hash):
-            sink = self._sink(digest.sha256_hash, f"{_ADDING}{secrets.token_hex(8)}{PART}")
-            with content.open() as stream:
-                copied = _copy(stream, sink)
-            if copied != digest:
-                sink.discard()
-                raise SourceChanged("The content changed while it was read.", hint="Try again.")
-            sink.place()
+            with FileLock(self._adding, mode=0o600):
+                self._copy_in(content, digest)
         return digest
+
+    def _copy_in(self, content: Content, digest: Digest) -> None:
+        sink = self._sink(digest.sha256_hash, f"{_ADDING}{PART}")
+        with content.open() as stream:
+            copied = _copy(stream, sink)
+        if copied != digest:
+            sink.discard()
+            raise SourceChanged("The content changed while it was read.", hint="Try again.")
+        sink.place()
 
     def remove(self, sha256: str) -> None:
         """Take a blob away; one that is not there is fine."""
@@ -183,15 +187,15 @@ class Blobs:
         return (form.digest(path) for path, form in self._owned())
 
     def keep_only(self, wanted: set[str]) -> None:
-        """Remove all blobs but these, and what unfinished downloads of others have left."""
+        """Remove all blobs but these, and what unfinished copies and downloads of others left."""
         names = {path.name for sha256 in wanted for path, _ in self._places(sha256)}
         for path in [path for path, _ in self._owned()] + self._parts():
-            if (
-                _is_left(path)
-                if _ADDING in path.name
-                else path.name.partition(".")[0] not in names
-            ):
+            if _ADDING not in path.name and path.name.partition(".")[0] not in names:
                 durable.remove(path)
+        # One that is being made keeps the lock; what others have left goes another time then.
+        with suppress(Timeout), FileLock(self._adding, timeout=0, mode=0o600):
+            for left in [part for part in self._parts() if _ADDING in part.name]:
+                durable.remove(left)
 
     def move(self) -> None:
         """Write every blob of an older form in the new one; what is done already is done.
@@ -239,13 +243,6 @@ class Blobs:
 
     def _parts(self) -> list[Path]:
         return [path for path in self._folder.iterdir() if PART in path.name]
-
-
-def _is_left(part: Path) -> bool:
-    """Whether whoever wrote a copy has gone."""
-    with suppress(FileNotFoundError):
-        return time.time() - part.stat().st_mtime > _ABANDONED
-    return False
 
 
 def _is_right(path: Path, form: BlobFormat) -> bool:
