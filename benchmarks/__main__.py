@@ -9,6 +9,7 @@ import uvloop
 
 from benchmarks.before_after import pushes_before_and_after
 from benchmarks.client import client_against_others
+from benchmarks.large_client import sync_a_large_file
 from benchmarks.large_file import MIB, LargeFile
 from benchmarks.pull import depth, idle_poll_against_empty_route, page_against_libpq
 from benchmarks.push import pushes_against_plain_inserts
@@ -58,6 +59,11 @@ async def _large_file(setting: Setting, options: Options) -> AsyncIterator[str]:
     yield ""
 
 
+async def _large_client(setting: Setting, options: Options) -> AsyncIterator[str]:
+    async for line in sync_a_large_file(setting, options.mebibytes * MIB):
+        yield line
+
+
 BENCHMARKS = {
     "a": _page,
     "b": _idle_poll,
@@ -65,6 +71,7 @@ BENCHMARKS = {
     "before_after": _before_after,
     "client": _client,
     "large_file": _large_file,
+    "large_client": _large_client,
     "c": _depth,
 }
 BY_DEFAULT = ("a", "b", "c", "d")

@@ -7,13 +7,12 @@ less to do. The plain client is what somebody writes in an afternoon.
 
 import asyncio
 import hashlib
-import os
 import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from uuid import UUID, uuid4
 import aioboto3
 import asyncpg
 
+from benchmarks.command_line import PROGRAM, environment_of, first_sync
 from benchmarks.setting import Setting
 
 _AT_ONCE = 16
@@ -72,12 +72,12 @@ async def client_against_others(setting: Setting, documents: int) -> AsyncIterat
     Yields:
         Lines to print.
     """
-    tenant = await _filled(setting, documents)
+    tenant = await filled(setting, documents)
     with tempfile.TemporaryDirectory(prefix="syncapi-bench-") as name:
         place = Path(name)
-        environment = _environment(setting, tenant, place)
+        environment = environment_of(setting, tenant, place)
         yield f"(f) {documents:,} documents, first sync"
-        ours = _time(environment, place, *_first_sync(place / "ours"))
+        ours = _time(environment, place, *first_sync(place / "ours"))
         yield _line("syncapi sync", ours, ours)
         plain = [sys.executable, "-c", _PLAIN_CLIENT, setting.pull_url(tenant, ""), setting.token]
         yield _line(
@@ -98,7 +98,7 @@ async def _without_changes(
     setting: Setting, tenant: UUID, environment: dict[str, str], place: Path, documents: int
 ) -> AsyncIterator[str]:
     yield f"(g) a folder of {documents:,} files, nothing has changed"
-    sync = [sys.executable, "-m", "syncapi", "sync", "ours"]
+    sync = [*PROGRAM, "sync", "ours"]
     _time(environment, place, sync)  # files that were written a moment ago are hashed once more
     ours = min(_time(environment, place, sync) for _ in range(3))
     yield _line("syncapi sync", ours, ours)
@@ -110,13 +110,6 @@ async def _without_changes(
     bisync = ["rclone", "bisync", "rclone", there, "--checkers", "8", "--workdir", "bisync"]
     _time(environment, place, [*bisync, "--resync"])
     yield _line("rclone bisync", min(_time(environment, place, bisync) for _ in range(3)), ours)
-
-
-def _first_sync(folder: Path) -> Iterable[list[str]]:
-    program = [sys.executable, "-m", "syncapi"]
-    yield [*program, "login"]
-    yield [*program, "init", folder.name]
-    yield [*program, "sync", folder.name]
 
 
 def _time(environment: dict[str, str], place: Path, *commands: list[str]) -> float:
@@ -146,27 +139,7 @@ def _check_whole(place: Path, documents: int) -> None:
             raise RuntimeError(f"{folder.name} has {found} files, not {documents}")
 
 
-def _environment(setting: Setting, tenant: UUID, place: Path) -> dict[str, str]:
-    s3 = setting.s3
-    own = ("SYNCAPI_", "AWS_")  # rclone reads the latter too
-    return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(own)},
-        "SYNCAPI_URL": setting.url,
-        "SYNCAPI_TENANT": str(tenant),
-        "SYNCAPI_TOKEN": setting.token,
-        "SYNCAPI_CONFIG_DIR": str(place / "config"),
-        "SYNCAPI_STATE_DIR": str(place / "state"),
-        "PYTHON_KEYRING_BACKEND": "keyring.backends.fail.Keyring",
-        "RCLONE_CONFIG_BENCH_TYPE": "s3",
-        "RCLONE_CONFIG_BENCH_PROVIDER": "Other",
-        "RCLONE_CONFIG_BENCH_ENDPOINT": s3.s3_endpoint_url,
-        "RCLONE_CONFIG_BENCH_ACCESS_KEY_ID": s3.s3_access_key_id,
-        "RCLONE_CONFIG_BENCH_SECRET_ACCESS_KEY": s3.s3_secret_access_key,
-        "RCLONE_CONFIG": str(place / "rclone.conf"),
-    }
-
-
-async def _filled(setting: Setting, documents: int) -> UUID:
+async def filled(setting: Setting, documents: int) -> UUID:
     """A tenant with so many documents in folders of a hundred, and their bytes in S3."""
     tenant = uuid4()
     files = [_File.of(tenant, number) for number in range(documents)]
