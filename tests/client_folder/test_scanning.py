@@ -10,7 +10,7 @@ from typing import BinaryIO
 
 import pytest
 
-from syncapi.client.folder.scanning import hashes, scan
+from syncapi.client.folder.scanning import hashes, scan, seen
 from syncapi.client.folder.states import LocalFile, Scan
 
 HOUR_NS = 3600 * 10**9
@@ -85,6 +85,46 @@ def test_a_file_hashed_right_after_it_was_written_is_hashed_again(tmp_path: Path
     hasher = Hasher()
     scanned(tmp_path, by_path(scanned(tmp_path)), hasher)
     assert hasher.count == 1
+
+
+LONG_AGO = 10**18
+
+
+def _placed(root: Path, moment: int) -> LocalFile:
+    """A file as a download leaves it: written just now, with the time of the version."""
+    make(root, "a")
+    os.utime(root / "a", ns=(moment, moment))
+    sha256, md5 = hashes(BytesIO(b"a"))
+    return seen(root / "a", "a", sha256, md5, written_ns=moment)
+
+
+def test_a_file_that_was_placed_is_not_hashed(tmp_path: Path) -> None:
+    placed = _placed(tmp_path, LONG_AGO)
+    hasher = Hasher()
+    assert scanned(tmp_path, {"a": placed}, hasher).files == (placed,)
+    assert hasher.count == 0
+
+
+@pytest.mark.parametrize("moment", [LONG_AGO, time.time_ns()], ids=["long ago", "now"])
+def test_what_is_written_to_a_placed_file_is_seen(tmp_path: Path, moment: int) -> None:
+    placed = _placed(tmp_path, moment)
+    (tmp_path / "a").write_text("b")
+    (found,) = scanned(tmp_path, {"a": placed}).files
+    assert (found.size, found.sha256) == (1, hashes(BytesIO(b"b"))[0])
+
+
+@pytest.mark.parametrize("written_ns", [None, LONG_AGO + 1])
+def test_a_file_that_has_another_time_than_was_given_is_hashed(
+    tmp_path: Path, written_ns: int | None
+) -> None:
+    """Somebody may have written to it since; and one that is young, in the same moment."""
+    _placed(tmp_path, LONG_AGO)
+    sha256, md5 = hashes(BytesIO(b"a"))
+    known = seen(tmp_path / "a", "a", sha256, md5, written_ns=written_ns)
+    young = _placed(tmp_path / "young", time.time_ns())
+    hasher = Hasher()
+    scanned(tmp_path, {"a": known, "young/a": replace(young, path="young/a")}, hasher)
+    assert hasher.count == 2
 
 
 def test_a_file_that_is_written_to_meanwhile_is_busy(tmp_path: Path) -> None:

@@ -1,7 +1,9 @@
 """Bytes on their way into a folder in which others are at work."""
 
+import asyncio
 import errno
 import os
+import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,14 +14,14 @@ from uuid import UUID
 import pytest
 
 from syncapi.client import durable
-from syncapi.client.folder import executing
+from syncapi.client.folder import placing
 from syncapi.client.folder.actions import Download, Plan
 from syncapi.client.folder.arrivals import Arrivals
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, MovedOn
 from syncapi.client.folder.executing import FolderHalf
 from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
-from syncapi.client.folder.placing import Placing
+from syncapi.client.folder.placing import Fetched, Placing
 from syncapi.client.folder.reports import MirrorReport, Silent
 from syncapi.client.folder.rounds import Round
 from syncapi.client.folder.scanning import seen
@@ -39,7 +41,9 @@ DOCUMENT = cast(
     SimpleNamespace(
         id=UUID(int=1),
         updated_at=NOW,
-        file=SimpleNamespace(md5_hash=DIGEST.md5_hash, file_size=len(DATA)),
+        file=SimpleNamespace(
+            md5_hash=DIGEST.md5_hash, sha256_hash=DIGEST.sha256_hash, file_size=len(DATA)
+        ),
     ),
 )
 
@@ -67,12 +71,20 @@ class Ground:
         self.parts: list[str] = []
         self.placing = Placing(self.disk, cast("Downloader", self), {})
 
-    async def fetch(self, _document: Document, part: PartFile, _url: str | None) -> None:
+    async def fetch(
+        self, _document: Document, part: PartFile, _url: str | None, *, is_lasting: bool
+    ) -> None:
         """As the downloader does."""
+        assert not is_lasting
         self.parts.append(part.part.name)
         part.restart()
         part.write(DATA)
         self.meddle(part.part)
+
+    async def place(self, current: Round) -> Path:
+        fetched = await self.placing.fetch(ACTION, current)
+        file, folder = self.placing.put(fetched)
+        return folder / file.path
 
     def round(self, *files: LocalFile) -> Round:
         plan = Plan(actions=(ACTION,))
@@ -92,7 +104,7 @@ def ground(tmp_path: Path) -> Ground:
 
 
 async def test_parts_of_a_mirror_are_no_others(ground: Ground) -> None:
-    await ground.placing.place(ACTION, ground.round())
+    await ground.place(ground.round())
     others = PartFile.beside(ground.root / "a.txt", f"{ACTION.sha256}-{ACTION.id}")
     assert ground.parts != [others.part.name]
     assert (ground.root / "a.txt").read_bytes() == DATA
@@ -104,12 +116,12 @@ async def test_what_is_not_all_there_is_not_placed(
 ) -> None:
     ground.meddle = meddle
     with pytest.raises(MovedOn):
-        await ground.placing.place(ACTION, ground.round())
+        await ground.place(ground.round())
     assert not (ground.root / "a.txt").exists()
 
 
 async def test_bytes_that_are_here_are_copied(ground: Ground) -> None:
-    await ground.placing.place(ACTION, ground.round(ground.twin()))
+    await ground.place(ground.round(ground.twin()))
     assert (ground.root / "a.txt").read_bytes() == DATA
     assert ground.parts == []
 
@@ -124,7 +136,7 @@ async def test_a_twin_that_cannot_be_read_is_fetched(
     current = ground.round(ground.twin())
     with monkeypatch.context() as patched:
         patched.setattr(Path, "open", refuse)
-        place = await ground.placing.place(ACTION, current)
+        place = await ground.place(current)
     assert place.read_bytes() == DATA
     assert len(ground.parts) == 1
 
@@ -138,7 +150,7 @@ async def test_a_disk_that_is_full_is_told_of_a_copy_too(
     current = ground.round(ground.twin())
     monkeypatch.setattr(PartFile, "write", full)
     with pytest.raises(OSError, match="No space left"):
-        await ground.placing.place(ACTION, current)
+        await ground.place(current)
     assert ground.parts == []
 
 
@@ -159,27 +171,103 @@ def _half(ground: Ground, store: Store) -> FolderHalf:
 async def test_a_file_that_is_moved_away_at_once_is_for_the_next_round(
     ground: Ground, store: Store, monkeypatch: pytest.MonkeyPatch, error: type[OSError]
 ) -> None:
-    def gone(*_arguments: object) -> LocalFile:
+    def gone(*_arguments: object, **_more: object) -> LocalFile:
         raise error
 
-    monkeypatch.setattr(executing, "seen", gone)
+    monkeypatch.setattr(placing, "seen", gone)
     current = ground.round()
     await _half(ground, store).carry_out(current, ground.placing)
     assert (current.is_raced, current.report.done, current.report.failures) == (True, [], [])
     assert list(Ledger(store).entries()) == []
 
 
-def test_notes_of_other_folders_outlive_one_that_is_gone(store: Store, tmp_path: Path) -> None:
-    ledger, index = Ledger(store), FileIndex(store, PathKeys(store))
-    arrivals = Arrivals(ledger, index)
+async def test_a_disk_that_is_full_at_last_is_told(
+    ground: Ground, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(durable, "sync_file", full)
+    current = ground.round()
+    await _half(ground, store).carry_out(current, ground.placing)
+    (failure,) = current.report.failures
+    assert (failure.path, failure.why) == ("a.txt", "No space left on device")
+    assert not (ground.root / "a.txt").exists()
+
+
+class _Places:
+    """Places files of any folder, and does not see whether those are there."""
+
+    def __init__(self) -> None:
+        self.begun = threading.Event()
+        self.hold = threading.Event()
+        self.hold.set()
+
+    def put(self, fetched: Fetched) -> tuple[LocalFile, Path]:
+        self.begun.set()
+        self.hold.wait()
+        path = fetched.action.path
+        return LocalFile(path, len(DATA), DIGEST.sha256_hash, None, 7, 0), Path(path).parent
+
+
+def _fetched(number: int, path: Path) -> Fetched:
+    of_it = entry(number, str(path))
+    action = Download(of_it.id, str(path), DIGEST.sha256_hash, len(DATA), None, of_it)
+    return Fetched(action, DOCUMENT, PartFile(path), None)
+
+
+def _arrivals(store: Store, current: Round) -> tuple[Arrivals, _Places]:
+    places = _Places()
+    index = FileIndex(store, PathKeys(store))
+    return Arrivals(cast("Placing", places), Ledger(store), index, current), places
+
+
+async def test_notes_of_other_folders_outlive_one_that_is_gone(
+    ground: Ground, store: Store, tmp_path: Path
+) -> None:
+    arrivals, _ = _arrivals(store, ground.round())
     (tmp_path / "file").touch()
-    folders = {"a": tmp_path / "gone", "b": tmp_path / "file" / "inside", "c": tmp_path}
-    for number, (path, folder) in enumerate(folders.items()):
-        file = LocalFile(path, len(DATA), DIGEST.sha256_hash, None, 0, 0)
-        arrivals.add(entry(number, path), file, folder)
-    arrivals.note()
-    assert [noted.path for noted in ledger.entries()] == ["c"]
-    assert list(index.known()) == ["c"]
+    paths = [tmp_path / "gone" / "a", tmp_path / "file" / "inside" / "b", tmp_path / "c"]
+    for number, path in enumerate(paths):
+        await arrivals.add(_fetched(number, path))
+    noted = [(entry.path, entry.inode) for entry in Ledger(store).entries()]
+    assert noted == [(str(paths[2]), 7)]
+    assert list(FileIndex(store, PathKeys(store)).known()) == [str(paths[2])]
+
+
+async def test_what_comes_while_the_disk_is_busy_is_placed_together(
+    ground: Ground, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    current = ground.round()
+    arrivals, places = _arrivals(store, current)
+    synced: list[Path] = []
+    monkeypatch.setattr(durable, "sync_folder", synced.append)
+    places.hold.clear()
+    first = asyncio.create_task(arrivals.add(_fetched(0, tmp_path / "0")))
+    await asyncio.to_thread(places.begun.wait)
+    for number in range(1, 6):
+        await arrivals.add(_fetched(number, tmp_path / str(number)))
+    assert current.report.done == []
+    places.hold.set()
+    await first
+    assert len(current.report.done) == 6
+    assert synced == [tmp_path, tmp_path]
+
+
+async def test_who_is_called_off_leaves_nothing_half_placed(
+    ground: Ground, store: Store, tmp_path: Path
+) -> None:
+    arrivals, places = _arrivals(store, ground.round())
+    places.hold.clear()
+    first = asyncio.create_task(arrivals.add(_fetched(0, tmp_path / "0")))
+    await asyncio.to_thread(places.begun.wait)
+    first.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await first
+    await arrivals.add(_fetched(1, tmp_path / "1"))
+    places.hold.set()
+    await arrivals.settle()
+    assert len(list(Ledger(store).entries())) == 2
 
 
 def test_a_c_library_that_cannot_rename_exclusively(

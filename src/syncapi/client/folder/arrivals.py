@@ -1,51 +1,99 @@
-"""Files that have come, noted many at a time: each note is a write that must last."""
+"""Downloads that have come get their names, many at a time: each time is a wait for the disk."""
 
+import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import anyio.to_thread
+
 from syncapi.client import durable
+from syncapi.client.folder.disk import MovedOn
 from syncapi.client.folder.ledger import FileIndex, Ledger
-from syncapi.client.folder.states import Base, LocalFile
+from syncapi.client.folder.placing import Fetched, Placing
+from syncapi.client.folder.rounds import Round
+from syncapi.client.folder.states import LocalFile
 
 _TOGETHER: Final = 100
 
+_Outcome = LocalFile | MovedOn | OSError
+
 
 class Arrivals:
-    """Keeps back the notes of files that have their names already.
+    """Places what was fetched, and notes it in the ledger and in the index.
 
-    A crash before the note costs one hash of each: the next plan sees that both sides are alike.
+    While some are written to the disk others come, and are the next to be placed (a group
+    commit). A crash before the note costs one hash of each: the next plan sees that both sides
+    are alike.
     """
 
-    def __init__(self, ledger: Ledger, index: FileIndex) -> None:
+    def __init__(self, placing: Placing, ledger: Ledger, index: FileIndex, current: Round) -> None:
+        self._placing = placing
         self._ledger = ledger
         self._index = index
-        self._waiting: list[tuple[Base, LocalFile, Path]] = []
+        self._round = current
+        self._waiting: list[Fetched] = []
+        self._work: asyncio.Task[None] | None = None
 
-    def add(self, entry: Base, file: LocalFile, folder: Path) -> None:
-        """Note a file soon.
+    async def add(self, fetched: Fetched) -> None:
+        """Have it placed: by whoever is at it, or by the caller if nobody is."""
+        self._waiting.append(fetched)
+        if self._work is None or self._work.done():
+            self._work = asyncio.create_task(self._place_all())
+            await asyncio.shield(self._work)
 
-        Args:
-            entry: of the ledger.
-            file: what the scan would find.
-            folder: where it is; its names are not on the disk yet.
-        """
-        self._waiting.append((entry, file, folder))
-        if len(self._waiting) >= _TOGETHER:
-            self.note()
+    async def settle(self) -> None:
+        """Wait until all is placed; for whoever ends while others are at it."""
+        while self._work is not None and not self._work.done():
+            await asyncio.shield(self._work)
 
-    def note(self) -> None:
-        """Note all that wait, once their names last.
+    async def _place_all(self) -> None:
+        while self._waiting:
+            some, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+            outcomes, lasting = await anyio.to_thread.run_sync(self._place, some)
+            self._note(some, outcomes, lasting)
+
+    def _place(self, some: list[Fetched]) -> tuple[list[_Outcome], set[str]]:
+        """What became of each, and the paths of those whose names last."""
+        outcomes: list[_Outcome] = []
+        folders: dict[Path, list[str]] = {}
+        for fetched in some:
+            try:
+                file, folder = self._placing.put(fetched)
+            except (MovedOn, OSError) as error:
+                outcomes.append(error)
+            else:
+                outcomes.append(file)
+                folders.setdefault(folder, []).append(file.path)
+        lasting = [paths for folder, paths in folders.items() if _lasts(folder)]
+        return outcomes, {path for paths in lasting for path in paths}
+
+    def _note(self, some: list[Fetched], outcomes: list[_Outcome], lasting: set[str]) -> None:
+        """Note those whose names last, and tell of all.
 
         Those in a folder that somebody took away are not noted: their names may not last, and a
         file that is noted and missing would be deleted on the server. The next scan sees to them.
         """
-        waiting, self._waiting = self._waiting, []
-        lasting = {folder for folder in sorted({where for *_, where in waiting}) if _lasts(folder)}
-        noted = [(entry, file) for entry, file, folder in waiting if folder in lasting]
+        pairs = list(zip(some, outcomes, strict=True))
+        noted = [(f, o) for f, o in pairs if isinstance(o, LocalFile) and o.path in lasting]
         if noted:
             with self._ledger.transaction():
-                self._ledger.put(*(entry for entry, _ in noted))
+                for fetched, file in noted:
+                    entry = fetched.action.entry
+                    self._ledger.put(replace(entry, inode=file.inode, birth_ns=file.birth_ns))
                 self._index.add([file for _, file in noted])
+        for fetched, outcome in pairs:
+            self._tell(fetched, outcome)
+
+    def _tell(self, fetched: Fetched, outcome: _Outcome) -> None:
+        action = fetched.action
+        if isinstance(outcome, LocalFile):
+            self._round.arrived(outcome)
+            self._round.done(action, action.path)
+        elif isinstance(outcome, MovedOn):
+            self._round.postpone(action)
+        else:
+            self._round.failed(action, action.path, outcome)
 
 
 def _lasts(folder: Path) -> bool:

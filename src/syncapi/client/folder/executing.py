@@ -1,8 +1,5 @@
 """The half of a plan that changes the folder."""
 
-from dataclasses import replace
-from pathlib import Path
-
 from syncapi.client.errors import ContentReplaced, SyncError, Unreachable
 from syncapi.client.folder.actions import (
     Action,
@@ -19,8 +16,6 @@ from syncapi.client.folder.disk import Disk, MovedOn
 from syncapi.client.folder.ledger import FileIndex, Ledger
 from syncapi.client.folder.placing import Placing
 from syncapi.client.folder.rounds import Round
-from syncapi.client.folder.scanning import seen
-from syncapi.client.folder.states import Base, LocalFile
 from syncapi.client.folder.workers import each
 
 
@@ -107,8 +102,7 @@ class FolderHalf:
             if not current.admits(action):
                 return
             try:
-                place = await placing.place(action, current)
-                noted = _placed(current, action, place)
+                fetched = await placing.fetch(action, current)
             except (MovedOn, ContentReplaced):
                 current.postpone(action)
             except (SyncError, OSError) as error:
@@ -118,34 +112,18 @@ class FolderHalf:
                     raise
             else:
                 outages.clear()
-                arrivals.add(*noted, place.parent)
+                await arrivals.add(fetched)
 
         outages: list[bool] = []
-        arrivals = Arrivals(self._ledger, self._index)
+        arrivals = Arrivals(placing, self._ledger, self._index, current)
         try:
             await each(_downloads(current), fetch, parallel=self._parallel)
         finally:
-            arrivals.note()
+            await arrivals.settle()
 
 
 _OUTAGES = 3
 """Downloads in a row that found no server: the others would not either."""
-
-
-def _placed(current: Round, action: Download, place: Path) -> tuple[Base, LocalFile]:
-    """What is to be noted of a file that has come.
-
-    Raises:
-        MovedOn: somebody moved it away at once.
-    """
-    md5 = current.documents[action.id].file.md5_hash
-    try:
-        file = seen(place, action.path, action.sha256, md5)
-    except (FileNotFoundError, NotADirectoryError) as error:
-        raise MovedOn(str(error)) from error
-    current.arrived(file)
-    current.done(action, action.path)
-    return replace(action.entry, inode=file.inode, birth_ns=file.birth_ns), file
 
 
 def _winner(current: Round, action: SetAside) -> Download | None:

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 from uuid import UUID
@@ -12,12 +13,28 @@ import anyio.to_thread
 from syncapi.client.folder.actions import Download
 from syncapi.client.folder.disk import Disk, Identity, MovedOn
 from syncapi.client.folder.rounds import Round
+from syncapi.client.folder.scanning import seen
+from syncapi.client.folder.states import LocalFile
 from syncapi.client.transfer.contents import BLOCK, Hasher
 from syncapi.client.transfer.downloads import Downloader
 from syncapi.client.transfer.sinks import PartFile
 from syncapi.wire.documents import Document
 
 _NANOSECONDS: Final = 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """Bytes that have come, verified, beside the name that they are for.
+
+    Attributes:
+        over: the file that they take the place of, as it was seen.
+    """
+
+    action: Download
+    document: Document
+    part: PartFile
+    over: Identity | None
 
 
 class Placing:
@@ -32,11 +49,11 @@ class Placing:
         self._downloader = downloader
         self._urls = urls
 
-    async def place(self, action: Download, current: Round) -> Path:
-        """Have the bytes at the path of a download; return where that is.
+    async def fetch(self, action: Download, current: Round) -> Fetched:
+        """Have the bytes of a download in a part of its file. They need not last yet.
 
         Raises:
-            MovedOn: the path is not as it was seen. What was fetched is kept for the next round.
+            MovedOn: the path is not as it was seen.
             SyncError, OSError: the bytes did not come, or cannot be written.
         """
         document = current.documents[action.id]
@@ -48,9 +65,10 @@ class Placing:
         part = PartFile.beside(self._disk.make_room(action.path), key)
         if not await self._copied(action, current, part):
             before = part.held()
-            await self._downloader.fetch(document, part, self._urls.get(action.id))
+            url = self._urls.get(action.id)
+            await self._downloader.fetch(document, part, url, is_lasting=False)
             current.report.bytes_down += action.size - before
-        return await anyio.to_thread.run_sync(self._put, part, action.path, over, document)
+        return Fetched(action, document, part, over)
 
     async def _copied(self, action: Download, current: Round, part: PartFile) -> bool:
         """Whether a file of the folder had the bytes."""
@@ -61,15 +79,31 @@ class Placing:
                 return True
         return False
 
-    def _put(self, part: PartFile, path: str, over: Identity | None, document: Document) -> Path:
-        if part.held() != document.file.file_size:
+    def put(self, fetched: Fetched) -> tuple[LocalFile, Path]:
+        """Have the bytes on the disk and give them their name. It blocks.
+
+        Returns:
+            What the next scan will find, and the folder in which the name is to be made lasting.
+
+        Raises:
+            MovedOn: the path is not as it was seen; what was fetched is kept for the next round.
+                Or somebody moved the file away at once.
+            OSError: it cannot be written.
+        """
+        part, path, file = fetched.part, fetched.action.path, fetched.document.file
+        if part.held() != file.file_size:
             raise MovedOn(f"somebody took of what was fetched for {path}")
-        # The time of the version. A file that is as old as that is told from one that was
-        # written just now, and need not be hashed again.
-        moment = int(document.updated_at.timestamp() * _NANOSECONDS)
+        part.finish()
+        # The time of the version: what else is written to the file gets the time of that.
+        moment = int(fetched.document.updated_at.timestamp() * _NANOSECONDS)
         os.utime(part.part, ns=(moment, moment))
-        self._disk.put(part.part, path, over)
-        return self._disk.place(path)
+        self._disk.put(part.part, path, fetched.over)
+        place = self._disk.place(path)
+        try:
+            found = seen(place, path, file.sha256_hash, file.md5_hash, written_ns=moment)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise MovedOn(str(error)) from error
+        return found, place.parent
 
 
 def _copy(source: Path, part: PartFile, sha256: str) -> bool:
@@ -80,7 +114,6 @@ def _copy(source: Path, part: PartFile, sha256: str) -> bool:
         part.write(block)
         hasher.update(block)
     if hasher.digest().sha256_hash == sha256:
-        part.finish()
         return True
     part.restart()
     return False

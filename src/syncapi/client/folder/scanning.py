@@ -73,13 +73,27 @@ def scan(
     )
 
 
-def seen(place: Path, path: str, sha256: str, md5: str | None) -> LocalFile:
+def seen(
+    place: Path, path: str, sha256: str, md5: str | None, *, written_ns: int | None = None
+) -> LocalFile:
     """A file whose bytes are known without reading it, since they were just written.
+
+    Args:
+        place: where it is.
+        path: the same, relative to the root.
+        sha256: hex.
+        md5: hex.
+        written_ns: the time that was given to it. If that is a while ago and the file has it
+            still, nobody has written to it, and nobody can without giving it another time: it
+            need not be hashed again to be sure.
 
     Raises:
         OSError: it is not there.
     """
-    return _file(path, os.fspath(place), place.lstat(), (sha256, md5, time.time_ns()))
+    status, now = place.lstat(), time.time_ns()
+    if status.st_mtime_ns == written_ns and written_ns < now - _GRAIN:
+        now = max(now, status.st_ctime_ns + _GRAIN + 1)
+    return _file(path, os.fspath(place), status, (sha256, md5, now))
 
 
 class _Scanner:

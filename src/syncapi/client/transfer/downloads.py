@@ -51,14 +51,23 @@ class Downloader:
         self._slots = asyncio.Semaphore(parallel)
         self._on_bytes = on_bytes or (lambda _document, _bytes: None)
 
-    async def fetch(self, document: Document, sink: Sink, url: str | None = None) -> None:
-        """Have the bytes of a document in ``sink``, verified and on the disk.
+    async def fetch(
+        self,
+        document: Document,
+        sink: Sink,
+        url: str | None = None,
+        *,
+        is_lasting: bool = True,
+    ) -> None:
+        """Have the bytes of a document in ``sink``, verified.
 
         Args:
             document: says which bytes.
             sink: goes on with what it holds. If this fails, it keeps what has come for the next
                 time, unless that was wrong.
             url: as a pull brought it; without it, or once it has expired, one is asked for.
+            is_lasting: whether they are on the disk when this returns. If not, `Sink.finish` is
+                left to the caller, who may have many to finish at once.
 
         Raises:
             ContentMismatch: other bytes came, twice.
@@ -73,7 +82,7 @@ class Downloader:
         wanted = Digest(file.md5_hash, file.sha256_hash, file.file_size)
         async with self._slots:
             arrival = Arrival(sink, wanted, partial(self._on_bytes, document.id))
-            await _Download(self._service, document.id, arrival, url).run()
+            await _Download(self._service, document.id, arrival, url, is_lasting=is_lasting).run()
 
 
 class _WrongBytesError(Exception):
@@ -88,12 +97,19 @@ class _Download:
     """
 
     def __init__(
-        self, service: TransferService, document_id: UUID, arrival: Arrival, url: str | None
+        self,
+        service: TransferService,
+        document_id: UUID,
+        arrival: Arrival,
+        url: str | None,
+        *,
+        is_lasting: bool,
     ) -> None:
         self._service = service
         self._document_id = document_id
         self._arrival = arrival
         self._url = url
+        self._is_lasting = is_lasting
         self._is_fresh = False
         self._furthest = 0
 
@@ -115,12 +131,12 @@ class _Download:
             raise self._mismatch() from wrong
 
     async def _have(self) -> None:
-        """Get all bytes, verify them, and have them on the disk."""
+        """Get all bytes and verify them."""
         self._furthest = self._arrival.size
         await self._fill()
         if not self._arrival.is_right:
             raise _WrongBytesError
-        await self._arrival.finish()
+        await self._arrival.finish(is_lasting=self._is_lasting)
 
     async def _fill(self) -> None:
         """Ask until all bytes are there; attempts that brought the end nearer do not count."""

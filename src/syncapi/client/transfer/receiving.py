@@ -51,7 +51,10 @@ class Arrival:
 
     async def restart(self) -> None:
         """Begin with nothing."""
-        await anyio.to_thread.run_sync(self._sink.restart)
+        if self.wanted.file_size < _WORTH_A_THREAD:
+            self._sink.restart()
+        else:
+            await anyio.to_thread.run_sync(self._sink.restart)
         self._told(-self.size)
         self._hasher = Hasher()
 
@@ -78,14 +81,18 @@ class Arrival:
             raise
         await self._keep_rest(waiting)
 
-    async def finish(self) -> None:
-        """Have all of it on the disk when this returns.
+    async def finish(self, *, is_lasting: bool) -> None:
+        """See that all of it is in the sink.
+
+        Args:
+            is_lasting: whether it is on the disk when this returns.
 
         Raises:
             FileNotFoundError: it is not all there. What was hashed is what came, not what the sink
                 has: somebody may have taken of that meanwhile.
         """
-        await anyio.to_thread.run_sync(self._sink.finish)
+        if is_lasting:
+            await anyio.to_thread.run_sync(self._sink.finish)
         if self._sink.held() != self.size:
             raise FileNotFoundError(errno.ENOENT, "somebody altered the part while it came")
 
