@@ -1,6 +1,8 @@
 """Deletions on a scale that nobody means are stopped."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
@@ -8,6 +10,7 @@ import pytest
 from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.actions import Action, Delete, Plan, Trash
 from syncapi.client.folder.guards import Guards, RecentDeletions
+from syncapi.client.store.store import Store
 
 VERSION = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -56,23 +59,51 @@ def test_an_empty_folder_whose_files_were_deleted_there_is_fine() -> None:
     Guards().check(Plan(tuple(_trashes(3))), files_here=0, files_known=3)
 
 
+@pytest.fixture
+def state(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state") as state:
+        yield state
+
+
 class TestSmallSteps:
-    """A watch, or the rounds of a sync, may delete a little at a time."""
+    """A watch, the rounds of a sync, or several syncs may delete a little at a time."""
 
-    def test_they_are_added_up(self) -> None:
-        recent = RecentDeletions(lambda: VERSION)
+    def test_they_are_added_up(self, state: Store) -> None:
+        for known in (25, 20):
+            recent = RecentDeletions(state, lambda: VERSION)
+            recent.check(Guards(), Plan(tuple(_deletes(5))), files_here=1, files_known=known)
+        as_of_another_process = RecentDeletions(state, lambda: VERSION)
+        with pytest.raises(SafetyStop, match="11 of 25 files are gone from the folder"):
+            as_of_another_process.check(
+                Guards(), Plan(tuple(_deletes(1))), files_here=1, files_known=15
+            )
+
+    def test_the_sides_are_added_up_apart(self, state: Store) -> None:
+        recent = RecentDeletions(state, lambda: VERSION)
+        recent.check(Guards(), Plan(tuple(_trashes(10))), files_here=1, files_known=20)
+        recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, files_known=10)
+        with pytest.raises(SafetyStop, match="11 of 21 files are gone from the server"):
+            recent.check(Guards(), Plan(tuple(_trashes(1))), files_here=1, files_known=1)
+
+    def test_one_that_is_tried_again_counts_once(self, state: Store) -> None:
+        plan = Plan(tuple(_deletes(10)))
+        recent = RecentDeletions(state, lambda: VERSION)
+        for _ in range(3):
+            recent.check(Guards(), plan, files_here=1, files_known=20)
+
+    def test_what_was_stopped_was_not_deleted(self, state: Store) -> None:
+        recent = RecentDeletions(state, lambda: VERSION)
         for _ in range(2):
-            recent.check(Guards(), Plan(tuple(_deletes(5))), files_here=1, files_known=25)
-        with pytest.raises(SafetyStop, match="11 of 30 files are gone from the folder"):
-            recent.check(Guards(), Plan(tuple(_deletes(1))), files_here=1, files_known=20)
+            with pytest.raises(SafetyStop, match="11 of 20"):
+                recent.check(Guards(), Plan(tuple(_deletes(11))), files_here=1, files_known=20)
 
-    def test_what_was_long_ago_is_forgotten(self) -> None:
+    def test_what_was_long_ago_is_forgotten(self, state: Store) -> None:
         moments = iter([VERSION, VERSION + timedelta(minutes=11)])
-        recent = RecentDeletions(lambda: next(moments))
+        recent = RecentDeletions(state, lambda: next(moments))
         for _ in range(2):
             recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, files_known=20)
 
-    def test_a_plan_that_deletes_nothing_passes(self) -> None:
-        recent = RecentDeletions(lambda: VERSION)
+    def test_a_plan_that_deletes_nothing_passes(self, state: Store) -> None:
+        recent = RecentDeletions(state, lambda: VERSION)
         recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, files_known=10)
         recent.check(Guards(), Plan(), files_here=1, files_known=0)

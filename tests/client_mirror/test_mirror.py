@@ -11,7 +11,7 @@ from simulation.simulation import Place
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SafetyStop, StoreBusy, SyncError, Unreachable
 from syncapi.client.folder.executing import path_of
-from syncapi.client.folder.mirror import Options
+from syncapi.client.folder.looking import Options
 from syncapi.client.folder.opening import open_mirror
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.store.keys import FileKey

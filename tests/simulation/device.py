@@ -12,7 +12,8 @@ from simulation.crashes import Crashed, crash_at
 from simulation.faults import Faulty
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, Unreachable
-from syncapi.client.folder.mirror import Mirror, Options
+from syncapi.client.folder.looking import Options
+from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.opening import open_mirror
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.retrying import RetryPolicy

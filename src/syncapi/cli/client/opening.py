@@ -15,7 +15,8 @@ from syncapi.cli.printable import name_shown
 from syncapi.client.api.client import Client
 from syncapi.client.errors import StoreBusy
 from syncapi.client.folder.actions import Plan
-from syncapi.client.folder.mirror import Mirror, Options
+from syncapi.client.folder.looking import Options
+from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.reports import Progress
 from syncapi.client.folder.trash import Trash
 from syncapi.client.replica.replica import Replica

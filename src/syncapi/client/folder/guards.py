@@ -4,12 +4,14 @@ An unmounted disk looks like an emptied folder, and a mistake on the server like
 everything here.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.actions import Delete, Plan, Trash
+from syncapi.client.store.store import Store
+from syncapi.wire.base import WireModel
 
 _SHORTLY = timedelta(minutes=10)
 _ALLOW = "If that is meant, repeat with --allow-mass-delete."
@@ -78,12 +80,23 @@ def deletions(plan: Plan) -> tuple[int, int]:
     return there, sum(isinstance(action, Trash) for action in plan.actions)
 
 
-class RecentDeletions:
-    """Adds up what is deleted in small steps, by the rounds of a sync or those of a watch."""
+class _Deleted(WireModel):
+    """When a document was deleted, and on which side."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    at: datetime
+    is_here: bool
+
+
+class RecentDeletions:
+    """Adds up what is deleted in small steps, by the rounds of a sync or by several syncs.
+
+    A document counts once, however often its deletion is tried.
+    """
+
+    def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._steps: list[tuple[datetime, int, int]] = []
+        self._store = store
+        self._table = store.table("recent_deletions", _Deleted)
 
     def check(self, guards: Guards, plan: Plan, *, files_here: int, files_known: int) -> None:
         """Hold a plan and what came shortly before it against the bounds, and remember it.
@@ -91,9 +104,25 @@ class RecentDeletions:
         Raises:
             SafetyStop: together they delete too much.
         """
-        moment = self._now()
-        self._steps = [step for step in self._steps if step[0] > moment - _SHORTLY]
-        before = sum(step[1] for step in self._steps), sum(step[2] for step in self._steps)
+        now = self._now()
+        planned = {
+            str(action.id): isinstance(action, Trash)
+            for action in plan.actions
+            if isinstance(action, Delete | Trash)
+        }
+        before = self._since(now - _SHORTLY, planned)
         guards.check(plan, files_here=files_here, files_known=files_known, before=before)
-        if any(deletions(plan)):
-            self._steps.append((moment, *deletions(plan)))
+        with self._store.transaction():
+            for key, is_here in planned.items():
+                self._table.put(key, _Deleted(at=now, is_here=is_here))
+
+    def _since(self, moment: datetime, planned: Container[str]) -> tuple[int, int]:
+        """Others that were deleted there and here since; forgets what came before."""
+        found = [0, 0]
+        with self._store.transaction():
+            for key, deleted in list(self._table.items()):
+                if deleted.at <= moment:
+                    self._table.delete(key)
+                elif key not in planned:
+                    found[deleted.is_here] += 1
+        return found[0], found[1]

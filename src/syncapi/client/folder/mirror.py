@@ -1,29 +1,24 @@
 """A folder that is kept in step with a tenant's documents."""
 
 import asyncio
-import dataclasses
-import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, Literal
-from uuid import UUID, uuid4
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SyncError
-from syncapi.client.folder.actions import Delete, Plan
 from syncapi.client.folder.checking import check_files
 from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
+from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.executing import FolderHalf
-from syncapi.client.folder.guards import Guards, RecentDeletions
-from syncapi.client.folder.ignoring import Ignores, is_own_part, is_part_file, read_ignores
-from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys, remote_of
+from syncapi.client.folder.guards import RecentDeletions
+from syncapi.client.folder.ignoring import is_own_part, is_part_file
+from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
+from syncapi.client.folder.looking import Looking, Options, View
 from syncapi.client.folder.names import join
 from syncapi.client.folder.placing import Placing
-from syncapi.client.folder.plan import Direction, Rules, plan
-from syncapi.client.folder.planned import attempts, rules_first, volume
+from syncapi.client.folder.plan import Direction
+from syncapi.client.folder.planned import attempts, volume
 from syncapi.client.folder.pushing import ServerHalf
 from syncapi.client.folder.reports import (
     Checked,
@@ -35,49 +30,15 @@ from syncapi.client.folder.reports import (
 )
 from syncapi.client.folder.resolving import resolve_in_folder
 from syncapi.client.folder.rounds import Round
-from syncapi.client.folder.scanning import scan
-from syncapi.client.folder.states import Base, Scan
+from syncapi.client.folder.states import Base
 from syncapi.client.folder.trash import Trash
 from syncapi.client.replica.replica import Replica
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.downloads import Downloader
 from syncapi.client.transfer.uploads import Uploader
-from syncapi.wire.documents import Document
 
 MOST_ROUNDS: Final = 5
 """Who changes files faster than they can be synced is served by the next sync."""
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """How a folder is kept in step.
-
-    Attributes:
-        device: named in the names of conflicts.
-        parallel: uploads or downloads at once.
-    """
-
-    device: str
-    guards: Guards = field(default_factory=Guards)
-    parallel: int = 8
-    new_id: Callable[[], UUID] = uuid4
-    now: Callable[[], datetime] = lambda: datetime.now(UTC)
-
-
-@dataclass(frozen=True, slots=True)
-class View:
-    """Both sides as they are now, and what is to be done about it.
-
-    Attributes:
-        plan: if it changes what is ignored, that alone.
-        restored: entries to keep before the plan is carried out.
-    """
-
-    scan: Scan
-    documents: dict[UUID, Document]
-    plan: Plan
-    rules: Rules
-    restored: tuple[Base, ...] = ()
 
 
 class Mirror:
@@ -116,7 +77,8 @@ class Mirror:
         self._index = FileIndex(store, keys)
         self._conflicts = FolderConflicts(store, keys, options.now)
         self._disk = Disk(root, trash)
-        self._deletions = RecentDeletions(options.now)
+        self._looking = Looking(root, self._disk, replica, self._ledger, self._index, options)
+        self._deletions = RecentDeletions(store, options.now)
         self._etag: str | None = None
 
     async def sync(
@@ -144,7 +106,7 @@ class Mirror:
         tried: set[object] = set()
         self.trash.expire()
         for _ in range(MOST_ROUNDS):
-            view = await self.look(direction=direction, restore_missing=restore_missing)
+            view = await self._looking.look(direction=direction, restore_missing=restore_missing)
             self._tell(report, view)
             if dry_run:
                 report.pending = view.plan
@@ -158,83 +120,17 @@ class Mirror:
             tried |= await self._carry_out(view, report)
         return report
 
-    async def look(
-        self,
-        *,
-        direction: Direction = "both",
-        offline: bool = False,
-        restore_missing: bool = False,
-    ) -> View:
+    async def look(self, *, offline: bool = False) -> View:
         """See how both sides are, and plan. Changes nothing in the folder or on the server.
 
         Args:
-            direction: as of `sync`.
             offline: take the server to be as it was pulled last.
-            restore_missing: as of `sync`.
 
         Raises:
             SafetyStop: the folder is not there.
             SyncError: the server cannot be reached or refuses.
         """
-        self._disk.anchor()
-        if not offline:
-            await self._replica.pull()
-            self._mark_lost()
-        ignores = read_ignores(self.root)
-        found = await asyncio.to_thread(self._scan, ignores)
-        documents = {document.id: document for document in self._replica.remote()}
-        rules = self._rules(ignores, direction)
-        planned = self._plan(found, documents, rules)
-        restored = self._to_restore(planned) if restore_missing else []
-        if restored:
-            planned = self._plan(found, documents, rules, restored)
-        return View(found, documents, rules_first(planned), rules, tuple(restored))
-
-    def _to_restore(self, planned: Plan) -> list[Base]:
-        """Entries of files that are gone, as if the server had lost them: they are fetched.
-
-        They stay so until each has come. Were it otherwise, what an interrupted sync has not
-        fetched yet would pass for deleted here by the next one.
-        """
-        deleted = (action.id for action in planned.actions if isinstance(action, Delete))
-        entries = (self._ledger.find(document_id) for document_id in deleted)
-        return [dataclasses.replace(entry, lost=True) for entry in entries if entry is not None]
-
-    def _plan(
-        self,
-        found: Scan,
-        documents: dict[UUID, Document],
-        rules: Rules,
-        changed: Iterable[Base] = (),
-    ) -> Plan:
-        """Plan by the ledger, but for some entries that are changed."""
-        options, instead = self._options, {entry.id: entry for entry in changed}
-        return plan(
-            (instead.get(entry.id, entry) for entry in self._ledger.entries()),
-            found,
-            map(remote_of, documents.values()),
-            rules,
-            new_id=options.new_id,
-            device=options.device,
-            now=options.now(),
-        )
-
-    def _rules(self, ignores: Ignores, direction: Direction) -> Rules:
-        return Rules(
-            case_insensitive=takes_cases_for_one(self.root),
-            windows_names=os.name == "nt",
-            ignored=ignores.covers,
-            direction=direction,
-        )
-
-    def _scan(self, ignores: Ignores) -> Scan:
-        known = self._index.known()
-        try:
-            found = scan(self.root, known, ignores.why)
-        except (FileNotFoundError, NotADirectoryError) as error:
-            raise missing(self.root) from error
-        self._index.update(known, found)
-        return found
+        return await self._looking.look(offline=offline)
 
     def _guard(self, view: View) -> None:
         """What was deleted a short while ago counts too: many small steps are a large one."""
@@ -291,13 +187,6 @@ class Mirror:
             on_bytes=lambda _id, size: self._progress.advance(size),
         )
         return Placing(self._disk, downloader, self._replica.urls)
-
-    def _mark_lost(self) -> None:
-        """The server was restored: what it has lost is pushed again, not deleted here."""
-        lost = self._replica.lost()
-        entries = (self._ledger.find(document_id) for document_id in lost)
-        self._ledger.put(*(dataclasses.replace(e, lost=True) for e in entries if e is not None))
-        self._replica.settle_lost(lost.keys())
 
     def _tell(self, report: MirrorReport, view: View) -> None:
         report.problems = view.plan.problems

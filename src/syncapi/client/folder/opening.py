@@ -5,7 +5,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from syncapi.client.api.client import Client
-from syncapi.client.folder.mirror import Mirror, Options
+from syncapi.client.folder.looking import Options
+from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.reports import Progress
 from syncapi.client.folder.trash import Trash
 from syncapi.client.replica.replica import Replica
