@@ -54,8 +54,14 @@ def is_down(error: BaseException) -> bool:
     state = sqlstate(error)
     if state is not None:
         return state[:2] in _DOWN_CLASSES or state == _READ_ONLY
-    cause = error.orig if isinstance(error, DBAPIError) else error
-    return isinstance(cause, _DRIVER_DOWN)
+    return isinstance(_told_by_driver(error), _DRIVER_DOWN)
+
+
+def _told_by_driver(error: BaseException) -> BaseException | None:
+    """The driver's own exception, which SQLAlchemy has translated and then wrapped."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return error
+    return error.orig.__cause__ or error.orig
 
 
 def unavailable(database: str) -> Unavailable:
