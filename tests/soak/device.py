@@ -252,11 +252,14 @@ class Device(Watcher):
 
     @override
     def expired(self) -> None:
-        """What was accepted may be lost with the history: push all of it again."""
+        """What was accepted, or lost to another version, may be lost with the history.
+
+        The other version too: who was refused for one that is gone is refused no more.
+        """
         self._confirmations = Confirmations()
-        accepted = [s.id for s in self.stories if _is_accepted(s)]
-        self.tally("pushed: again, after a 410", len(accepted))
-        self.outbox.again(accepted)
+        judged = [s.id for s in self.stories if _is_judged(s)]
+        self.tally("pushed: again, after a 410", len(judged))
+        self.outbox.again(judged)
 
 
 def _abandon(batch: Batch) -> None:
@@ -266,3 +269,7 @@ def _abandon(batch: Batch) -> None:
 
 def _is_accepted(story: Story) -> bool:
     return bool(story.tellings) and story.tellings[-1].status in ("applied", "unchanged")
+
+
+def _is_judged(story: Story) -> bool:
+    return bool(story.tellings) and story.tellings[-1].status != "rejected"
