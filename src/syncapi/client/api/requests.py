@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import Self, TypeVar
+from urllib.request import getproxies
 from uuid import UUID, uuid4
 
 import httpx
@@ -11,6 +12,7 @@ from syncapi.client.api.answers import data_of
 from syncapi.client.api.sending import MakeRequest, Sender
 from syncapi.client.api.tokens import TokenProvider, provider_of
 from syncapi.client.retrying import RetryPolicy
+from syncapi.client.transfer.storage_transport import StorageTransport
 from syncapi.domain.versions import version_tag
 from syncapi.wire.base import Success, WireModel, format_time
 
@@ -50,7 +52,8 @@ class TenantRequests:
             retry: how failed requests are repeated.
             timeout: seconds to connect, and without a byte sent or received.
             transport: for requests to the service, in place of httpx's own.
-            storage_transport: for presigned URLs.
+            storage_transport: for presigned URLs, in place of `StorageTransport`. Where the
+                environment names a proxy, both are httpx's own by default.
             user_agent: names the program in the server's logs, in front of the library's name.
 
         Raises:
@@ -63,6 +66,8 @@ class TenantRequests:
         # A pool that is busy is no failure: whoever waits for a connection waits.
         limits = httpx.Timeout(timeout, pool=None)
         authorities = httpx.create_ssl_context()  # reading them takes a while: once for both
+        if storage_transport is None and not getproxies():
+            storage_transport = StorageTransport(authorities)
         self._http, self.storage = (
             httpx.AsyncClient(
                 transport=way, timeout=limits, headers={"User-Agent": agent}, verify=authorities
