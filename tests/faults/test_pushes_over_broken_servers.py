@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -66,6 +66,14 @@ class Ground:
         return found
 
 
+async def _served(settings: Settings, stack: AsyncExitStack) -> str:
+    """A service that is closed beside this loop, on which the relays to its servers run."""
+    service = ExitStack()
+    url = service.enter_context(serving(create_app(settings)))
+    stack.push_async_callback(asyncio.to_thread, service.close)
+    return url
+
+
 @pytest.fixture
 async def ground(tmp_path: Path, settings_of: Callable[[str], Settings]) -> AsyncIterator[Ground]:
     server = PostgresServer(tmp_path / "postgres")
@@ -76,7 +84,7 @@ async def ground(tmp_path: Path, settings_of: Callable[[str], Settings]) -> Asyn
             await asyncio.to_thread(upgrade, Target(tree, "own", url))
         async with AsyncExitStack() as stack:
             relay, through = await stack.enter_async_context(PostgresRelay.to(url))
-            service = stack.enter_context(serving(create_app(settings_of(through))))
+            service = await _served(settings_of(through), stack)
             world = await open_world([service], settings_of(url), stack, tenants=1)
             member = await world.member(world.tenants[0])
             client = httpx.AsyncClient(
@@ -88,7 +96,6 @@ async def ground(tmp_path: Path, settings_of: Callable[[str], Settings]) -> Asyn
             )
             await stack.enter_async_context(client)
             yield Ground(server, relay, client, world, url)
-            await relay.cut()  # the service waits for its database when it closes
     finally:
         await asyncio.to_thread(server.kill)
 
