@@ -20,7 +20,7 @@ from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.ledger import Ledger, PathKeys
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
 from syncapi.client.folder.resolving import resolve_in_folder
-from syncapi.client.folder.states import Base, Scan, SkipKind, Skipped
+from syncapi.client.folder.states import Base, LocalFile, Scan, SkipKind, Skipped
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
 
@@ -221,6 +221,11 @@ def _loses_pushes(request: httpx.Request) -> Fault | None:
     return "lost" if is_push else None
 
 
+def _refuses_pushes(request: httpx.Request) -> Fault | None:
+    is_push = request.method == "POST" and request.url.path.endswith("/documents/sync")
+    return "refused" if is_push else None
+
+
 class TestWhatIsKept:
     @pytest.mark.parametrize("kind", ["busy", "unreadable", "ignored"])
     @pytest.mark.parametrize("skipped", [COPY, "d"])
@@ -228,15 +233,64 @@ class TestWhatIsKept:
         self, conflicts: tuple[FolderConflicts, Ledger], kind: SkipKind, skipped: str
     ) -> None:
         kept, _ = conflicts
-        kept.keep_only(Scan((), skipped=(Skipped(skipped, kind, "why"),)), set())
+        kept.keep_only(Scan((), skipped=(Skipped(skipped, kind, "why"),)), {})
         assert [one.copy_path for one in kept.all()] == [COPY]
 
     def test_what_is_beside_it_says_nothing(
         self, conflicts: tuple[FolderConflicts, Ledger]
     ) -> None:
         kept, _ = conflicts
-        kept.keep_only(Scan((), skipped=(Skipped("d/a", "busy", "why"),)), set())
+        kept.keep_only(Scan((), skipped=(Skipped("d/a", "busy", "why"),)), {})
         assert kept.all() == []
+
+    def test_a_copy_that_is_renamed_before_it_is_pushed(
+        self, conflicts: tuple[FolderConflicts, Ledger]
+    ) -> None:
+        """Its bytes tell, where they are in a file that is nobody's yet."""
+        kept, _ = conflicts
+        files = tuple(
+            LocalFile(path, 4, sha256, None, 1, 1)
+            for path, sha256 in (("b", "1" * 64), ("other's", "0" * 64), ("renamed", "0" * 64))
+        )
+        kept.keep_only(Scan(files), {UUID(int=7): "other's"})
+        assert [one.copy_path for one in kept.all()] == ["renamed"]
+        kept.pushed(Adopt(UUID(int=2), "renamed", entry(2, "renamed")))
+        assert [one.copy_id for one in kept.all()] == [UUID(int=2)]
+        kept.keep_only(Scan(()), {})
+        assert kept.all() == []
+
+    async def test_a_renamed_copy_that_could_not_be_pushed(
+        self, laptop: Device, desktop: Device, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        write(laptop, "a.txt", "as it was")
+        await sync(laptop)
+        await sync(desktop)
+        with monkeypatch.context() as patch:
+            patch.setattr(laptop.api, "draw", _refuses_pushes)
+            with pytest.raises(Unreachable):
+                await conflicting(laptop, desktop, "mine", "theirs")
+        (copy,) = (path for path in texts(laptop) if "conflict" in path)
+        (laptop.root / copy).rename(laptop.root / "renamed.txt")
+        listed = [*(await sync(laptop)).conflicts, *(await sync(laptop)).conflicts]
+        assert [one.copy_path for one in listed] == ["renamed.txt"] * 2
+        assert listed[1].copy_id is not None
+
+    async def test_a_file_that_is_renamed_on_the_server(
+        self, laptop: Device, desktop: Device
+    ) -> None:
+        write(laptop, "a.txt", "as it was")
+        await sync(laptop)
+        await sync(desktop)
+        await conflicting(laptop, desktop, "mine", "theirs")
+        await sync(desktop)
+        (desktop.root / "a.txt").rename(desktop.root / "b.txt")
+        await sync(desktop)
+        await sync(laptop)
+        async with laptop.opened() as mirror:
+            (conflict,) = mirror.conflicts()
+            assert conflict.path == "b.txt"
+            mirror.resolve("b.txt", "mine")
+        assert texts(laptop) == {"b.txt": "mine"}
 
     async def test_a_copy_that_is_ignored_stays_listed(
         self, laptop: Device, desktop: Device

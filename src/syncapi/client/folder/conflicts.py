@@ -1,7 +1,7 @@
 """Conflicts of a folder: both versions are files, until a person has decided."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 from uuid import UUID
@@ -90,12 +90,12 @@ class FolderConflicts:
             if self._followed(row.root) == conflict:
                 self._table.delete(key)
 
-    def keep_only(self, scan: Scan, known: set[UUID]) -> None:
+    def keep_only(self, scan: Scan, known: Mapping[UUID, str]) -> None:
         """Drop those whose copy somebody has dealt with in the folder itself.
 
         Args:
             scan: what it has left alone is there, for all that is known.
-            known: documents of the ledger.
+            known: documents of the ledger, and the paths of their files.
         """
         files = {file.path for file in scan.files}
         skipped = {skipped.path for skipped in scan.skipped}
@@ -104,10 +104,27 @@ class FolderConflicts:
             is_there = path in files or not skipped.isdisjoint(_up_from(path))
             if not is_there and conflict.copy_id not in known:
                 self.settle(conflict)
+                self._follow_renamed(conflict, scan, set(known.values()))
+
+    def _follow_renamed(self, conflict: FolderConflict, scan: Scan, owned: set[str]) -> None:
+        """A copy that no push has made a document of yet is known by its bytes alone."""
+        if conflict.copy_id is not None:
+            return
+        for file in scan.files:
+            if file.sha256 == conflict.mine_sha256 and file.path not in owned:
+                renamed = dataclasses.replace(conflict, copy_path=file.path)
+                self._table.put(self._keys.of(file.path), _Row(renamed))
+                return
 
     def _followed(self, conflict: FolderConflict) -> FolderConflict:
-        entry = self._ledger.find(conflict.copy_id) if conflict.copy_id else None
-        return dataclasses.replace(conflict, copy_path=entry.path) if entry else conflict
+        """Both files may have been renamed since, here or on the server."""
+        own = self._ledger.find(conflict.id)
+        copy = self._ledger.find(conflict.copy_id) if conflict.copy_id else None
+        return dataclasses.replace(
+            conflict,
+            path=own.path if own else conflict.path,
+            copy_path=copy.path if copy else conflict.copy_path,
+        )
 
 
 def _up_from(path: str) -> set[str]:

@@ -190,7 +190,8 @@ class Mirror:
 
     def _tell(self, report: MirrorReport, view: View) -> None:
         report.problems = view.plan.problems
-        self._conflicts.keep_only(view.scan, {entry.id for entry in self._ledger.entries()})
+        known = {entry.id: entry.path for entry in self._ledger.entries()}
+        self._conflicts.keep_only(view.scan, known)
         report.conflicts = self.conflicts()
 
     def _clean_up(self, view: View, report: MirrorReport) -> None:
