@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -65,45 +65,65 @@ def state(tmp_path: Path) -> Iterator[Store]:
         yield state
 
 
+def _known(number: int) -> set[UUID]:
+    return {uuid4() for _ in range(number)}
+
+
 class TestSmallSteps:
     """A watch, the rounds of a sync, or several syncs may delete a little at a time."""
 
     def test_they_are_added_up(self, state: Store) -> None:
         for known in (25, 20):
             recent = RecentDeletions(state, lambda: VERSION)
-            recent.check(Guards(), Plan(tuple(_deletes(5))), files_here=1, files_known=known)
+            recent.check(Guards(), Plan(tuple(_deletes(5))), files_here=1, known=_known(known))
         as_of_another_process = RecentDeletions(state, lambda: VERSION)
         with pytest.raises(SafetyStop, match="11 of 25 files are gone from the folder"):
             as_of_another_process.check(
-                Guards(), Plan(tuple(_deletes(1))), files_here=1, files_known=15
+                Guards(), Plan(tuple(_deletes(1))), files_here=1, known=_known(15)
             )
 
     def test_the_sides_are_added_up_apart(self, state: Store) -> None:
         recent = RecentDeletions(state, lambda: VERSION)
-        recent.check(Guards(), Plan(tuple(_trashes(10))), files_here=1, files_known=20)
-        recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, files_known=10)
+        recent.check(Guards(), Plan(tuple(_trashes(10))), files_here=1, known=_known(20))
+        recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, known=_known(10))
         with pytest.raises(SafetyStop, match="11 of 21 files are gone from the server"):
-            recent.check(Guards(), Plan(tuple(_trashes(1))), files_here=1, files_known=1)
+            recent.check(Guards(), Plan(tuple(_trashes(1))), files_here=1, known=_known(1))
 
-    def test_one_that_is_tried_again_counts_once(self, state: Store) -> None:
-        plan = Plan(tuple(_deletes(10)))
+    def test_one_that_did_not_come_about_counts_once_or_not_at_all(self, state: Store) -> None:
+        """It is tried again, or its file is put back: it is in the ledger still."""
+        deletes = _deletes(10)
+        known = _known(10) | {action.id for action in deletes if action.id}
         recent = RecentDeletions(state, lambda: VERSION)
         for _ in range(3):
-            recent.check(Guards(), plan, files_here=1, files_known=20)
+            recent.check(Guards(), Plan(tuple(deletes)), files_here=1, known=known)
+        recent.check(Guards(), Plan(tuple(_deletes(1))), files_here=1, known=known)
 
     def test_what_was_stopped_was_not_deleted(self, state: Store) -> None:
         recent = RecentDeletions(state, lambda: VERSION)
         for _ in range(2):
             with pytest.raises(SafetyStop, match="11 of 20"):
-                recent.check(Guards(), Plan(tuple(_deletes(11))), files_here=1, files_known=20)
+                recent.check(Guards(), Plan(tuple(_deletes(11))), files_here=1, known=_known(20))
 
-    def test_what_was_long_ago_is_forgotten(self, state: Store) -> None:
-        moments = iter([VERSION, VERSION + timedelta(minutes=11)])
+    @pytest.mark.parametrize(
+        "later",
+        [timedelta(minutes=11), timedelta(days=-365)],
+        ids=["long ago", "by a clock that was wrong"],
+    )
+    def test_what_was_not_shortly_before_is_forgotten(
+        self, state: Store, later: timedelta
+    ) -> None:
+        moments = iter([VERSION, VERSION + later])
         recent = RecentDeletions(state, lambda: next(moments))
         for _ in range(2):
-            recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, files_known=20)
+            recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, known=_known(20))
+
+    def test_what_was_meant_is_forgotten(self, state: Store) -> None:
+        recent = RecentDeletions(state, lambda: VERSION)
+        for _ in range(2):
+            recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, known=_known(20))
+            recent.forget()
 
     def test_a_plan_that_deletes_nothing_passes(self, state: Store) -> None:
         recent = RecentDeletions(state, lambda: VERSION)
-        recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, files_known=10)
-        recent.check(Guards(), Plan(), files_here=1, files_known=0)
+        recent.check(Guards(), Plan(tuple(_deletes(10))), files_here=1, known=_known(10))
+        recent.check(Guards(), Plan(), files_here=1, known=set())

@@ -83,7 +83,7 @@ async def test_an_interrupted_restore_deletes_nothing(laptop: Device, desktop: D
     await sync(laptop)
     for path in laptop.tree():
         (laptop.root / path).unlink()
-    with crash_at(40, is_after=False), pytest.raises(Crashed):
+    with crash_at(70, is_after=False), pytest.raises(Crashed):
         await sync(laptop, restore_missing=True)
     assert 10 < len(laptop.tree()) < 20  # few enough are missing to pass for deleted
     assert (await sync(laptop)).counts.keys() == {"download", "adopt"}

@@ -160,11 +160,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def _half(ground: Ground, store: Store) -> FolderHalf:
+def _half(ground: Ground, store: Store, *, parallel: int = 1) -> FolderHalf:
     index = FileIndex(store, PathKeys(store))
     # A plan of downloads asks nothing of the conflicts.
     conflicts = cast("FolderConflicts", None)
-    return FolderHalf(ground.disk, Ledger(store), index, conflicts, parallel=1)
+    return FolderHalf(ground.disk, Ledger(store), index, conflicts, parallel=parallel)
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError, NotADirectoryError])
@@ -202,6 +202,9 @@ class _Places:
         self.begun = threading.Event()
         self.hold = threading.Event()
         self.hold.set()
+
+    async def fetch(self, action: Download, _current: Round) -> Fetched:
+        return Fetched(action, DOCUMENT, PartFile(Path(action.path)), None)
 
     def put(self, fetched: Fetched) -> tuple[LocalFile, Path]:
         self.begun.set()
@@ -252,6 +255,45 @@ async def test_what_comes_while_the_disk_is_busy_is_placed_together(
     await first
     assert len(current.report.done) == 6
     assert synced == [tmp_path, tmp_path]
+
+
+async def test_who_brings_more_than_the_disk_takes_waits(
+    ground: Ground, store: Store, tmp_path: Path
+) -> None:
+    current = ground.round()
+    arrivals, places = _arrivals(store, current)
+    places.hold.clear()
+    first = asyncio.create_task(arrivals.add(_fetched(0, tmp_path / "0")))
+    await asyncio.to_thread(places.begun.wait)
+    for number in range(1, 100):
+        await arrivals.add(_fetched(number, tmp_path / str(number)))
+    late = asyncio.create_task(arrivals.add(_fetched(100, tmp_path / "100")))
+    await asyncio.sleep(0.05)
+    assert not late.done()
+    places.hold.set()
+    await asyncio.gather(first, late)
+    assert len(current.report.done) == 101
+
+
+async def test_a_sync_that_is_called_off_waits_for_what_is_on_its_way_to_the_disk(
+    ground: Ground, store: Store, tmp_path: Path
+) -> None:
+    """Its store is closed right after, and its lock is let go."""
+    places = _Places()
+    places.hold.clear()
+    actions = tuple(_fetched(number, tmp_path / str(number)).action for number in range(3))
+    documents = {action.id: DOCUMENT for action in actions}
+    current = Round(Plan(actions), {}, documents, MirrorReport(), Silent())
+    half = _half(ground, store, parallel=3)
+    sync = asyncio.create_task(half.carry_out(current, cast("Placing", places)))
+    await asyncio.to_thread(places.begun.wait)
+    sync.cancel()
+    await asyncio.sleep(0.05)
+    assert not sync.done()
+    places.hold.set()
+    with pytest.raises(asyncio.CancelledError):
+        await sync
+    assert len(list(Ledger(store).entries())) == 3
 
 
 async def test_who_is_called_off_leaves_nothing_half_placed(

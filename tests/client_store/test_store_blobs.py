@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -89,6 +91,40 @@ class _Trigger(io.BytesIO):
         if not block:
             self._on_end()
         return block
+
+
+def test_what_a_copy_left_goes_when_the_next_one_is_made(store: Store) -> None:
+    store.blobs.add(BytesContent(b"first"))
+    (first,) = _files(store)
+    first.with_name(f"{'0' * 64}.add.part").write_bytes(b"left")
+    store.blobs.add(BytesContent(BIG))
+    assert len(_files(store)) == 2
+
+
+def test_two_at_once_who_add_the_same(store: Store) -> None:
+    """The second one finds it, though it looked before the first was done."""
+    opened: list[int] = []
+
+    class Other:
+        size = len(BIG)
+
+        def open(self) -> BinaryIO:
+            opened.append(1)
+            return io.BytesIO(BIG)
+
+    threads = [threading.Thread(target=store.blobs.add, args=(Other(),)) for _ in range(4)]
+
+    def others() -> None:
+        for thread in threads:
+            thread.start()
+        while len(opened) < 4:  # each has read it once, to look for it
+            time.sleep(0.01)
+
+    store.blobs.add(_Watched(others))
+    for thread in threads:
+        thread.join()
+    assert len(opened) == 4
+    assert _read(store, BIG) == BIG
 
 
 def test_a_copy_that_is_being_made_is_left_alone(store: Store) -> None:

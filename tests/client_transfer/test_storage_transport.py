@@ -109,9 +109,15 @@ async def test_nobody_there(storage: httpx.AsyncClient) -> None:
             await storage.get(f"http://127.0.0.1:{taken.getsockname()[1]}")
 
 
-async def test_what_is_no_address_is_refused(storage: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/x", "http://a:b@127.0.0.1/x"])
+async def test_what_is_no_address_is_refused(storage: httpx.AsyncClient, url: str) -> None:
     with pytest.raises(httpx.UnsupportedProtocol):
-        await storage.get("ftp://127.0.0.1/x")
+        await storage.get(url)
+
+
+async def test_headers_may_be_long(storage: httpx.AsyncClient) -> None:
+    async with RawServer.answering(raw_answer(200, x_amz_meta="x" * 30_000)) as server:
+        assert len((await storage.get(server.url)).headers["x-amz-meta"]) == 30_000
 
 
 class _Counting:

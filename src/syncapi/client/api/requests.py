@@ -86,8 +86,10 @@ class TenantRequests:
 
     async def aclose(self) -> None:
         """Close all connections."""
-        await self._http.aclose()
-        await self.storage.aclose()
+        try:
+            await self._http.aclose()
+        finally:
+            await self.storage.aclose()
 
     def _request(
         self,

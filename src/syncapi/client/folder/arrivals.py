@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+import anyio
 import anyio.to_thread
 
 from syncapi.client import durable
@@ -23,8 +24,8 @@ class Arrivals:
     """Places what was fetched, and notes it in the ledger and in the index.
 
     While some are written to the disk others come, and are the next to be placed (a group
-    commit). A crash before the note costs one hash of each: the next plan sees that both sides
-    are alike.
+    commit); once there are as many as a group takes, whoever brings more waits. A crash before the
+    note costs one hash of each: the next plan sees that both sides are alike.
     """
 
     def __init__(self, placing: Placing, ledger: Ledger, index: FileIndex, current: Round) -> None:
@@ -41,11 +42,14 @@ class Arrivals:
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._place_all())
             await asyncio.shield(self._work)
+        elif len(self._waiting) >= _TOGETHER:
+            await asyncio.shield(self._work)
 
     async def settle(self) -> None:
         """Wait until all is placed; for whoever ends while others are at it."""
-        while self._work is not None and not self._work.done():
-            await asyncio.shield(self._work)
+        with anyio.CancelScope(shield=True):
+            if self._work is not None and not self._work.done():
+                await asyncio.shield(self._work)
 
     async def _place_all(self) -> None:
         while self._waiting:
@@ -97,9 +101,9 @@ class Arrivals:
 
 
 def _lasts(folder: Path) -> bool:
-    """Have the names in a folder on the disk, if it is there."""
+    """Have the names in a folder on the disk, if it is there and the disk will."""
     try:
         durable.sync_folder(folder)
-    except (FileNotFoundError, NotADirectoryError):
+    except OSError:
         return False
     return True

@@ -4,9 +4,10 @@ An unmounted disk looks like an emptied folder, and a mistake on the server like
 everything here.
 """
 
-from collections.abc import Callable, Container
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.actions import Delete, Plan, Trash
@@ -90,7 +91,7 @@ class _Deleted(WireModel):
 class RecentDeletions:
     """Adds up what is deleted in small steps, by the rounds of a sync or by several syncs.
 
-    A document counts once, however often its deletion is tried.
+    A document counts once, however often its deletion is tried, and not while it is known still.
     """
 
     def __init__(self, store: Store, now: Callable[[], datetime]) -> None:
@@ -98,8 +99,16 @@ class RecentDeletions:
         self._store = store
         self._table = store.table("recent_deletions", _Deleted)
 
-    def check(self, guards: Guards, plan: Plan, *, files_here: int, files_known: int) -> None:
+    def check(
+        self, guards: Guards, plan: Plan, *, files_here: int, known: Collection[UUID]
+    ) -> None:
         """Hold a plan and what came shortly before it against the bounds, and remember it.
+
+        Args:
+            guards: the bounds.
+            plan: what would be done.
+            files_here: in the folder now.
+            known: documents that were in step after the last sync.
 
         Raises:
             SafetyStop: together they delete too much.
@@ -110,19 +119,26 @@ class RecentDeletions:
             for action in plan.actions
             if isinstance(action, Delete | Trash)
         }
-        before = self._since(now - _SHORTLY, planned)
-        guards.check(plan, files_here=files_here, files_known=files_known, before=before)
+        before = self._shortly_before(now, known)
+        guards.check(plan, files_here=files_here, files_known=len(known), before=before)
         with self._store.transaction():
             for key, is_here in planned.items():
                 self._table.put(key, _Deleted(at=now, is_here=is_here))
 
-    def _since(self, moment: datetime, planned: Container[str]) -> tuple[int, int]:
-        """Others that were deleted there and here since; forgets what came before."""
+    def forget(self) -> None:
+        """Somebody has said that it is meant."""
+        self._table.clear()
+
+    def _shortly_before(self, now: datetime, known: Collection[UUID]) -> tuple[int, int]:
+        """How many were deleted there and here; what is older is forgotten.
+
+        So is what seems to come from the future: the clock was wrong.
+        """
         found = [0, 0]
         with self._store.transaction():
             for key, deleted in list(self._table.items()):
-                if deleted.at <= moment:
+                if not now - _SHORTLY < deleted.at <= now:
                     self._table.delete(key)
-                elif key not in planned:
+                elif UUID(key) not in known:
                     found[deleted.is_here] += 1
         return found[0], found[1]

@@ -114,7 +114,9 @@ class Mirror:
             if attempts(view.plan) <= tried:
                 self._clean_up(view, report)
                 return report
-            if not allow_mass_delete:
+            if allow_mass_delete:
+                self._deletions.forget()
+            else:
                 self._guard(view)
             self._ledger.put(*view.restored)
             tried |= await self._carry_out(view, report)
@@ -135,9 +137,11 @@ class Mirror:
     def _guard(self, view: View) -> None:
         """What was deleted a short while ago counts too: many small steps are a large one."""
         kept = [e for e in self._ledger.entries() if not view.rules.ignored(e.path)]
-        known = sum(entry.version is not None for entry in kept)
         self._deletions.check(
-            self._options.guards, view.plan, files_here=len(view.scan.files), files_known=known
+            self._options.guards,
+            view.plan,
+            files_here=len(view.scan.files),
+            known={entry.id for entry in kept if entry.version is not None},
         )
 
     async def _carry_out(self, view: View, report: MirrorReport) -> set[object]:

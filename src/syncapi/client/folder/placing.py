@@ -91,9 +91,10 @@ class Placing:
             OSError: it cannot be written.
         """
         part, path, file = fetched.part, fetched.action.path, fetched.document.file
+        with suppress(FileNotFoundError):
+            part.finish()
         if part.held() != file.file_size:
             raise MovedOn(f"somebody took of what was fetched for {path}")
-        part.finish()
         # The time of the version: what else is written to the file gets the time of that.
         moment = int(fetched.document.updated_at.timestamp() * _NANOSECONDS)
         os.utime(part.part, ns=(moment, moment))
@@ -103,6 +104,8 @@ class Placing:
             found = seen(place, path, file.sha256_hash, file.md5_hash, written_ns=moment)
         except (FileNotFoundError, NotADirectoryError) as error:
             raise MovedOn(str(error)) from error
+        if found.size != file.file_size:
+            raise MovedOn(f"{path} was written to at once")
         return found, place.parent
 
 

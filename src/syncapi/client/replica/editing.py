@@ -79,11 +79,12 @@ class Editing:
             self._outbox.queue(change)
             return
         source = content_of(content)
-        kept = ContentHash.of(blobs.add(source))
-        with self._tables.store.transaction():
-            if not blobs.has(kept.sha256):  # a run has tidied up, before anything referred to it
-                kept = ContentHash.of(blobs.add(source))
-            self._outbox.queue(change.model_copy(update={"content": kept}))
+        while True:
+            kept = ContentHash.of(blobs.add(source))  # may take long: outside the transaction
+            with self._tables.store.transaction():
+                if blobs.has(kept.sha256):  # else a run has tidied up before anything named it
+                    self._outbox.queue(change.model_copy(update={"content": kept}))
+                    return
 
     def _change(self, document_id: UUID, op: str, fields: dict[str, str]) -> PendingChange:
         held = self._tables.documents.get(str(document_id))

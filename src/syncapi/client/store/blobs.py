@@ -165,7 +165,9 @@ class Blobs:
         digest = digest_of(content)
         if not self.has(digest.sha256_hash):
             with FileLock(self._adding, mode=0o600):
-                self._copy_in(content, digest)
+                self._remove_left()
+                if not self.has(digest.sha256_hash):
+                    self._copy_in(content, digest)
         return digest
 
     def _copy_in(self, content: Content, digest: Digest) -> None:
@@ -187,15 +189,22 @@ class Blobs:
         return (form.digest(path) for path, form in self._owned())
 
     def keep_only(self, wanted: set[str]) -> None:
-        """Remove all blobs but these, and what unfinished copies and downloads of others left."""
+        """Remove all blobs but these, and what unfinished copies and downloads of others left.
+
+        While a copy is being made, what earlier ones left is the next copy's to remove.
+        """
         names = {path.name for sha256 in wanted for path, _ in self._places(sha256)}
         for path in [path for path, _ in self._owned()] + self._parts():
             if _ADDING not in path.name and path.name.partition(".")[0] not in names:
                 durable.remove(path)
-        # One that is being made keeps the lock; what others have left goes another time then.
         with suppress(Timeout), FileLock(self._adding, timeout=0, mode=0o600):
-            for left in [part for part in self._parts() if _ADDING in part.name]:
-                durable.remove(left)
+            self._remove_left()
+
+    def _remove_left(self) -> None:
+        """Remove half-made copies; of whoever has the lock, and makes none yet."""
+        for part in self._parts():
+            if _ADDING in part.name:
+                durable.remove(part)
 
     def move(self) -> None:
         """Write every blob of an older form in the new one; what is done already is done.
@@ -206,8 +215,9 @@ class Blobs:
             if form is not self.forms[0]:
                 with suppress(StoreDamaged):
                     self._move(path, form)
-        for part in self._parts():
-            durable.remove(part)
+        with FileLock(self._adding, mode=0o600):
+            for part in self._parts():
+                durable.remove(part)
 
     def _move(self, path: Path, form: BlobFormat) -> None:
         sha256 = form.digest(path)

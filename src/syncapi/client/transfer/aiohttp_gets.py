@@ -22,8 +22,9 @@ _ERRORS: Final[_Errors] = (  # the first that fits
     (aiohttp.ClientResponseError, httpx.RemoteProtocolError),
     (aiohttp.ClientError, httpx.ReadError),
     (OSError, httpx.ReadError),
+    (ValueError, httpx.UnsupportedProtocol),  # a URL with a user and a header with another
 )
-_READ_AT_ONCE: Final = 2**18  # bytes
+_LONGEST_LINE: Final = 2**16  # bytes of a header; what httpx takes
 
 
 class Gets:
@@ -38,7 +39,8 @@ class Gets:
             connector=aiohttp.TCPConnector(ssl=verify, limit=0),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
-            read_bufsize=_READ_AT_ONCE,
+            max_line_size=_LONGEST_LINE,
+            max_field_size=_LONGEST_LINE,
         )
 
     async def get(self, request: httpx.Request) -> httpx.Response:

@@ -44,7 +44,9 @@ class StorageTransport(httpx.AsyncBaseTransport):
 
     @override
     async def aclose(self) -> None:
-        await self._others.aclose()
-        if self._gets is not None:
-            await self._gets.close()
-            self._gets = None
+        gets, self._gets = self._gets, None
+        try:
+            await self._others.aclose()
+        finally:
+            if gets is not None:
+                await gets.close()

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
+import anyio
 import anyio.to_thread
 import httpx
 
@@ -29,6 +30,10 @@ from syncapi.wire.files import FileDeclaration, FileState, PendingUpload, Upload
 
 _MOST_ROUNDS: Final = 3
 """For what must not happen twice in a row: bytes that arrived and are gone, or were altered."""
+
+_TICK: Final = 1.0
+"""Seconds. The clock of some object stores: of a part that they took twice within one, as after a
+connection that broke, they cannot tell which counts, and none does."""
 
 _VERIFIED_MEANWHILE: Final = 1024**3
 """Bytes that the service has verified at least while one request and its retries wait for it."""
@@ -134,6 +139,7 @@ class _Upload:
             if state.file is not None:
                 self._tell(self._digest.file_size - self._there)
                 return state.file
+            await anyio.sleep(_TICK)
         raise TransferError(
             "The object store loses the parts of the upload.", hint="repeat it later"
         )
