@@ -40,6 +40,7 @@ from syncapi.client import (
     Unreachable,
 )
 from syncapi.client.transfer.contents import BLOCK
+from syncapi.client.transfer.storage_transport import StorageTransport
 from syncapi.main import create_app
 from syncapi.settings import Settings
 from syncapi.storage.bucket import Bucket
@@ -111,7 +112,7 @@ MakeGround = Callable[..., Awaitable[Ground]]
 @pytest.fixture
 def make_ground(make_client: MakeClient, tenant: TestTenant, tmp_path: Path) -> MakeGround:
     async def make(size: int = SIZE, **options: Any) -> Ground:  # noqa: ANN401 - of `Client`
-        transport = FaultyTransport()
+        transport = FaultyTransport(StorageTransport(httpx.create_ssl_context()))
         options = {"retry": WatchedRetries(), **options}
         client = make_client(tenant, storage_transport=transport, **options)
         ground = Ground(client, transport, tmp_path / "a.bin")

@@ -13,6 +13,8 @@ from typing import Final, Literal
 import httpx
 from typing_extensions import override
 
+from syncapi.client.transfer.storage_transport import StorageTransport
+
 Fault = Literal[
     "refused",  # the request never arrives
     "lost",  # it is carried out, and the answer is lost
@@ -51,7 +53,7 @@ class Faulty:
         self.only: Fault | None = None
         self.met: Counter[str] = Counter()
         self.rng = rng
-        self._is_storage = is_storage
+        self.is_storage = is_storage
 
     def for_one_client(self) -> httpx.AsyncBaseTransport:
         """The connections of one process."""
@@ -64,7 +66,7 @@ class Faulty:
         if self.only is not None:
             return self.only
         faults = _ANY
-        if self._is_storage:
+        if self.is_storage:
             faults += _OF_STORAGE
             if request.method == "GET":
                 faults += _OF_DOWNLOADS
@@ -74,7 +76,11 @@ class Faulty:
 class _Connections(httpx.AsyncBaseTransport):
     def __init__(self, network: Faulty) -> None:
         self._network = network
-        self._inner = httpx.AsyncHTTPTransport()
+        self._inner = (
+            StorageTransport(httpx.create_ssl_context())
+            if network.is_storage
+            else httpx.AsyncHTTPTransport()
+        )
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

@@ -163,14 +163,14 @@ async def differences(device: Device, live: list[LiveDocument]) -> list[str]:
     tree = device.tree()
     wanted = {d.id: d for d in live if d.id not in refused}
     twice = Counter(d.path for d in wanted.values())
+    held = {paths[document_id] for document_id in refused if document_id in paths}
     faults = [f"{device.name}: still to do {action}" for action in view.plan.actions]
     for document in wanted.values():
         path = paths.get(document.id)
         if path is None or tree.get(path) != document.sha256:
             faults.append(f"{device.name}: {document} is not at {path}")
-        elif path != document.path and twice[document.path] == 1:
+        elif path != document.path and twice[document.path] == 1 and document.path not in held:
             faults.append(f"{device.name}: {document} is called {path}")
     mine = {paths[document_id] for document_id in wanted if document_id in paths}
-    held = {paths[document_id] for document_id in refused if document_id in paths}
     extra = tree.keys() - mine - held - refused_paths
     return faults + [f"{device.name}: {path} is no document" for path in sorted(extra)]
