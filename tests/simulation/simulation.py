@@ -120,7 +120,8 @@ class Simulation:
         before = device.kept() | await self._truth.kept()
         said = await device.sync(crash_moment=moment, is_after=is_after)
         self._outcome.say(said)
-        self._outcome.counts[said.split(": ")[1].split(" ")[0]] += 1
+        how = said.split(": ")[1].split(" ")[0]
+        self._outcome.counts["synced" if how.startswith("{") else how] += 1
         await self._nothing_lost(device, before)
 
     async def _nothing_lost(self, device: Device, before: set[str]) -> None:
