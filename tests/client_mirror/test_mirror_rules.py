@@ -1,4 +1,4 @@
-"""What is ignored is ignored from the first moment; what is restored is not deleted half-way."""
+"""What is ignored is so from the first moment; what is deleted, and what is not."""
 
 import shutil
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from simulation.crashes import Crashed, crash_at
 from simulation.device import Device
 from syncapi.client.errors import SyncError
+from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.ignoring import is_own_part, read_ignores
 from syncapi.client.folder.reports import MirrorReport
 
@@ -102,3 +103,41 @@ def test_only_what_the_mirror_made_is_its_own() -> None:
     assert is_own_part(name)
     assert not is_own_part("d/.~syncapi-notes.txt")
     assert not is_own_part("d/.~syncapi-")
+
+
+async def test_a_file_whose_name_is_a_folder_s_now_is_deleted(
+    laptop: Device, desktop: Device
+) -> None:
+    """And one in a folder whose name is a file's now."""
+    for path in ("a", "b/in it", "kept"):
+        write(laptop, path, path)
+    await sync(laptop)
+    await sync(desktop)
+    (laptop.root / "a").unlink()
+    (laptop.root / "a").mkdir()
+    shutil.rmtree(laptop.root / "b")
+    write(laptop, "b", "a file by now")
+    assert (await sync(laptop)).counts == {"create": 1, "delete": 2}
+    await sync(desktop)
+    assert desktop.tree() == laptop.tree()
+    assert desktop.tree().keys() == {"b", "kept"}
+
+
+async def test_a_file_that_comes_back_at_the_last_moment_is_not_deleted(
+    laptop: Device, desktop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(laptop, "a", "a")
+    write(laptop, "kept", "kept")
+    await sync(laptop)
+    (laptop.root / "a").unlink()
+    expect = Disk.expect_no_file
+
+    def restored(disk: Disk, path: str) -> None:
+        write(laptop, "a", "a")
+        expect(disk, path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Disk, "expect_no_file", restored)
+        assert (await sync(laptop)).counts == {}
+    await sync(desktop)
+    assert desktop.tree().keys() == {"a", "kept"}

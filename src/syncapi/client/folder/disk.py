@@ -79,8 +79,7 @@ class Disk:
             MovedOn: a folder on the way is a link, or a file; or the root is another folder than
                 it was, as when a disk was unmounted.
         """
-        if self._anchor is not None and self._found() != self._anchor:
-            raise MovedOn(f"{self.root} is another folder than it was")
+        self._expect_root()
         parts = path.split("/")
         here = self.root
         for part in parts[:-1]:
@@ -88,6 +87,20 @@ class Disk:
             if os.path.lexists(here) and not _is_folder(here):
                 raise MovedOn(f"{here.relative_to(self.root)} is not a folder")
         return here / parts[-1]
+
+    def _expect_root(self) -> None:
+        if self._anchor is not None and self._found() != self._anchor:
+            raise MovedOn(f"{self.root} is another folder than it was")
+
+    def expect_no_file(self, path: str) -> None:
+        """See that a file is gone. A folder may have its name by now, or a file its folder's.
+
+        Raises:
+            MovedOn: there is a file, or the root is another folder than it was.
+        """
+        self._expect_root()
+        if Identity.at(self.root / path) is not None:
+            raise MovedOn(f"{path} has come back since it was looked at")
 
     def expect(self, path: str, identity: Identity | None) -> Path:
         """The place of a path that is as it was seen, or empty for None.

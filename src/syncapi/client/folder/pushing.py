@@ -135,7 +135,7 @@ class ServerHalf:
                 )
             case Delete():
                 if action.path not in current.files:  # else it is another document's by now
-                    self._disk.expect(action.path, None)
+                    self._disk.expect_no_file(action.path)
                 return DeleteChange(
                     op="delete",
                     change_id=change_id,
