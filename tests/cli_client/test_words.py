@@ -5,9 +5,11 @@ import pytest
 from fixtures.machine import Machine, terminal
 from syncapi.cli.client import bars
 from syncapi.cli.client.speaking import Speaker, columns, counted, sized
+from syncapi.cli.client.telling import tell_report
 from syncapi.cli.failures import CommandFailed, ExitCode, explanation_of
 from syncapi.cli.printable import name_shown, printable
 from syncapi.client import errors
+from syncapi.client.folder.reports import MirrorReport
 from syncapi.wire.problem import Problem
 
 
@@ -139,3 +141,13 @@ def test_a_log_gets_no_control_characters(machine: Machine) -> None:
     ran = machine("sync", folder)
     assert "\x1b" not in ran.out + ran.err
     assert "\r" not in ran.out + ran.err
+
+
+def test_what_is_left_is_told_and_is_not_in_step(capsys: pytest.CaptureFixture[str]) -> None:
+    """By a sync under which files changed again and again."""
+    speaker = Speaker()
+    summary = tell_report(speaker, MirrorReport(left=2))
+    said = capsys.readouterr().out
+    assert "2 left, as files changed meanwhile: sync again." in said
+    assert "Not all is in step." in said
+    assert (speaker.exit_code, summary["left"]) == (ExitCode.PARTLY, 2)

@@ -8,7 +8,7 @@ import pytest
 from simulation.crashes import Crashed, crash_at
 from simulation.device import Device
 from syncapi.client.errors import SyncError
-from syncapi.client.folder.disk import Disk
+from syncapi.client.folder.disk import Disk, Identity
 from syncapi.client.folder.ignoring import is_own_part, read_ignores
 from syncapi.client.folder.reports import MirrorReport
 
@@ -141,3 +141,22 @@ async def test_a_file_that_comes_back_at_the_last_moment_is_not_deleted(
         assert (await sync(laptop)).counts == {}
     await sync(desktop)
     assert desktop.tree().keys() == {"a", "kept"}
+
+
+async def test_who_changes_files_faster_than_they_are_synced_is_told(
+    laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(laptop, "a", "a")
+    numbers = iter(range(100))
+    expect = Disk.expect
+
+    def edited(disk: Disk, path: str, identity: Identity | None) -> Path:
+        write(laptop, "a", f"edit {next(numbers)}")
+        return expect(disk, path, identity)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Disk, "expect", edited)
+        report = await sync(laptop)
+    assert (report.counts, report.left, report.failures) == ({}, 1, [])
+    report = await sync(laptop)
+    assert (report.counts, report.left) == ({"create": 1}, 0)

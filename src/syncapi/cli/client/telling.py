@@ -234,10 +234,12 @@ def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
     moved = [(report.bytes_up, "up"), (report.bytes_down, "down")]
     sizes = "".join(f", {sized(size)} {way}" for size, way in moved if size)
     failed = f"; {len(report.failures)} failed" if report.failures else ""
-    speaker.say(f"{said[0].upper()}{said[1:]}{sizes}{failed}.{_verdict(speaker)}")
+    left = f"; {report.left} left, as files changed meanwhile: sync again" if report.left else ""
+    speaker.say(f"{said[0].upper()}{said[1:]}{sizes}{failed}{left}.{_verdict(speaker)}")
     return {
         "counts": report.counts,
         "failures": len(report.failures),
+        "left": report.left,
         "problems": len(report.problems),
         "conflicts": len(report.conflicts),
         "bytes_up": report.bytes_up,
@@ -248,7 +250,7 @@ def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
 def _judge(speaker: Speaker, report: MirrorReport) -> None:
     if report.failures and not report.done and _are_forbidden(report.failures):
         speaker.worsen(ExitCode.UNAUTHORISED)
-    if report.failures or report.problems:
+    if report.failures or report.problems or report.left:
         speaker.worsen(ExitCode.PARTLY)
     if report.conflicts:
         speaker.worsen(ExitCode.CONFLICTS)

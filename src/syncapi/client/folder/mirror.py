@@ -38,7 +38,7 @@ from syncapi.client.transfer.downloads import Downloader
 from syncapi.client.transfer.uploads import Uploader
 
 MOST_ROUNDS: Final = 5
-"""Who changes files faster than they can be synced is served by the next sync."""
+"""Who changes files faster than they can be synced is served by the next sync, and told so."""
 
 
 class Mirror:
@@ -105,7 +105,7 @@ class Mirror:
         report = MirrorReport()
         tried: set[object] = set()
         self.trash.expire()
-        for _ in range(MOST_ROUNDS):
+        for number in range(MOST_ROUNDS + 1):
             view = await self._looking.look(direction=direction, restore_missing=restore_missing)
             self._tell(report, view)
             if dry_run:
@@ -113,7 +113,10 @@ class Mirror:
                 return report
             if attempts(view.plan) <= tried:
                 self._clean_up(view, report)
-                return report
+                break
+            if number == MOST_ROUNDS:
+                report.left = len(view.plan.actions)
+                break
             if allow_mass_delete:
                 self._deletions.forget()
             else:

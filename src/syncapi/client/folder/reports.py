@@ -76,6 +76,7 @@ class MirrorReport:
         problems: files that cannot be kept in step as they are, and why.
         bytes_up, bytes_down: sent and fetched.
         pending: what would be done; of a dry run, or where the direction forbids it.
+        left: how much is still to be done, since files changed under one round after the other.
     """
 
     done: list[Done] = field(default_factory=list)
@@ -85,6 +86,7 @@ class MirrorReport:
     bytes_up: int = 0
     bytes_down: int = 0
     pending: Plan | None = None
+    left: int = 0
 
     @property
     def counts(self) -> dict[str, int]:

@@ -116,7 +116,7 @@ class _Watcher:
                 wait = min(2 * wait, self._rhythm.longest_retry)
                 continue
             on_report(report)
-            if report.failures:
+            if report.failures or report.left:
                 self._again_in(wait)
                 wait = min(2 * wait, self._rhythm.longest_retry)
             else:
