@@ -160,6 +160,15 @@ class TestFilesAndFolders:
         assert not planned.actions
         assert [(p.id, p.code) for p in planned.problems] == [(UUID(int=1), "folder_in_the_way")]
 
+    def test_where_the_file_is_that_cannot_have_its_name_is_told(self) -> None:
+        """It was renamed on both sides; the server's name counts, and a folder has it here."""
+        world = world_with("a", "d/b")
+        rename_there(world, "a", "d")
+        world.disk.rename("a", "mine")
+        (problem,) = world.plan().problems
+        assert problem.path == "d"
+        assert problem.detail.endswith("Its file is mine here.")
+
     def test_a_file_in_the_way_is_told(self) -> None:
         world = world_with("a")
         world.server.put(UUID(int=1), "a", "b", "inside")

@@ -158,13 +158,18 @@ async def differences(device: Device, live: list[LiveDocument]) -> list[str]:
     """In what a folder differs from the server, but for what it told as a problem."""
     async with device.opened() as mirror:
         view = await mirror.look()
-        refused = {problem.id for problem in view.plan.problems}
+        refused = {problem.id for problem in view.plan.problems if problem.id is not None}
         refused_paths = {problem.path for problem in view.plan.problems if problem.id is None}
         paths = {entry.id: entry.path for entry in mirror.entries()}
     tree = device.tree()
     wanted = {d.id: d for d in live if d.id not in refused}
     twice = Counter(d.path for d in wanted.values())
     held = {paths[document_id] for document_id in refused if document_id in paths}
+    mine = {paths[document_id] for document_id in wanted if document_id in paths}
+    extra = tree.keys() - mine - held - refused_paths
+    # One that is held, and was renamed here, is not where it was last.
+    if len(extra) <= sum(paths.get(document_id) not in tree for document_id in refused):
+        held |= extra
     faults = [f"{device.name}: still to do {action}" for action in view.plan.actions]
     for document in wanted.values():
         path = paths.get(document.id)
@@ -172,6 +177,4 @@ async def differences(device: Device, live: list[LiveDocument]) -> list[str]:
             faults.append(f"{device.name}: {document} is not at {path}")
         elif path != document.path and twice[document.path] == 1 and document.path not in held:
             faults.append(f"{device.name}: {document} is called {path}")
-    mine = {paths[document_id] for document_id in wanted if document_id in paths}
-    extra = tree.keys() - mine - held - refused_paths
-    return faults + [f"{device.name}: {path} is no document" for path in sorted(extra)]
+    return faults + [f"{device.name}: {path} is no document" for path in sorted(extra - held)]

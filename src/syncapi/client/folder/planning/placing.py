@@ -180,14 +180,19 @@ class _Turn:
         file = self.ground.file_above(doc.path)
         if file is not None:
             text = f"{file} is a file, so nothing can be in a folder of that name. Rename one."
-            return Problem(doc.path, doc.id, "file_in_the_way", text)
+            return Problem(doc.path, doc.id, "file_in_the_way", text + _where(doc))
         if self.ground.folder_at(doc.path, self._docs):
-            text = "A folder has the name of this document. Rename one of them."
+            text = "A folder has the name of this document. Rename one of them." + _where(doc)
             return Problem(doc.path, doc.id, "folder_in_the_way", text)
         foreign = self.ground.stray(doc.path) is not adoptable(doc, self.ground)
         if foreign and self._rules.direction != "both":
             return Pending(doc.path, doc.id, "conflict")
         return None
+
+
+def _where(doc: Doc) -> str:
+    """A word of the document's file, if that is elsewhere: renamed here, and there otherwise."""
+    return f" Its file is {doc.file.path} here." if doc.file and doc.file.path != doc.path else ""
 
 
 def adoptable(doc: Doc, ground: Ground) -> LocalFile | None:
