@@ -216,14 +216,22 @@ def entry(number: int, path: str) -> Base:
     return Base(UUID(int=number), path, NOW, "0" * 64, "d", path.removeprefix("d/"))
 
 
-def _loses_pushes(request: httpx.Request) -> Fault | None:
-    is_push = request.method == "POST" and request.url.path.endswith("/documents/sync")
-    return "lost" if is_push else None
+async def conflicting_without_answer(
+    laptop: Device, desktop: Device, monkeypatch: pytest.MonkeyPatch, fault: Fault
+) -> None:
+    """A conflict whose copy the laptop pushes in vain, as far as it can tell."""
+    write(laptop, "a.txt", "as it was")
+    await sync(laptop)
+    await sync(desktop)
 
+    def breaks_pushes(request: httpx.Request) -> Fault | None:
+        is_push = request.method == "POST" and request.url.path.endswith("/documents/sync")
+        return fault if is_push else None
 
-def _refuses_pushes(request: httpx.Request) -> Fault | None:
-    is_push = request.method == "POST" and request.url.path.endswith("/documents/sync")
-    return "refused" if is_push else None
+    with monkeypatch.context() as patch:
+        patch.setattr(laptop.api, "draw", breaks_pushes)
+        with pytest.raises(Unreachable):
+            await conflicting(laptop, desktop, "mine", "theirs")
 
 
 class TestWhatIsKept:
@@ -262,13 +270,7 @@ class TestWhatIsKept:
     async def test_a_renamed_copy_that_could_not_be_pushed(
         self, laptop: Device, desktop: Device, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write(laptop, "a.txt", "as it was")
-        await sync(laptop)
-        await sync(desktop)
-        with monkeypatch.context() as patch:
-            patch.setattr(laptop.api, "draw", _refuses_pushes)
-            with pytest.raises(Unreachable):
-                await conflicting(laptop, desktop, "mine", "theirs")
+        await conflicting_without_answer(laptop, desktop, monkeypatch, "refused")
         (copy,) = (path for path in texts(laptop) if "conflict" in path)
         (laptop.root / copy).rename(laptop.root / "renamed.txt")
         listed = [*(await sync(laptop)).conflicts, *(await sync(laptop)).conflicts]
@@ -307,13 +309,7 @@ class TestWhatIsKept:
     async def test_a_push_whose_answer_was_lost(
         self, laptop: Device, desktop: Device, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        write(laptop, "a.txt", "as it was")
-        await sync(laptop)
-        await sync(desktop)
-        with monkeypatch.context() as patch:
-            patch.setattr(laptop.api, "draw", _loses_pushes)
-            with pytest.raises(Unreachable):
-                await conflicting(laptop, desktop, "mine", "theirs")
+        await conflicting_without_answer(laptop, desktop, monkeypatch, "lost")
         report = await sync(laptop)
         (conflict,) = report.conflicts
         assert (report.counts, conflict.copy_id is not None) == ({"adopt": 1}, True)
