@@ -27,9 +27,11 @@ def _plain(size: int) -> bytes:
 
 
 def _sealed(folder: Path, plain: bytes) -> tuple[Blobs, Path, str]:
-    blobs = Blobs(folder, [SealedFormat(_KEY)])
+    place = folder / "blobs"
+    place.mkdir()
+    blobs = Blobs(place, [SealedFormat(_KEY)])
     sha256 = blobs.add(BytesContent(plain)).sha256_hash
-    (path,) = folder.iterdir()
+    (path,) = place.iterdir()
     return blobs, path, sha256
 
 
@@ -156,7 +158,7 @@ def test_bytes_behind_the_end_are_noticed(tmp_path: Path) -> None:
 def test_a_blob_under_the_name_of_another_is_noticed(tmp_path: Path) -> None:
     blobs, path, sha256 = _sealed(tmp_path, _plain(100))
     other = blobs.add(BytesContent(b"x" * 100)).sha256_hash
-    path.replace(tmp_path / SealedFormat(_KEY).name(other))
+    path.replace(path.with_name(SealedFormat(_KEY).name(other)))
     with pytest.raises(StoreDamaged, match="another content"):
         _read(blobs, other, 100)
     assert not blobs.has(sha256)
