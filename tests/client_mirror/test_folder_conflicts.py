@@ -10,6 +10,7 @@ import pytest
 from typing_extensions import override
 
 from fixtures.machine import Machine
+from fixtures.mirrors import texts, write
 from simulation.device import Device
 from simulation.faults import Fault
 from syncapi.client import durable
@@ -26,16 +27,6 @@ from syncapi.client.store.store import Store
 
 COPY = "d/a (conflict 2026-11-26 laptop 0000).txt"
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
-
-
-def write(device: Device, path: str, text: str) -> None:
-    place = device.root / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text)
-
-
-def texts(device: Device) -> dict[str, str]:
-    return {path: (device.root / path).read_text() for path in device.tree()}
 
 
 async def sync(device: Device) -> MirrorReport:
@@ -241,30 +232,31 @@ class TestWhatIsKept:
         self, conflicts: tuple[FolderConflicts, Ledger], kind: SkipKind, skipped: str
     ) -> None:
         kept, _ = conflicts
-        kept.keep_only(Scan((), skipped=(Skipped(skipped, kind, "why"),)), {})
+        kept.keep_only(Scan((), skipped=(Skipped(skipped, kind, "why"),)))
         assert [one.copy_path for one in kept.all()] == [COPY]
 
     def test_what_is_beside_it_says_nothing(
         self, conflicts: tuple[FolderConflicts, Ledger]
     ) -> None:
         kept, _ = conflicts
-        kept.keep_only(Scan((), skipped=(Skipped("d/a", "busy", "why"),)), {})
+        kept.keep_only(Scan((), skipped=(Skipped("d/a", "busy", "why"),)))
         assert kept.all() == []
 
     def test_a_copy_that_is_renamed_before_it_is_pushed(
         self, conflicts: tuple[FolderConflicts, Ledger]
     ) -> None:
         """Its bytes tell, where they are in a file that is nobody's yet."""
-        kept, _ = conflicts
+        kept, ledger = conflicts
         files = tuple(
             LocalFile(path, 4, sha256, None, 1, 1)
             for path, sha256 in (("b", "1" * 64), ("other's", "0" * 64), ("renamed", "0" * 64))
         )
-        kept.keep_only(Scan(files), {UUID(int=7): "other's"})
+        ledger.put(entry(7, "other's"))
+        kept.keep_only(Scan(files))
         assert [one.copy_path for one in kept.all()] == ["renamed"]
         kept.pushed(Adopt(UUID(int=2), "renamed", entry(2, "renamed")))
         assert [one.copy_id for one in kept.all()] == [UUID(int=2)]
-        kept.keep_only(Scan(()), {})
+        kept.keep_only(Scan(()))
         assert kept.all() == []
 
     async def test_a_renamed_copy_that_could_not_be_pushed(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.mirrors import texts, write
 from simulation.device import Device
 from simulation.simulation import Place
 from syncapi.client.api.client import Client
@@ -16,16 +17,6 @@ from syncapi.client.folder.opening import open_mirror
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.store.keys import FileKey
 from syncapi.client.store.store import Store
-
-
-def write(device: Device, path: str, text: str) -> None:
-    place = device.root / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text)
-
-
-def texts(device: Device) -> dict[str, str]:
-    return {path: (device.root / path).read_text() for path in device.tree()}
 
 
 def trash(device: Device) -> list[str]:

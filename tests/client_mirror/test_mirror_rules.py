@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.mirrors import write
 from simulation.crashes import Crashed, crash_at
 from simulation.device import Device
 from syncapi.client.errors import SyncError
@@ -16,12 +17,6 @@ from syncapi.client.folder.reports import MirrorReport
 async def sync(device: Device, *, restore_missing: bool = False) -> MirrorReport:
     async with device.opened() as mirror:
         return await mirror.sync(restore_missing=restore_missing)
-
-
-def write(device: Device, path: str, text: str) -> None:
-    place = device.root / path
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text(text)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from random import Random
 import pytest
 
 from fixtures.failovers import Failover
+from fixtures.mirrors import texts
 from simulation.device import Device
 
 
@@ -19,10 +20,6 @@ def laptop(failover: Failover, tmp_path: Path) -> Device:
 def desktop(failover: Failover, tmp_path: Path) -> Device:
     account = failover.account
     return Device("desktop", tmp_path, account.url, account.tenant_id, account.token, Random(2))
-
-
-def texts(device: Device) -> dict[str, str]:
-    return {path: (device.root / path).read_text() for path in device.tree()}
 
 
 async def test_what_was_lost_is_pushed_again(

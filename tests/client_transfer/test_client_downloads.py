@@ -15,6 +15,7 @@ from typing_extensions import override
 from fixtures.client_faults import (
     Fault,
     FaultyTransport,
+    PassOn,
     Seen,
     WatchedRetries,
     all_together,
@@ -365,7 +366,7 @@ async def test_no_more_at_once_than_was_said(make_ground: MakeGround, tmp_path: 
 async def test_a_download_that_is_called_off_keeps_what_has_come(ground: Ground) -> None:
     begun = asyncio.Event()
 
-    async def stuck(request: httpx.Request, pass_on: Any) -> httpx.Response:  # noqa: ANN401
+    async def stuck(request: httpx.Request, pass_on: PassOn) -> httpx.Response:
         answer: httpx.Response = await pass_on(request)
 
         async def pieces() -> AsyncIterator[bytes]:
@@ -388,7 +389,7 @@ async def test_a_download_that_is_called_off_keeps_what_has_come(ground: Ground)
 def _meddling(ground: Ground, meddle: Callable[[Path], None]) -> Fault:
     """Somebody meddles with the part when some of it has come."""
 
-    async def fault(request: httpx.Request, pass_on: Any) -> httpx.Response:  # noqa: ANN401
+    async def fault(request: httpx.Request, pass_on: PassOn) -> httpx.Response:
         data = await (await pass_on(request)).aread()
 
         async def pieces() -> AsyncIterator[bytes]:

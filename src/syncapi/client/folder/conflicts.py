@@ -1,7 +1,7 @@
 """Conflicts of a folder: both versions are files, until a person has decided."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import PurePosixPath
 from uuid import UUID
@@ -12,7 +12,7 @@ from syncapi.client.errors import SyncError
 from syncapi.client.folder.actions import Adopt, Create, Download, SetAside
 from syncapi.client.folder.ledger import Ledger, PathKeys
 from syncapi.client.folder.reports import FolderConflict
-from syncapi.client.folder.states import Scan
+from syncapi.client.folder.states import Base, Scan
 from syncapi.client.store.store import Store
 
 
@@ -90,26 +90,26 @@ class FolderConflicts:
             if self._followed(row.root) == conflict:
                 self._table.delete(key)
 
-    def keep_only(self, scan: Scan, known: Mapping[UUID, str]) -> None:
+    def keep_only(self, scan: Scan) -> None:
         """Drop those whose copy somebody has dealt with in the folder itself.
 
         Args:
             scan: what it has left alone is there, for all that is known.
-            known: documents of the ledger, and the paths of their files.
         """
         files = {file.path for file in scan.files}
         skipped = {skipped.path for skipped in scan.skipped}
         for conflict in self.all():
             path = conflict.copy_path
             is_there = path in files or not skipped.isdisjoint(_up_from(path))
-            if not is_there and conflict.copy_id not in known:
+            if not is_there and self._entry(conflict.copy_id) is None:
                 self.settle(conflict)
-                self._follow_renamed(conflict, scan, set(known.values()))
+                self._follow_renamed(conflict, scan)
 
-    def _follow_renamed(self, conflict: FolderConflict, scan: Scan, owned: set[str]) -> None:
+    def _follow_renamed(self, conflict: FolderConflict, scan: Scan) -> None:
         """A copy that no push has made a document of yet is known by its bytes alone."""
         if conflict.copy_id is not None:
             return
+        owned = {entry.path for entry in self._ledger.entries()}
         for file in scan.files:
             if file.sha256 == conflict.mine_sha256 and file.path not in owned:
                 renamed = dataclasses.replace(conflict, copy_path=file.path)
@@ -118,13 +118,15 @@ class FolderConflicts:
 
     def _followed(self, conflict: FolderConflict) -> FolderConflict:
         """Both files may have been renamed since, here or on the server."""
-        own = self._ledger.find(conflict.id)
-        copy = self._ledger.find(conflict.copy_id) if conflict.copy_id else None
+        own, copy = self._entry(conflict.id), self._entry(conflict.copy_id)
         return dataclasses.replace(
             conflict,
             path=own.path if own else conflict.path,
             copy_path=copy.path if copy else conflict.copy_path,
         )
+
+    def _entry(self, document_id: UUID | None) -> Base | None:
+        return self._ledger.find(document_id) if document_id else None
 
 
 def _up_from(path: str) -> set[str]:

@@ -111,8 +111,10 @@ class Looking:
         They stay so until each has come. Were it otherwise, what an interrupted sync has not
         fetched yet would pass for deleted here by the next one.
         """
-        deleted = (action.id for action in planned.actions if isinstance(action, Delete))
-        entries = (self._ledger.find(document_id) for document_id in deleted)
+        return self._as_lost(a.id for a in planned.actions if isinstance(a, Delete))
+
+    def _as_lost(self, documents: Iterable[UUID]) -> list[Base]:
+        entries = map(self._ledger.find, documents)
         return [dataclasses.replace(entry, lost=True) for entry in entries if entry is not None]
 
     def _plan(
@@ -154,6 +156,5 @@ class Looking:
     def _mark_lost(self) -> None:
         """The server was restored: what it has lost is pushed again, not deleted here."""
         lost = self._replica.lost()
-        entries = (self._ledger.find(document_id) for document_id in lost)
-        self._ledger.put(*(dataclasses.replace(e, lost=True) for e in entries if e is not None))
+        self._ledger.put(*self._as_lost(lost))
         self._replica.settle_lost(lost.keys())

@@ -197,8 +197,7 @@ class Mirror:
 
     def _tell(self, report: MirrorReport, view: View) -> None:
         report.problems = view.plan.problems
-        known = {entry.id: entry.path for entry in self._ledger.entries()}
-        self._conflicts.keep_only(view.scan, known)
+        self._conflicts.keep_only(view.scan)
         report.conflicts = self.conflicts()
 
     def _clean_up(self, view: View, report: MirrorReport) -> None:
