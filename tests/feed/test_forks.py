@@ -123,6 +123,28 @@ async def test_a_client_ahead_of_the_fork_begins_again(
     assert (ahead.expired, before.expired) == (1, 0)
 
 
+@pytest.mark.parametrize("takes_first", [False, True])
+@pytest.mark.parametrize("is_written", [False, True])
+async def test_a_numbered_page_of_the_lost_history_leads_to_one_new_beginning(
+    failover: Failover, *, is_written: bool, takes_first: bool
+) -> None:
+    """Also if nothing was written yet, so that the new server has not noticed the fork."""
+    world = failover.world
+    reader = await client(world, ByTime(takes_first))
+    async with session(world.database_url) as db:
+        await insert_one_by_one(await raw(db, world.tenants[0]))
+    failover.fork()
+    async with session(world.database_url) as db:
+        await (await raw(db, world.tenants[0])).update("filename = 'lost.txt'", ids[0])
+    await reader.turn_page()
+    async with session(failover.take_over()) as db:
+        if is_written:
+            await (await raw(db, world.tenants[0])).insert(uuid4())
+        await reader.follow()
+        assert reader.expired == 1
+        assert await reader.equals_the_server(db)
+
+
 @pytest.mark.parametrize("start", [ByCursor(), ByTime(takes_first=False)])
 @pytest.mark.parametrize("is_within_a_run", [False, True])
 async def test_voided_cursors_lead_to_a_new_beginning(

@@ -9,6 +9,7 @@ import pytest
 from syncapi.domain.cursor import LAST_ID, NO_LINEAGE, Cursor, Kind, Position
 from syncapi.domain.errors import CursorExpired, InvalidCursor
 from syncapi.domain.feed import (
+    BEGUN,
     EMPTY,
     NEVER,
     Head,
@@ -123,6 +124,16 @@ class TestCursors:
     def test_a_first_run_stays_one_on_its_later_pages(self) -> None:
         run = begin(at_page(500, base=NEVER), HEAD)
         assert not run.tells_deletions
+
+    def test_a_first_run_that_is_begun_tells_deletions(self) -> None:
+        """An earlier answer may have brought what is deleted by now."""
+        run = begin(Start.since(99, FILTERS, is_begun=True), HEAD)
+        assert (run.base, run.tells_deletions) == (BEGUN, True)
+        within = begin(at_page(500, base=BEGUN), replace(HEAD, tombstone_floor=600))
+        assert (within.base, within.tells_deletions) == (BEGUN, True)
+
+    def test_a_later_run_that_is_begun_is_like_another(self) -> None:
+        assert begin(Start.since(100, FILTERS, is_begun=True), HEAD).base == 100
 
     def test_the_run_after_a_first_one_tells_deletions(self) -> None:
         assert begin(at_token(500, base=NEVER), HEAD).tells_deletions

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
+from typing_extensions import override
+
 BEGINNING = "1970-01-01T00:00:00Z"
 
 
@@ -53,7 +55,7 @@ class ByCursor:
 
 @dataclass(frozen=True, slots=True)
 class ByTime:
-    """Sends `since` and page numbers.
+    """Sends `since` and the page number that it was given.
 
     Attributes:
         takes_first: whether the next `since` is the `server_time` of the run's first page; else
@@ -71,13 +73,28 @@ class ByTime:
 
     def after(self, data: Mapping[str, Any]) -> "ByTime":
         first = self.first or data["server_time"]
-        if data["next_page"] is not None:
-            return replace(self, page=data["next_page"], first=first)
-        return ByTime(self.takes_first, first if self.takes_first else data["server_time"])
+        page = self._following(data)
+        if page is not None:
+            return replace(self, page=page, first=first)
+        since = first if self.takes_first else data["server_time"]
+        return replace(self, since=since, page=1, first=None)
 
     def expired(self) -> "ByTime | None":
         """The pages of a run are forgotten after a while: then it begins again."""
-        return ByTime(self.takes_first, self.since) if self.page > 1 else None
+        return replace(self, page=1, first=None) if self.page > 1 else None
+
+    def _following(self, data: Mapping[str, Any]) -> int | None:
+        page: int | None = data["next_page"]
+        return page
+
+
+@dataclass(frozen=True, slots=True)
+class ByCount(ByTime):
+    """Sends `since` and counts the pages by itself."""
+
+    @override
+    def _following(self, data: Mapping[str, Any]) -> int | None:
+        return self.page + 1 if data["has_more"] else None
 
 
 @dataclass(frozen=True, slots=True)

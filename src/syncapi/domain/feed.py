@@ -15,6 +15,9 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NEVER = -1
 """The base of a first run: everything appeared after it."""
 
+BEGUN = -2
+"""The base of a first run of which earlier answers have brought rows: deletions are listed."""
+
 _AGAIN = "Pull again with `since=1970-01-01T00:00:00Z`"
 
 
@@ -59,18 +62,21 @@ class Start:
         cursor: None for a run that begins with `since`.
         base: what appeared after it is *added*.
         filters: fingerprint of the request's filters.
+        is_begun: whether earlier answers to the same `since` have brought rows. What they
+            brought may be deleted by now, so that even a first run lists deletions.
     """
 
     cursor: Cursor | None
     position: Position
     base: int
     filters: int
+    is_begun: bool = False
 
     @classmethod
-    def since(cls, moment: int, filters: int) -> "Start":
+    def since(cls, moment: int, filters: int, *, is_begun: bool = False) -> "Start":
         """A run of everything stamped after `moment`."""
         moment = max(moment, 0)
-        return cls(None, Position(moment, LAST_ID), moment, filters)
+        return cls(None, Position(moment, LAST_ID), moment, filters, is_begun)
 
     @classmethod
     def at(cls, cursor: Cursor, filters: int) -> "Start":
@@ -103,7 +109,7 @@ class Start:
         """
         if self.cursor is None:
             return self.base < max(opened_at, 1)
-        return self.base == NEVER
+        return self.base in {NEVER, BEGUN}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +156,9 @@ def begin(start: Start, head: Head) -> Run:
             "unless it holds changes that were not pushed.",
             reason=ExpiryReason.TOMBSTONES_COLLECTED,
         )
-    base = NEVER if is_first else start.base
+    base = start.base
+    if is_first and start.cursor is None:
+        base = BEGUN if start.is_begun else NEVER
     upper = head.last if start.bound is None else start.bound
     return Run(start.filters, head.lineage, base, upper, head.last)
 

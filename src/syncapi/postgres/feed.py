@@ -91,7 +91,7 @@ async def read_page(
         None if start.bound is None else from_micros(start.bound),
         most,
         with_tombstones and start.base != NEVER,
-        from_micros(start.base) if start.cursor is None else None,
+        from_micros(start.base) if start.cursor is None and not start.is_begun else None,
         from_micros(start.base),
     )
     if not rows:

@@ -1,24 +1,27 @@
 """Where the numbered pages of the timestamp protocol begin.
 
 Clients of that protocol know ``since`` and a page number, and nothing that says where the last
-page ended. An OFFSET would skip rows: one that is modified moves to the end of the feed and all
-behind it move up. So the cursor behind each page is kept here for a while.
+page ended. An OFFSET would skip rows: a document that is modified moves to the end of the feed,
+and all behind it move up. So the cursor behind each answer is kept here for a while, under a
+number that is drawn at random for this answer alone.
 
-Two devices of one user may page through the same ``since`` at once, or one may begin again, so:
+- A number stands for exactly one cursor. No other answer, device or run ever changes it, so it
+  leads on from what its own client has been sent, or nowhere.
+- It is bound to the `since` and the filters of its run.
+- The numbers of a user are kept by run: the newest few of each of the runs that were used last. A
+  device that pages quickly pushes out numbers of its own run only, and never those of another
+  user.
+- All numbers of a user are forgotten an hour after the last answer that drew one.
 
-- A position is never overwritten: the older one repeats rows and skips none.
-- All positions of a run go on from the one of page 2, and so have its upper bound. They end with
-  it: else a run that begins anew would fall into an older one that brings less than it promised.
-- What cannot be kept there (Redis did not answer in time, or forgot the run) is kept in this
-  process under a page number that nobody else is given. Under its own number another process, or
-  Redis once it answers again, would have the position of another device, which may lie behind rows
-  that this client has not been sent.
+Without Redis the numbers are kept in this process, and so is one that Redis did not take in time.
 """
 
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from typing import NamedTuple, cast
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import cast
 from uuid import UUID
 
 from redis.asyncio import Redis
@@ -27,35 +30,78 @@ from redis.exceptions import RedisError
 from syncapi.domain.expiring_cache import ExpiringCache
 
 KEPT_SECONDS = 3600
-PAGES_BEHIND = 100
-"""Pages that stay known behind the last: enough for retries, and memory stays bounded."""
+RUNS_KEPT = 64
+"""Runs of one user, those used last."""
 
-_SECOND = 2  # page 1 begins at `since`
-_RUNS_KEPT_HERE = 1000
+NUMBERS_KEPT = 4
+"""Numbers of one run: the one that was asked for last, and the newest answers'."""
 
+FIRST_DRAWN = 1_000_000
 LAST_PAGE = 1_000_000_000
-_OWN = 500_000_000  # numbers from here on are drawn, and each is given once
-_OWN_KEPT = 10_000
+"""The highest number: it fits the 32-bit integers of old clients."""
 
-# KEYS the run  ARGV page, cursor, seconds, page to forget. Returns the cursor that is kept.
-_KEEP = f"""
-if redis.call('EXISTS', KEYS[1]) == 0 then
-  if ARGV[1] ~= '{_SECOND}' then return false end
-  redis.call('HSET', KEYS[1], ARGV[1], ARGV[2])
-  redis.call('EXPIRE', KEYS[1], ARGV[3])
-  return ARGV[2]
+_USERS_KEPT_HERE = 1000
+_COUNTED = 0  # stands for every page that a client has counted to by itself
+
+# KEYS a user's numbers  ARGV drawn, entry, asked ('' begins a run), seconds, numbers, runs
+# The field `runs` lists the runs, the one used last at the end, each with its numbers likewise.
+# Returns 0 where the number is taken.
+_KEEP = """
+if redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2]) == 0 then return 0 end
+local runs = cjson.decode(redis.call('HGET', KEYS[1], 'runs') or '[]')
+local run = {}
+if ARGV[3] ~= '' then
+  for i, numbers in ipairs(runs) do
+    for j, number in ipairs(numbers) do
+      if number == ARGV[3] then
+        run = numbers
+        table.remove(runs, i)
+        table.remove(run, j)
+        break
+      end
+    end
+  end
+  table.insert(run, ARGV[3])
 end
-redis.call('HSETNX', KEYS[1], ARGV[1], ARGV[2])
-redis.call('HDEL', KEYS[1], ARGV[4])
-return redis.call('HGET', KEYS[1], ARGV[1])
+table.insert(run, ARGV[1])
+table.insert(runs, run)
+while #run > tonumber(ARGV[5]) do redis.call('HDEL', KEYS[1], table.remove(run, 1)) end
+while #runs > tonumber(ARGV[6]) do redis.call('HDEL', KEYS[1], unpack(table.remove(runs, 1))) end
+redis.call('HSET', KEYS[1], 'runs', cjson.encode(runs))
+redis.call('EXPIRE', KEYS[1], ARGV[4])
+return 1
 """
 
 
-class Kept(NamedTuple):
-    """What was remembered: the number to ask for, and the cursor that `find` will give for it."""
+def is_drawn(page: int) -> bool:
+    """Whether a page number comes from an answer; else the client has counted to it."""
+    return page >= FIRST_DRAWN
 
-    page: int
-    cursor: str
+
+@dataclass(slots=True)
+class _Numbers:
+    """The numbers of one user in this process, by the rules of the script above."""
+
+    entries: dict[int, str] = field(default_factory=dict)
+    runs: list[list[int]] = field(default_factory=list)
+
+    def keep(self, drawn: int, entry: str, asked: int | None) -> bool:
+        """Keep an entry under a number; False where the number is taken."""
+        if drawn in self.entries:
+            return False
+        self.entries[drawn] = entry
+        run = next((run for run in self.runs if asked in run), [])
+        self.runs = [other for other in self.runs if other is not run]
+        if asked is not None:
+            run = [*(number for number in run if number != asked), asked]
+        run.append(drawn)
+        self.runs.append(run[-NUMBERS_KEPT:])
+        gone = run[:-NUMBERS_KEPT]
+        if len(self.runs) > RUNS_KEPT:
+            gone += self.runs.pop(0)
+        for number in gone:
+            self.entries.pop(number, None)
+        return True
 
 
 class PagePositions:
@@ -67,69 +113,67 @@ class PagePositions:
         *,
         key_prefix: str = "syncapi",
         now: Callable[[], float] = time.monotonic,
+        draw: Callable[[], int] = lambda: secrets.randbelow(LAST_PAGE + 1 - FIRST_DRAWN),
     ) -> None:
-        """Use ``redis``, which stays the caller's to close."""
+        """Use ``redis``, which stays the caller's to close.
+
+        ``now`` is a clock in seconds. ``draw`` gives a random integer from 0 up to what may be
+        added to `FIRST_DRAWN`.
+        """
         self._redis = redis
         self._prefix = key_prefix
         self._now = now
-        self._here: ExpiringCache[str, dict[int, str]] = ExpiringCache(_RUNS_KEPT_HERE)
-        self._own: ExpiringCache[tuple[str, int], str] = ExpiringCache(_OWN_KEPT)
+        self._draw = draw
+        self._here: ExpiringCache[str, _Numbers] = ExpiringCache(_USERS_KEPT_HERE)
 
     async def find(self, tenant: UUID, user: UUID | None, run: str, page: int) -> str | None:
-        """The cursor that page `page` of a run begins at, or None if it is no longer known."""
-        key = self._key(tenant, user, run)
-        if page >= _OWN:
-            return self._own.get((key, page), self._now())
-        if self._redis is None:
-            return (self._here.get(key, self._now()) or {}).get(page)
-        try:
-            kept = await self._redis.hget(key, str(page))
-        except (RedisError, OSError, TimeoutError):
+        """The cursor that a drawn number stands for, or None if it is not known for this run.
+
+        ``run`` says what the numbers of the run are bound to.
+        """
+        key = self._key(tenant, user)
+        here = self._here.get(key, self._now())
+        entry = here.entries.get(page) if here is not None else None
+        if entry is None and self._redis is not None:
+            try:
+                kept = await self._redis.hget(key, str(page))
+            except (RedisError, OSError, TimeoutError):
+                return None
+            entry = kept.decode() if isinstance(kept, bytes) else kept
+        if entry is None or not entry.startswith(f"{run} "):
             return None
-        return None if kept is None else _text(kept)
+        return entry.removeprefix(f"{run} ")
 
     async def keep(
-        self, tenant: UUID, user: UUID | None, run: str, page: int, cursor: str
-    ) -> Kept:
-        """Remember where page `page` begins, unless that is known.
+        self, tenant: UUID, user: UUID | None, run: str, cursor: str, *, asked: int
+    ) -> int:
+        """Keep the cursor behind an answer; returns the number that stands for it.
 
-        Returns the cursor that `find` will give: this one, or an older one; and for which number.
+        ``asked`` is the page number that was answered; 1 begins a run.
         """
-        key = self._key(tenant, user, run)
-        kept = await self._keep_shared(key, page, cursor) if page < _OWN else None
-        return self._keep_own(key, cursor) if kept is None else Kept(page, kept)
+        key, entry = self._key(tenant, user), f"{run} {cursor}"
+        line = None if asked == 1 else asked if is_drawn(asked) else _COUNTED
+        if self._redis is not None:
+            with suppress(RedisError, OSError, TimeoutError):
+                return await self._keep_shared(self._redis, key, entry, line)
+        # Redis may have taken the entry and not have said so: here it gets another number.
+        return self._keep_here(key, entry, line)
 
-    async def _keep_shared(self, key: str, page: int, cursor: str) -> str | None:
-        forgotten = page - PAGES_BEHIND if page - PAGES_BEHIND > _SECOND else 0
-        if self._redis is None:
-            return self._keep_here(key, page, cursor, forgotten)
-        script = self._redis.eval(
-            _KEEP, 1, key, str(page), cursor, str(KEPT_SECONDS), str(forgotten)
-        )
-        try:
-            kept = await cast("Awaitable[bytes | str | None]", script)
-        except (RedisError, OSError, TimeoutError):
-            return None
-        return None if kept is None else _text(kept)
+    async def _keep_shared(self, redis: Redis, key: str, entry: str, asked: int | None) -> int:
+        limits = (str(KEPT_SECONDS), str(NUMBERS_KEPT), str(RUNS_KEPT))
+        while True:
+            number = FIRST_DRAWN + self._draw()
+            arguments = (str(number), entry, "" if asked is None else str(asked), *limits)
+            if await cast("Awaitable[int]", redis.eval(_KEEP, 1, key, *arguments)):
+                return number
 
-    def _keep_own(self, key: str, cursor: str) -> Kept:
-        page = _OWN + secrets.randbelow(LAST_PAGE - _OWN)
-        self._own.put((key, page), cursor, self._now() + KEPT_SECONDS)
-        return Kept(page, cursor)
+    def _keep_here(self, key: str, entry: str, asked: int | None) -> int:
+        numbers = self._here.get(key, self._now()) or _Numbers()
+        self._here.put(key, numbers, self._now() + KEPT_SECONDS)
+        while True:
+            number = FIRST_DRAWN + self._draw()
+            if numbers.keep(number, entry, asked):
+                return number
 
-    def _keep_here(self, key: str, page: int, cursor: str, forgotten: int) -> str | None:
-        pages = self._here.get(key, self._now())
-        if pages is None:
-            if page != _SECOND:
-                return None
-            pages = {}
-            self._here.put(key, pages, self._now() + KEPT_SECONDS)
-        pages.pop(forgotten, None)
-        return pages.setdefault(page, cursor)
-
-    def _key(self, tenant: UUID, user: UUID | None, run: str) -> str:
-        return f"{self._prefix}:pages:{tenant}:{user}:{run}"
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+    def _key(self, tenant: UUID, user: UUID | None) -> str:
+        return f"{self._prefix}:pages:{tenant}:{user}"

@@ -1,18 +1,22 @@
 """A pull: one page of what changed since a position, with URLs for the bytes."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from syncapi.domain.access import TenantScope
-from syncapi.domain.cursor import CursorCodec
-from syncapi.domain.errors import CursorExpired, ExpiryReason
+from syncapi.domain.cursor import Cursor, CursorCodec
+from syncapi.domain.errors import CursorExpired, ExpiryReason, InvalidCursor, InvalidInput
 from syncapi.domain.feed import Run, Start, begin, from_micros, is_idle
 from syncapi.postgres.databases import Databases
 from syncapi.postgres.feed import FeedRow, Heads, position, read_page
-from syncapi.redis.page_positions import PagePositions
+from syncapi.redis.page_positions import PagePositions, is_drawn
 from syncapi.storage.signing import UrlSigner
 from syncapi.usecases.plain import Json, utc
+
+COUNTED_ROWS = 5000
+"""Rows up to which a client may count pages by itself: each page repeats those before it."""
 
 
 def filters_fingerprint(*, include_deleted: bool) -> int:
@@ -26,7 +30,8 @@ class PullRequest:
 
     Attributes:
         since: µs since the epoch.
-        page: of the timestamp protocol, from 1; only with `since`.
+        page: of the timestamp protocol, from 1; only with `since`. It is the `next_page` of an
+            answer, or a number that the client has counted to by itself.
         per_page: rows read; tombstones that are left out do not count.
     """
 
@@ -40,6 +45,20 @@ class PullRequest:
     @property
     def filters(self) -> int:
         return filters_fingerprint(include_deleted=self.include_deleted)
+
+    @property
+    def rows(self) -> int:
+        """How many rows the page has at most.
+
+        What a client has counted to by itself brings all rows of the pages before it again:
+        nothing is kept of them, and documents move between the pages.
+        """
+        return self.per_page if is_drawn(self.page) else self.page * self.per_page
+
+    @property
+    def run(self) -> str:
+        """What the numbers of the run are bound to."""
+        return f"{self.since}:{self.filters}"
 
 
 @dataclass(slots=True)
@@ -89,6 +108,7 @@ class Pull:
 
         Raises:
             InvalidCursor: not ours, of another tenant, or of other filters.
+            InvalidInput: a page that was counted to, behind the rows that may be counted.
             CursorExpired: tombstones after it are collected, its history is lost, or the
                 numbered page is no longer known.
             Unavailable: the database does not answer.
@@ -119,25 +139,29 @@ class Pull:
         return await self._is_idle(scope, Start.at(decoded, filters))
 
     async def _start(self, scope: TenantScope, request: PullRequest) -> Start:
-        cursor = request.cursor
-        if request.since is not None:
-            if request.page == 1:
-                return Start.since(request.since, request.filters)
+        if request.since is None:
+            assert request.cursor is not None  # noqa: S101 - the request has one of the two
+            cursor = self._codec.decode(request.cursor, scope.tenant_id)
+        elif is_drawn(request.page):
             cursor = await self._numbered(scope, request)
-        assert cursor is not None  # noqa: S101 - the request has one of the two
-        return Start.at(self._codec.decode(cursor, scope.tenant_id), request.filters)
+        else:
+            _refuse_counting_on(request)
+            return Start.since(request.since, request.filters, is_begun=request.page > 1)
+        return Start.at(cursor, request.filters)
 
-    async def _numbered(self, scope: TenantScope, request: PullRequest) -> str:
-        head = await self._heads.read(scope.database, scope.tenant_id)
-        run = _run_name(request, head.lineage)
-        cursor = await self._positions.find(scope.tenant_id, scope.user_id, run, request.page)
-        if cursor is None:
-            raise CursorExpired(
-                f"Where page {request.page} begins is no longer known. Start again with page=1, "
-                "or better: send the `sync_token` of the last page as `cursor`.",
-                reason=ExpiryReason.PAGE_FORGOTTEN,
-            )
-        return cursor
+    async def _numbered(self, scope: TenantScope, request: PullRequest) -> Cursor:
+        kept = await self._positions.find(
+            scope.tenant_id, scope.user_id, request.run, request.page
+        )
+        if kept is not None:
+            with suppress(InvalidCursor):  # of a key that was rotated out
+                return self._codec.decode(kept, scope.tenant_id)
+        raise CursorExpired(
+            f"Where page {request.page} begins is not known, or not with this `since` and "
+            "`include_deleted`. Start again with page=1, or better: send the `sync_token` of the "
+            "last page as `cursor`.",
+            reason=ExpiryReason.PAGE_FORGOTTEN,
+        )
 
     async def _is_idle(self, scope: TenantScope, start: Start) -> bool:
         if not start.starts_a_run:
@@ -149,31 +173,20 @@ class Pull:
             head, rows = await read_page(
                 connection,
                 start,
-                most=request.per_page + 1,
+                most=request.rows + 1,
                 with_tombstones=request.include_deleted,
             )
         run = begin(start, head)
-        has_more = len(rows) > request.per_page
-        rows = rows[: request.per_page]
+        has_more = len(rows) > request.rows
+        rows = rows[: request.rows]
         cursor = run.cursor(position(rows[-1]) if has_more else None)
         page = Page(self._codec.encode(cursor, scope.tenant_id), from_micros(run.upper), has_more)
         self._fill(page, rows, run, sign=request.include_urls)
         if request.since is not None and has_more:
-            await self._number(scope, request, page, run.lineage)
+            page.next_page = await self._positions.keep(
+                scope.tenant_id, scope.user_id, request.run, page.sync_token, asked=request.page
+            )
         return page
-
-    async def _number(
-        self, scope: TenantScope, request: PullRequest, page: Page, lineage: bytes
-    ) -> None:
-        run = _run_name(request, lineage)
-        number = request.page + 1
-        kept = await self._positions.keep(
-            scope.tenant_id, scope.user_id, run, number, page.sync_token
-        )
-        # The next page may go on in a run that was begun before: promise no more than that.
-        page.next_page = kept.page
-        upper = self._codec.decode(kept.cursor, scope.tenant_id).upper
-        page.complete_to = min(page.complete_to, from_micros(upper))
 
     def _fill(self, page: Page, rows: Sequence[FeedRow], run: Run, *, sign: bool) -> None:
         # Only a live document brings its file. One that is gone without a word (deleted while
@@ -191,10 +204,14 @@ class Pull:
             page.deleted += [_tombstone(row) for row in rows if row["s3_path"] is None]
 
 
-def _run_name(request: PullRequest, lineage: bytes) -> str:
-    # With the lineage: after a fail-over the kept positions may be lost ones, and a run that
-    # begins again must not come upon them.
-    return f"{lineage.hex()}:{request.since}:{request.per_page}:{request.filters}"
+def _refuse_counting_on(request: PullRequest) -> None:
+    if request.page > 1 and request.rows > COUNTED_ROWS:
+        raise InvalidInput.of(
+            "page",
+            f"Pages may be counted up to {COUNTED_ROWS} rows, and {request.page} pages of "
+            f"{request.per_page} are more. Send the `next_page` of the last page, or better its "
+            "`sync_token` as `cursor`.",
+        )
 
 
 def _document(row: FeedRow, url: str | None) -> Json:

@@ -10,6 +10,7 @@ from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import CURSOR_LENGTH
 from syncapi.domain.errors import FieldError, InvalidInput
 from syncapi.domain.feed import from_micros, to_micros
+from syncapi.redis.page_positions import LAST_PAGE
 from syncapi.usecases.plain import encode
 from syncapi.usecases.pull import Page, Pull, PullRequest
 from syncapi.usecases.push import Outcome
@@ -46,10 +47,10 @@ PageNumber = Annotated[
     int,
     Query(
         ge=1,
-        le=1_000_000_000,
+        le=LAST_PAGE,
         deprecated=True,
-        description="For clients of the timestamp protocol: with `since`, the page of the run. "
-        "Send `sync_token` as `cursor` instead.",
+        description="For clients of the timestamp protocol: with `since`, the `next_page` of the "
+        "last page. Send `sync_token` as `cursor` instead.",
     ),
 ]
 
