@@ -12,7 +12,7 @@ import asyncpg
 import httpx
 
 from soak import truth
-from soak.replica import ByTime, Disk
+from soak.replica import Disk
 from soak.tally import Tally
 from soak.truth import Miss
 from soak.world import Member, World
@@ -65,7 +65,6 @@ class Reader:
     largest_page: int
     misses: list[Miss] = field(default_factory=list)
     watcher: Watcher | None = None
-    _page_size: int = 100
     _etag: str | None = None
     _backup: Disk | None = None
 
@@ -86,9 +85,8 @@ class Reader:
         progress = self.disk.progress
         if self.watcher is not None and self.disk.complete_to is not None:
             self.watcher.run_begins()
-        if not isinstance(progress, ByTime) or progress.page == 1:  # numbers count in one size
-            self._page_size = self._draw_page_size()
-        query = {**progress.query(), "per_page": self._page_size, "include_urls": "false"}
+        per_page = str(self._draw_page_size())  # in the middle of a run, too
+        query = {**progress.query(), "per_page": per_page, "include_urls": "false"}
         headers = {} if self._etag is None else {"If-None-Match": self._etag}
         try:
             answer = await self.world.request(
