@@ -12,6 +12,7 @@ from soak.replica import Disk, Progress
 from soak.world import Member, World
 
 PAGE = 2
+MOST_BEGINNINGS = 10
 
 
 class Client:
@@ -43,6 +44,7 @@ class Client:
         for _ in range(2):
             await self.turn_page(per_page=per_page)
             while self.disk.complete_to is None:
+                assert self.expired < MOST_BEGINNINGS, "every new beginning is refused"
                 await self.turn_page(per_page=per_page)
 
     async def equals_the_server(self, connection: asyncpg.Connection) -> bool:
