@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fixtures.stores import add
 from syncapi.client.errors import StoreDamaged
 from syncapi.client.store.blobs import Blobs
 from syncapi.client.store.envelope import DataKey
@@ -30,7 +31,7 @@ def _sealed(folder: Path, plain: bytes) -> tuple[Blobs, Path, str]:
     place = folder / "blobs"
     place.mkdir()
     blobs = Blobs(place, [SealedFormat(_KEY)])
-    sha256 = blobs.add(BytesContent(plain)).sha256_hash
+    sha256 = add(blobs, BytesContent(plain)).sha256_hash
     (path,) = place.iterdir()
     return blobs, path, sha256
 
@@ -157,7 +158,7 @@ def test_bytes_behind_the_end_are_noticed(tmp_path: Path) -> None:
 
 def test_a_blob_under_the_name_of_another_is_noticed(tmp_path: Path) -> None:
     blobs, path, sha256 = _sealed(tmp_path, _plain(100))
-    other = blobs.add(BytesContent(b"x" * 100)).sha256_hash
+    other = add(blobs, BytesContent(b"x" * 100)).sha256_hash
     path.replace(path.with_name(SealedFormat(_KEY).name(other)))
     with pytest.raises(StoreDamaged, match="another content"):
         _read(blobs, other, 100)

@@ -11,7 +11,7 @@ from typing import BinaryIO
 import pytest
 from typing_extensions import override
 
-from fixtures.stores import Crash, Crashes
+from fixtures.stores import Crash, Crashes, add
 from syncapi.client import durable
 from syncapi.client.errors import SourceChanged, StoreDamaged
 from syncapi.client.store.keys import FileKey, Key
@@ -34,11 +34,11 @@ def _files(store: Store) -> list[Path]:
 
 def test_equal_bytes_are_kept_once(store: Store, tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(BIG)
-    digest = store.blobs.add(FileContent(tmp_path / "file"))
+    digest = add(store.blobs, FileContent(tmp_path / "file"))
     assert digest == digest_of(BytesContent(BIG))
     (before,) = _files(store)
     stat = before.stat()
-    assert store.blobs.add(BytesContent(BIG)) == digest
+    assert add(store.blobs, BytesContent(BIG)) == digest
     assert [path.stat() for path in _files(store)] == [stat]
     assert store.blobs.has(SHA256)
     assert _read(store, BIG) == BIG
@@ -48,7 +48,7 @@ def test_a_copy_and_a_download_of_the_same_bytes_leave_one_another_alone(store: 
     download = store.blobs.sink(SHA256)
     download.restart()
     download.write(BIG[:CHUNK])
-    store.blobs.add(BytesContent(BIG))
+    add(store.blobs, BytesContent(BIG))
     download.write(BIG[CHUNK:])
     assert _read(store, BIG) == BIG
     download.place()
@@ -57,10 +57,10 @@ def test_a_copy_and_a_download_of_the_same_bytes_leave_one_another_alone(store: 
 
 
 def test_what_a_copy_left_goes_when_nobody_makes_one(store: Store) -> None:
-    store.blobs.add(BytesContent(BIG))
+    add(store.blobs, BytesContent(BIG))
     (blob,) = _files(store)
     blob.with_name(f"{blob.name}.add.part").write_bytes(b"left")
-    store.blobs.keep_only({SHA256})
+    store.blobs.tidy({SHA256}, set)
     assert _files(store) == [blob]
 
 
@@ -94,10 +94,10 @@ class _Trigger(io.BytesIO):
 
 
 def test_what_a_copy_left_goes_when_the_next_one_is_made(store: Store) -> None:
-    store.blobs.add(BytesContent(b"first"))
+    add(store.blobs, BytesContent(b"first"))
     (first,) = _files(store)
     first.with_name(f"{'0' * 64}.add.part").write_bytes(b"left")
-    store.blobs.add(BytesContent(BIG))
+    add(store.blobs, BytesContent(BIG))
     assert len(_files(store)) == 2
 
 
@@ -112,7 +112,7 @@ def test_two_at_once_who_add_the_same(store: Store) -> None:
             opened.append(1)
             return io.BytesIO(BIG)
 
-    threads = [threading.Thread(target=store.blobs.add, args=(Other(),)) for _ in range(4)]
+    threads = [threading.Thread(target=add, args=(store.blobs, Other())) for _ in range(4)]
 
     def others() -> None:
         for thread in threads:
@@ -120,7 +120,7 @@ def test_two_at_once_who_add_the_same(store: Store) -> None:
         while len(opened) < 4:  # each has read it once, to look for it
             time.sleep(0.01)
 
-    store.blobs.add(_Watched(others))
+    add(store.blobs, _Watched(others))
     for thread in threads:
         thread.join()
     assert len(opened) == 4
@@ -131,17 +131,17 @@ def test_a_copy_that_is_being_made_is_left_alone(store: Store) -> None:
     seen: list[list[Path]] = []
 
     def tidy() -> None:
-        store.blobs.keep_only(set())
+        store.blobs.tidy(set(), set)
         seen.append(_files(store))
 
-    store.blobs.add(_Watched(tidy))
+    add(store.blobs, _Watched(tidy))
     assert [[path.suffixes for path in files] for files in seen] == [[[".add", ".part"]]]
     assert _read(store, BIG) == BIG
 
 
 def test_contents_survive_closing(tmp_path: Path, key: Key | None) -> None:
     with Store.open(tmp_path / "s", key=key) as store:
-        store.blobs.add(BytesContent(BIG))
+        add(store.blobs, BytesContent(BIG))
     with Store.open(tmp_path / "s", key=key) as store:
         assert _read(store, BIG) == BIG
         assert store.check() == []
@@ -151,13 +151,13 @@ def test_a_content_that_is_gone_or_of_another_size_is_told(store: Store) -> None
     with pytest.raises(StoreDamaged, match="is gone") as caught:
         store.blobs.content(SHA256, 5).open()
     assert "server" in (caught.value.hint or "")
-    store.blobs.add(BytesContent(BIG))
+    add(store.blobs, BytesContent(BIG))
     with pytest.raises(StoreDamaged, match="instead of 5"):
         store.blobs.content(SHA256, 5).open()
 
 
 def test_removing_and_keeping_only_some(store: Store) -> None:
-    digests = {store.blobs.add(BytesContent(text)).sha256_hash for text in (b"a", b"b", b"c")}
+    digests = {add(store.blobs, BytesContent(text)).sha256_hash for text in (b"a", b"b", b"c")}
     assert set(store.blobs.digests()) == digests
     gone = hashlib.sha256(b"a").hexdigest()
     store.blobs.remove(gone)
@@ -168,11 +168,11 @@ def test_removing_and_keeping_only_some(store: Store) -> None:
     for sink in (unfinished, unwanted):
         sink.restart()
         sink.write(BIG)
-    store.blobs.keep_only({wanted, SHA256})
+    store.blobs.tidy({wanted, SHA256}, set)
     assert set(store.blobs.digests()) == {wanted}
     assert store.blobs.sink(SHA256).held() > 0
     assert store.blobs.sink("0" * 64).held() == 0
-    store.blobs.keep_only(set())
+    store.blobs.tidy(set(), set)
     assert _files(store) == []
 
 
@@ -190,7 +190,7 @@ class _Changing:
 
 def test_a_file_that_changes_while_it_is_read_is_told_and_not_kept(store: Store) -> None:
     with pytest.raises(SourceChanged):
-        store.blobs.add(_Changing())
+        add(store.blobs, _Changing())
     assert _files(store) == []
 
 
@@ -325,7 +325,7 @@ def test_nothing_of_an_encrypted_content_is_ever_on_the_disk(
     with Store.open(folder, key=FileKey(tmp_path / "key")) as store:
         monkeypatch.setattr(durable, "sync_file", sync_file)
         monkeypatch.setattr(durable, "replace", replace)
-        digest = store.blobs.add(BytesContent(secret))
+        digest = add(store.blobs, BytesContent(secret))
         sink = store.blobs.sink(SHA256)
         sink.write(secret)
         again = store.blobs.sink(SHA256)
@@ -342,7 +342,7 @@ def test_a_crash_at_any_write_of_a_content_leaves_it_or_not(
     def attempt(folder: Path) -> None:
         with Store.open(folder, key=key) as store:
             crashes.at(None)
-            store.blobs.add(BytesContent(BIG))
+            add(store.blobs, BytesContent(BIG))
 
     attempt(tmp_path / "whole")
     for step in range(crashes.steps):
@@ -350,18 +350,18 @@ def test_a_crash_at_any_write_of_a_content_leaves_it_or_not(
         with Store.open(folder, key=key) as store:
             crashes.at(step)
             with pytest.raises(Crash):
-                store.blobs.add(BytesContent(BIG))
+                add(store.blobs, BytesContent(BIG))
             crashes.at(None)
         with Store.open(folder, key=key) as store:
             assert store.check() == []
-            store.blobs.add(BytesContent(BIG))
+            add(store.blobs, BytesContent(BIG))
             assert _read(store, BIG) == BIG
-            store.blobs.keep_only({SHA256})
+            store.blobs.tidy({SHA256}, set)
             assert len(_files(store)) == 1
 
 
 def test_only_the_owner_may_look(store: Store) -> None:
-    store.blobs.add(BytesContent(BIG))
+    add(store.blobs, BytesContent(BIG))
     assert store._folder.stat().st_mode & 0o777 == 0o700
     assert (store._folder / "blobs").stat().st_mode & 0o777 == 0o700
     assert (store._folder / "store.sqlite").stat().st_mode & 0o777 == 0o600

@@ -312,7 +312,8 @@ from pathlib import Path
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.contents import BytesContent
 with Store.open(Path(sys.argv[1])) as store:
-    store.blobs.add(BytesContent(b"x"))
+    with store.blobs.adding(BytesContent(b"x")):
+        pass
     store.check()
 print([name for name in ("cryptography", "keyring") if name in sys.modules])
 """

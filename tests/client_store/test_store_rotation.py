@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from fixtures.stores import Crash, Crashes, MakeKey, Note
+from fixtures.stores import Crash, Crashes, MakeKey, Note, add
 from syncapi.client.errors import StoreBusy, StoreDamaged, StoreError, WrongKey
 from syncapi.client.store import sealing
 from syncapi.client.store.envelope import DataKey
@@ -27,7 +27,7 @@ def _fill(store: Store) -> None:
             store.table("notes", Note).put(str(number), Note(text=f"note {number}"))
         store.table("others", Note).put("a", Note(text="other"))
     for content in CONTENTS:
-        store.blobs.add(BytesContent(content))
+        add(store.blobs, BytesContent(content))
 
 
 def _verify(store: Store) -> None:
@@ -242,7 +242,7 @@ def test_while_another_process_finishes_a_rotation_everything_is_read(
     with store:
         assert read_header(store._database).retiring is not None
         _verify(store)
-        store.blobs.add(BytesContent(b"new"))
+        add(store.blobs, BytesContent(b"new"))
         store.rotate(FileKey(tmp_path / "third"))
         store.blobs.remove(digest_of(BytesContent(b"new")).sha256_hash)
         _verify(store)
@@ -273,7 +273,7 @@ def test_a_store_that_was_opened_before_notices(tmp_path: Path) -> None:
             stale.change_key(old)
         with pytest.raises(StoreBusy, match="changed the key"):
             stale.rotate(old)
-        stale.blobs.keep_only(set())  # knows none of them, and must not think them waste
+        stale.blobs.tidy(set(), set)  # knows none of them, and must not think them waste
         _verify(store)
         assert store.check() == []
 
@@ -281,7 +281,7 @@ def test_a_store_that_was_opened_before_notices(tmp_path: Path) -> None:
 def test_a_damaged_blob_does_not_hold_up_the_others(tmp_path: Path) -> None:
     with Store.open(tmp_path / "s", key=FileKey(tmp_path / "old")) as store:
         _fill(store)
-        lost = store.blobs.add(BytesContent(b"lost"))
+        lost = add(store.blobs, BytesContent(b"lost"))
         path = store.blobs.content(lost.sha256_hash, 4).places[0][0]
         content = bytearray(path.read_bytes())
         content[-1] ^= 1

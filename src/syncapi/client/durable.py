@@ -38,10 +38,17 @@ def replace(source: Path, target: Path) -> None:
         sync_folder(source.parent)
 
 
-def remove(path: Path) -> None:
-    """Take a file away; one that is gone already is fine."""
+def remove(path: Path, *, is_lasting: bool = True) -> None:
+    """Take a file away; one that is gone already is fine.
+
+    Args:
+        path: the file.
+        is_lasting: whether no power cut brings it back once this returns; if not, `sync_folder`
+            makes it so, of many files at once.
+    """
     path.unlink(missing_ok=True)
-    sync_folder(path.parent)
+    if is_lasting:
+        sync_folder(path.parent)
 
 
 def write_text(target: Path, text: str, *, mode: int = 0o600) -> None:

@@ -63,18 +63,25 @@ class Fetching:
         found = (self._tables.documents.get(key) for key in keys)
         await self.fetch([document for document in found if document], {}, tally)
 
-    def tidy(self) -> None:
-        """Take away what nothing refers to.
+    async def tidy(self) -> None:
+        """Take away what nothing refers to; part of a run, whose documents stay as they are.
 
-        All of it is one transaction, so that a change that is queued meanwhile, by another process
-        too, finds its content or adds it again.
+        The store is free meanwhile: what comes to be needed while this goes on stays.
         """
-        if not self._tables.state.is_untidy:
-            return
+        await anyio.to_thread.run_sync(self._tidy)
+
+    def _tidy(self) -> None:
         with self._tables.store.transaction():
+            if not self._tables.begin_to_tidy():
+                return
             self._forget_settled()
-            self._blobs.keep_only(set(self._tables.used_contents()))
-            self._tables.note_untidy(is_untidy=False)
+        kept = set(self._tables.contents_of_documents())
+        if self._blobs.tidy(kept, self._needed):
+            self._tables.end_tidying()
+
+    def _needed(self) -> set[str]:
+        with self._tables.store.transaction():  # resolving moves contents from table to table
+            return set(self._tables.contents_of_edits())
 
     def _forget_settled(self) -> None:
         before = self._clock() - SETTLED_FOR

@@ -119,6 +119,7 @@ class ReplicaState(Record):
     Attributes:
         complete_until: the server's time up to which the last page's run is complete.
         is_untidy: there may be contents that nothing refers to any more.
+        is_tidying: those of before are being removed, or were when the process ended.
     """
 
     phase: Phase = Phase.EMPTY
@@ -126,6 +127,7 @@ class ReplicaState(Record):
     reason: Reason | None = None
     complete_until: datetime | None = None
     is_untidy: bool = False
+    is_tidying: bool = False
 
 
 class Wanted(Record):

@@ -23,6 +23,7 @@ from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.fetching import Fetching
 from syncapi.client.replica.machine import Phase
 from syncapi.client.replica.outbox import Outbox
+from syncapi.client.replica.reading import HeldContent
 from syncapi.client.replica.records import ConflictRecord, FailureRecord, PendingChange
 from syncapi.client.replica.remote import Remote
 from syncapi.client.replica.results import SyncResult, Tally
@@ -109,12 +110,15 @@ class Replica:
         return self._editing.look_at(document_id)
 
     def content(self, document_id: UUID) -> Content | None:
-        """The bytes of a document; None if it has not come yet, or is not kept here."""
+        """The bytes of a document; None if they have not come yet, or are not kept here.
+
+        They are those of this moment. Once a run has replaced and tidied them, to open them raises
+        `ContentReplaced`; a stream that is open already stays readable.
+        """
         document = self.document(document_id)
-        blobs = self._tables.store.blobs
-        if document is None or not blobs.has(document.file.sha256_hash):
+        if document is None or not self._tables.store.blobs.has(document.file.sha256_hash):
             return None
-        return blobs.content(document.file.sha256_hash, document.file.file_size)
+        return HeldContent(self._tables, document.file.sha256_hash, document.file.file_size)
 
     def remote(self) -> Iterator[Document]:
         """The live documents as the server last told them."""
@@ -220,10 +224,11 @@ class Replica:
         Raises:
             SyncError: there is no such conflict, or nothing of the kind to choose.
         """
-        record = self._tables.conflicts.get(str(document_id))
-        if record is None:
-            raise SyncError(f"There is no open conflict about document {document_id}.")
-        self._settling.settle(document_id, settlement(conflict_of(record), choice))
+        with self._tables.store.transaction():
+            record = self._tables.conflicts.get(str(document_id))
+            if record is None:
+                raise SyncError(f"There is no open conflict about document {document_id}.")
+            self._settling.settle(document_id, settlement(conflict_of(record), choice))
 
     # Runs. One at a time over all processes: they raise `StoreBusy` otherwise, `Unreachable`
     # without an answer, and `ApiError` where the server refuses all.
@@ -240,7 +245,7 @@ class Replica:
             await self._pull(tally)
             if tally.resynced == "history_lost":  # what only the replica still had
                 await self._sending.run(self.strategy, tally)
-            self._fetching.tidy()
+            await self._fetching.tidy()
         return tally.result()
 
     async def pull(self) -> SyncResult:
@@ -248,7 +253,7 @@ class Replica:
         tally = Tally()
         with self.exclusively():
             await self._pull(tally)
-            self._fetching.tidy()
+            await self._fetching.tidy()
         return tally.result()
 
     async def push(self) -> SyncResult:
@@ -256,7 +261,7 @@ class Replica:
         tally = Tally()
         with self.exclusively():
             await self._sending.run(self.strategy, tally)
-            self._fetching.tidy()
+            await self._fetching.tidy()
         return tally.result()
 
     async def submit(

@@ -6,9 +6,9 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from syncapi.client.api.client import Client
-from syncapi.client.errors import ApiError, NotFound
+from syncapi.client.errors import ApiError, InvalidRequest, NotFound
 from syncapi.client.replica.conflicts import Strategy
-from syncapi.client.replica.failures import Failures, raise_what_ends_the_run
+from syncapi.client.replica.failures import Failures, What, raise_what_ends_the_run
 from syncapi.client.replica.outbox import LONG_AGO, Outbox
 from syncapi.client.replica.overlay import changed_fields
 from syncapi.client.replica.pushing import Answer, push_each
@@ -20,7 +20,7 @@ from syncapi.client.replica.tables import Tables
 from syncapi.client.replica.wire_changes import is_as_changed, pushed_change
 from syncapi.client.transfer.uploads import Uploader
 from syncapi.wire.documents import Document
-from syncapi.wire.push import ChangeResult
+from syncapi.wire.push import ChangeResult, PushedChange
 
 _MOST_TRIES: Final = 8
 """Of one document in one run, where others change it again and again meanwhile."""
@@ -64,12 +64,13 @@ class Sending:
     async def _send(self, batch: list[PendingChange], tally: Tally) -> set[UUID]:
         """Send a batch; returns the documents to leave alone for the rest of the run."""
         files, failed = await self._upload(batch, tally)
-        ready = [change for change in batch if change.id not in failed]
-        sent = self._outbox.mark_sent(ready)
+        ready = self._write([change for change in batch if change.id not in failed], files, tally)
+        failed |= {change.id for change in batch} - set(ready)
+        sent = self._outbox.mark_sent([change for change in batch if change.id in ready])
         if not sent:
             return failed
-        before = {change.id: change.is_sent for change in ready}
-        changes = [pushed_change(change, _file_of(change, files)) for change in sent]
+        before = {change.id: change.is_sent for change in batch}
+        changes = [ready[change.id] for change in sent]
         answers = await push_each(self._client, changes, sent[0].on_conflict)
         made = await self._versions_made(sent, answers)
         with self._tables.store.transaction():
@@ -94,7 +95,7 @@ class Sending:
             for change in batch:
                 outcome = None if change.content is None else files[change.content]
                 if isinstance(outcome, BaseException):
-                    self._failures.note(change.id, "upload", outcome, tally)
+                    self._note(change, "upload", outcome, tally)
                     failed.add(change.id)
         ids = {content.sha256: id_ for content, id_ in files.items() if isinstance(id_, UUID)}
         return ids, failed
@@ -107,25 +108,50 @@ class Sending:
         )
         return file.id
 
+    def _write(
+        self, changes: list[PendingChange], files: dict[str, UUID], tally: Tally
+    ) -> dict[UUID, PushedChange]:
+        """What is sent of each; one that has no form that could be sent is set aside."""
+        written = {}
+        for change in changes:
+            try:
+                written[change.id] = pushed_change(change, _file_of(change, files))
+            except InvalidRequest as error:
+                self._note(change, "push", error, tally)
+        return written
+
+    def _note(self, change: PendingChange, what: What, error: BaseException, tally: Tally) -> None:
+        """Remember that a change failed, unless it was altered or given up meanwhile."""
+        with self._tables.store.transaction():
+            if self._outbox.is_head(change):
+                self._failures.note(change.id, what, error, tally)
+
     def _release(self, change: PendingChange, answer: Answer, *, was_sent: bool) -> None:
         """Let a refused change be altered, unless an earlier try of it may have arrived."""
-        if self._outbox.is_head(change) and (isinstance(answer, ChangeResult) or not was_sent):
+        if isinstance(answer, ChangeResult) or not was_sent:
             self._outbox.release(change)
 
     def _take(
         self, change: PendingChange, answer: Answer, made: Document | None, tally: Tally
     ) -> bool:
         """Act on an answer; returns whether it was one that moves the queue on."""
+        is_head = self._outbox.is_head(change)
         if isinstance(answer, ApiError):
-            self._failures.note(change.id, "push", answer, tally)
-            return False
+            if is_head:
+                self._failures.note(change.id, "push", answer, tally)
+            return not is_head
         tally.pushed.append(answer)
+        is_done = answer.status in {"applied", "unchanged"}
+        if not is_head:  # it was given up meanwhile, and another one may be in its place
+            if is_done:
+                self._remote.answered(change.id, answer.document)
+            return True
         if answer.problem is not None and answer.problem.code != "not_found":
             refusal = (answer.problem.code, answer.problem.detail)
             self._failures.note_refusal(change.id, "push", refusal, tally)
             return False
         self._failures.clear(change.id)
-        if answer.status in {"applied", "unchanged"}:
+        if is_done:
             self._remote.answered(change.id, answer.document)
             self._outbox.advance(change, answer.document, made)
             return True

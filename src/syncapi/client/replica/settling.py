@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Final
 from uuid import UUID
 
 from syncapi.client.replica.conflicts import (
@@ -25,6 +26,9 @@ from syncapi.client.replica.results import Tally
 from syncapi.client.replica.tables import Tables
 from syncapi.domain.merge import differing
 from syncapi.wire.documents import Document
+
+_MOST_QUESTIONS: Final = 8
+"""About one conflict in one run, where it is edited here again and again meanwhile."""
 
 
 class Settling:
@@ -75,11 +79,26 @@ class Settling:
         waiting = [record for record in self._tables.conflicts.values() if not record.is_judged]
         for record in waiting:
             try:
-                resolution = await judge(strategy, conflict_of(record))
-                self.settle(record.id, resolution, tally)
+                await self._judge(strategy, record.id, tally)
             except Exception as error:  # noqa: BLE001 - the caller's own function may raise anything
                 self._failures.note(record.id, "resolve", error, tally)
-                tally.conflicts[record.id] = record
+
+    async def _judge(self, strategy: Strategy, document_id: UUID, tally: Tally) -> None:
+        """Ask about one, and again where it was edited here while the answer was waited for.
+
+        Where that goes on and on, it is asked at the next run.
+        """
+        conflicts, key = self._tables.conflicts, str(document_id)
+        for _ in range(_MOST_QUESTIONS):
+            asked = conflicts.get(key)
+            if asked is None or asked.is_judged:
+                return  # settled by another hand meanwhile
+            tally.conflicts[document_id] = asked
+            resolution = await judge(strategy, conflict_of(asked))
+            with self._tables.store.transaction():
+                if conflicts.get(key) == asked or not isinstance(resolution, Take):
+                    self.settle(document_id, resolution, tally)
+                    return
 
     def settle(
         self, document_id: UUID, resolution: Resolution, tally: Tally | None = None

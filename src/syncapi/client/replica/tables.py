@@ -82,10 +82,20 @@ class Tables:
     def note_time(self, complete_until: datetime) -> None:
         self._change(complete_until=complete_until)
 
-    def note_untidy(self, *, is_untidy: bool = True) -> None:
+    def note_untidy(self) -> None:
         """Remember that contents may have become needless, so that a crash forgets it not."""
-        if self.state.is_untidy != is_untidy:
-            self._change(is_untidy=is_untidy)
+        if not self.state.is_untidy:
+            self._change(is_untidy=True)
+
+    def begin_to_tidy(self) -> bool:
+        """Whether there may be needless contents. What becomes so from now on is noted anew."""
+        state = self.state
+        if state.is_untidy:
+            self._change(is_untidy=False, is_tidying=True)
+        return state.is_untidy or state.is_tidying
+
+    def end_tidying(self) -> None:
+        self._change(is_tidying=False)
 
     def changes_of(self, document_id: UUID) -> list[PendingChange]:
         """What was changed here and has not come to rest, in order."""
@@ -95,10 +105,13 @@ class Tables:
         mine = [] if conflict is None else [conflict.mine]
         return mine + [change for change in waiting if change is not None]
 
-    def used_contents(self) -> Iterator[str]:
-        """SHA-256 of every content that something refers to."""
+    def contents_of_documents(self) -> Iterator[str]:
+        """SHA-256 of every content that the server's documents have; only runs change them."""
         for table in (self.documents, self.shadow):
             yield from (document.file.sha256_hash for document in table.values())
+
+    def contents_of_edits(self) -> Iterator[str]:
+        """SHA-256 of every content that something else refers to, which may change at any time."""
         for queue in (self.outbox, self.later):
             for change in queue.values():
                 yield from _contents(change)
@@ -110,8 +123,14 @@ class Tables:
             if settled.mine.content is not None:
                 yield settled.mine.content.sha256
 
+    def contents_held(self) -> set[str]:
+        """SHA-256 of every content that must be there: all in use but for what is to come yet."""
+        wanted = {missing.sha256 for missing in self.wanted.values()}
+        return {*self.contents_of_documents(), *self.contents_of_edits()} - wanted
+
     def _change(self, **fields: object) -> None:
-        self._state.put(_STATE, self.state.model_copy(update=fields))
+        with self.store.transaction():
+            self._state.put(_STATE, self.state.model_copy(update=fields))
 
 
 def _contents(change: PendingChange) -> Iterator[str]:

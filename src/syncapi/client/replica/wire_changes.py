@@ -1,9 +1,11 @@
 """Queued changes as the server takes them. Pure."""
 
+from http import HTTPStatus
 from uuid import UUID
 
-from pydantic import TypeAdapter
+from pydantic import TypeAdapter, ValidationError
 
+from syncapi.client.errors import InvalidRequest
 from syncapi.client.replica.overlay import changed_fields
 from syncapi.client.replica.records import PendingChange
 from syncapi.wire.base import format_time
@@ -14,7 +16,11 @@ _CHANGE: TypeAdapter[PushedChange] = TypeAdapter(PushedChange)
 
 
 def pushed_change(change: PendingChange, file_id: UUID | None) -> PushedChange:
-    """What is sent for a change; ``file_id`` is of its content, where that changed."""
+    """What is sent for a change; ``file_id`` is of its content, where that changed.
+
+    Raises:
+        InvalidRequest: the server would not take it, such as an update without a base.
+    """
     sent: dict[str, object] = {"op": change.op, "change_id": change.change_id, "id": change.id}
     if change.op != "delete":
         names = ("folder", "filename", "mime_type")
@@ -24,7 +30,21 @@ def pushed_change(change: PendingChange, file_id: UUID | None) -> PushedChange:
         sent["file_id"] = file_id
     if change.base_updated_at is not None:
         sent["base_updated_at"] = format_time(change.base_updated_at)
-    return _CHANGE.validate_python(sent)
+    try:
+        return _CHANGE.validate_python(sent)
+    except ValidationError as error:
+        raise InvalidRequest.told_here(
+            HTTPStatus.BAD_REQUEST,
+            "invalid_request",
+            f"This change cannot be sent: {_faults(error)}.",
+            hint="Give it up with `revert`, and make it anew.",
+        ) from error
+
+
+def _faults(error: ValidationError) -> str:
+    """What is wrong, by field."""
+    found = error.errors(include_url=False, include_input=False)
+    return "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in found)
 
 
 def is_as_changed(document: Document, change: PendingChange) -> bool:

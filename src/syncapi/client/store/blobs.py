@@ -1,21 +1,20 @@
 """Contents by their SHA-256: equal bytes are kept once."""
 
 import os
-import re
-from collections.abc import Iterator, Sequence
-from contextlib import suppress
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO, Final
 
 from filelock import FileLock, Timeout
-from typing_extensions import override
 
 from syncapi.client import durable
 from syncapi.client.errors import SourceChanged, StoreDamaged
 from syncapi.client.store.database import WAY_OUT
+from syncapi.client.store.formats import BlobFormat, BlobSink, Place
 from syncapi.client.transfer.contents import BLOCK, Content, Hasher, digest_of
-from syncapi.client.transfer.sinks import PartFile, Sink
 from syncapi.domain.content import Digest
 
 PART = ".part"
@@ -24,71 +23,11 @@ PART = ".part"
 _ADDING = ".add"
 """In the names of copies under way, beside a download of the same bytes."""
 
-_SHA256 = re.compile(r"[0-9a-f]{64}")
+AT_ONCE: Final = 256
+"""Blobs that are tidied away while the copying in of contents waits."""
 
-
-class BlobSink(Sink, Protocol):
-    """Where the bytes of a blob go; what was written survives a crash and is gone on with."""
-
-    def place(self) -> None:
-        """Have the bytes on the disk and make them the blob. The caller has verified them."""
-        ...
-
-
-class BlobFormat(Protocol):
-    """How blobs are written. All paths are in the folder of the blobs."""
-
-    def name(self, sha256: str) -> str: ...
-
-    def owns(self, path: Path) -> bool:
-        """Whether it looks like a blob of this format and key."""
-        ...
-
-    def digest(self, path: Path) -> str:
-        """The SHA-256 that such a blob stands for; StoreDamaged if it cannot be told."""
-        ...
-
-    def open(self, path: Path, sha256: str) -> BinaryIO:
-        """The bytes, seekable; StoreDamaged if they are not those, now or while it is read."""
-        ...
-
-    def sink(self, target: Path, sha256: str, part: Path) -> BlobSink:
-        """Write to ``part``, which becomes ``target``."""
-        ...
-
-
-class PlainFormat:
-    """The bytes as they are, named by their hash."""
-
-    def name(self, sha256: str) -> str:
-        return sha256
-
-    def owns(self, path: Path) -> bool:
-        return _SHA256.fullmatch(path.name) is not None
-
-    def digest(self, path: Path) -> str:
-        return path.name
-
-    def open(self, path: Path, sha256: str) -> BinaryIO:  # noqa: ARG002 - a BlobFormat
-        return path.open("rb")
-
-    def sink(self, target: Path, sha256: str, part: Path) -> BlobSink:  # noqa: ARG002 - a BlobFormat
-        return _PlainSink(target, part)
-
-
-Place = tuple[Path, BlobFormat]
-"""A file, and how it is written."""
-
-
-class _PlainSink(PartFile):
-    def __init__(self, target: Path, part: Path) -> None:
-        super().__init__(part)
-        self._target = target
-
-    @override
-    def place(self, target: Path | None = None) -> None:
-        self.finish()
-        super().place(target or self._target)
+_POLL: Final = 0.005  # seconds between two looks at the lock
+_BREATH: Final = 4 * _POLL  # in which others get it
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,22 +92,22 @@ class Blobs:
         path, form = self._places(sha256)[0]
         return form.sink(path, sha256, path.with_name(path.name + ending))
 
-    def add(self, content: Content) -> Digest:
-        """Keep a copy; equal bytes are kept once.
+    @contextmanager
+    def adding(self, content: Content) -> Iterator[Digest]:
+        """Keep a copy; equal bytes are kept once. Nothing is tidied away before the block ends.
 
-        Copies are made one at a time, also by several processes: what is found half-made while
-        the lock is free was left by a crash.
+        One at a time, also by several processes: what is found half-made while the lock is free
+        was left by a crash.
 
         Raises:
             SourceChanged: it had other bytes when it was read a second time.
         """
         digest = digest_of(content)
-        if not self.has(digest.sha256_hash):
-            with FileLock(self._adding, mode=0o600):
+        with FileLock(self._adding, poll_interval=_POLL, mode=0o600):
+            if not self.has(digest.sha256_hash):
                 self._remove_left()
-                if not self.has(digest.sha256_hash):
-                    self._copy_in(content, digest)
-        return digest
+                self._copy_in(content, digest)
+            yield digest
 
     def _copy_in(self, content: Content, digest: Digest) -> None:
         sink = self._sink(digest.sha256_hash, f"{_ADDING}{PART}")
@@ -188,17 +127,43 @@ class Blobs:
         """The SHA-256 of every blob."""
         return (form.digest(path) for path, form in self._owned())
 
-    def keep_only(self, wanted: set[str]) -> None:
-        """Remove all blobs but these, and what unfinished copies and downloads of others left.
+    def tidy(self, kept: set[str], needed: Callable[[], set[str]]) -> bool:
+        """Remove all blobs but those, and what unfinished copies and downloads of others left.
 
-        While a copy is being made, what earlier ones left is the next copy's to remove.
+        It is done some hundred at a time, and nothing but the copying in of contents waits for it.
+
+        Args:
+            kept: SHA-256 of what stays, however long this takes.
+            needed: what stays beside them, asked before each removal: it may have come to be
+                needed a moment ago.
+
+        Returns:
+            Whether all is done. Nothing is removed while a content is copied in.
         """
-        names = {path.name for sha256 in wanted for path, _ in self._places(sha256)}
-        for path in [path for path, _ in self._owned()] + self._parts():
-            if _ADDING not in path.name and path.name.partition(".")[0] not in names:
-                durable.remove(path)
-        with suppress(Timeout), FileLock(self._adding, timeout=0, mode=0o600):
+        names = self._names(kept)
+        found = [path for path, _ in self._owned()] + self._parts()
+        left = [path for path in found if _stem(path) not in names and _ADDING not in path.name]
+        try:
+            for start in range(0, max(1, len(left)), AT_ONCE):
+                if start:
+                    time.sleep(_BREATH)
+                self._remove_unless(left[start : start + AT_ONCE], needed)
+        except Timeout:
+            return False
+        finally:
+            durable.sync_folder(self._folder)
+        return True
+
+    def _remove_unless(self, paths: Sequence[Path], needed: Callable[[], set[str]]) -> None:
+        with FileLock(self._adding, timeout=0, mode=0o600):
             self._remove_left()
+            names = self._names(needed())
+            for path in paths:
+                if _stem(path) not in names:
+                    durable.remove(path, is_lasting=False)
+
+    def _names(self, contents: set[str]) -> set[str]:
+        return {path.name for sha256 in contents for path, _ in self._places(sha256)}
 
     def _remove_left(self) -> None:
         """Remove half-made copies; of whoever has the lock, and makes none yet."""
@@ -253,6 +218,11 @@ class Blobs:
 
     def _parts(self) -> list[Path]:
         return [path for path in self._folder.iterdir() if PART in path.name]
+
+
+def _stem(path: Path) -> str:
+    """The name of the blob that a file is, or is to become."""
+    return path.name.partition(".")[0]
 
 
 def _is_right(path: Path, form: BlobFormat) -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 from pydantic import BaseModel, ValidationError
 
 from syncapi.client.errors import StoreDamaged, WrongKey
-from syncapi.client.store.blobs import BlobFormat, PlainFormat
 from syncapi.client.store.database import WAY_OUT, Database
 from syncapi.client.store.envelope import DataKey, WrappedKey
+from syncapi.client.store.formats import BlobFormat, PlainFormat
 from syncapi.client.store.keys import Key
 from syncapi.client.store.records import Cipher, NoCipher, key_has_changed
 

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from syncapi.client import durable
-from syncapi.client.store.blobs import BlobSink
 from syncapi.client.store.envelope import DataKey
+from syncapi.client.store.formats import BlobSink
 from syncapi.client.store.sealing import name_of
 from syncapi.client.store.streams import (
     SealedReader,
