@@ -60,6 +60,7 @@ class ApiError(SyncError):
     Attributes:
         problem: the server's own words, its code and the request id among them.
         retry_after: seconds until a retry may succeed; None where the server named none.
+        attempts: how often the request was sent; of all but the last there was no answer of use.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class ApiError(SyncError):
         super().__init__(problem.detail, hint=hint)
         self.problem = problem
         self.retry_after = retry_after
+        self.attempts = 1
 
     @classmethod
     def told_here(

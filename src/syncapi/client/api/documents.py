@@ -1,12 +1,15 @@
 """Documents, one at a time, and what they were."""
 
-from collections.abc import AsyncIterator
-from datetime import datetime
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import UTC, datetime
+from typing import Final, TypeVar
 from uuid import UUID
 
 from syncapi.client.api.answers import data_of
 from syncapi.client.api.forms import upload_form
 from syncapi.client.api.requests import TenantRequests, condition, key_header
+from syncapi.client.api.steps import as_of, made_by
+from syncapi.client.errors import NotFound, PreconditionFailed
 from syncapi.client.transfer.contents import AnyContent, content_of
 from syncapi.domain.media_types import media_type_of
 from syncapi.wire.base import Success
@@ -19,6 +22,11 @@ from syncapi.wire.documents import (
     DownloadUrl,
 )
 from syncapi.wire.history import DocumentHistory, DocumentVersion, RestoreRequest
+
+Result = TypeVar("Result")
+
+_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""A version that no document has."""
 
 
 class DocumentRequests(TenantRequests):
@@ -73,36 +81,63 @@ class DocumentRequests(TenantRequests):
         *,
         if_match: datetime | None = None,
     ) -> Document:
-        """Change the fields that are given.
+        """Change the fields that are given; what others changed meanwhile is never overwritten.
 
         Args:
             document_id: of which document.
             changes: what is None stays as it is.
-            if_match: the version that it must still have.
+            if_match: the version that it must still have; without it, that which it has is asked
+                for first.
+
+        Returns:
+            The document as it became by that, even if others have changed it since.
 
         Raises:
             PreconditionFailed: it has another one.
         """
-        make = self._request(
-            "PATCH", f"/documents/{document_id}", body=changes, headers=condition(if_match)
-        )
-        return (await self._ask(make, Success[DocumentData])).document
+
+        async def ask(version: datetime) -> Document:
+            make = self._request(
+                "PATCH", f"/documents/{document_id}", body=changes, headers=condition(version)
+            )
+            return (await self._ask(make, Success[DocumentData])).document
+
+        async def done(version: datetime) -> Document | None:
+            before, after = await self._steps(document_id, version)
+            made = made_by(changes, before, after)
+            if made is None:
+                return None
+            return as_of(await self.document(document_id), made)
+
+        return await self._by_version(document_id, if_match, ask, done)
 
     async def delete_document(
         self, document_id: UUID, *, hard: bool = False, if_match: datetime | None = None
     ) -> DeletedDocument:
         """Delete a document; ``hard`` drops its history too, and cannot be undone.
 
+        What is restored meanwhile is not deleted again. Without ``if_match`` the document's
+        version is asked for first.
+
         Raises:
             PreconditionFailed: it has another version than ``if_match``.
         """
-        make = self._request(
-            "DELETE",
-            f"/documents/{document_id}",
-            query={"hard": hard},
-            headers=condition(if_match),
-        )
-        return await self._ask(make, Success[DeletedDocument])
+
+        async def ask(version: datetime) -> DeletedDocument:
+            make = self._request(
+                "DELETE",
+                f"/documents/{document_id}",
+                query={"hard": hard},
+                headers=condition(version),
+            )
+            return await self._ask(make, Success[DeletedDocument])
+
+        async def done(version: datetime) -> DeletedDocument | None:
+            is_done = await self._is_deleted_since(document_id, version, hard=hard)
+            deleted = DeletedDocument(deleted_document_id=document_id, hard_delete=hard)
+            return deleted if is_done else None
+
+        return await self._by_version(document_id, if_match, ask, done)
 
     async def upload_document(
         self,
@@ -183,3 +218,69 @@ class DocumentRequests(TenantRequests):
             headers=condition(if_match) | key_header(idempotency_key),
         )
         return (await self._ask(make, Success[DocumentData])).document
+
+    async def _by_version(
+        self,
+        document_id: UUID,
+        given: datetime | None,
+        ask: Callable[[datetime], Awaitable[Result]],
+        done: Callable[[datetime], Awaitable[Result | None]],
+    ) -> Result:
+        """Carry out what would do something twice if it were repeated blindly.
+
+        All attempts go by one version. If that is no longer there at a repeat, the attempt whose
+        answer was lost may have changed it, or somebody else.
+
+        Args:
+            document_id: of which document.
+            given: the version that the caller named. Without it the one that the document has is
+                taken, and taken anew where others were quicker.
+            ask: sends it, for a version.
+            done: what came of it, if an earlier attempt has carried it out.
+        """
+        for left in reversed(range(self.retry.attempts)):
+            version = given or await self._version_of(document_id)
+            try:
+                return await ask(version)
+            except PreconditionFailed as refused:
+                outcome = await done(version) if refused.attempts > 1 else None
+                if outcome is not None:
+                    return outcome
+                if given is not None or not left:
+                    raise
+        raise AssertionError("there is one attempt at least")
+
+    async def _version_of(self, document_id: UUID) -> datetime:
+        """The version of a document, deleted or not; of one that there is not, one of no document.
+
+        The server itself then says what is wrong.
+        """
+        try:
+            return (await self.document(document_id)).updated_at
+        except NotFound:
+            pass
+        try:
+            return (await self.history(document_id, per_page=1)).versions[0].updated_at
+        except NotFound:
+            return _NEVER
+
+    async def _steps(
+        self, document_id: UUID, version: datetime
+    ) -> tuple[DocumentVersion | None, DocumentVersion | None]:
+        """A version and the one that came after it, where the history still has them."""
+        after = None
+        async for found in self.versions(document_id):
+            if found.updated_at <= version:
+                return (found, after) if found.updated_at == version else (None, None)
+            after = found
+        return None, None
+
+    async def _is_deleted_since(self, document_id: UUID, version: datetime, *, hard: bool) -> bool:
+        """Whether a document that is there was deleted, as of a version, and has come back."""
+        if hard:  # with its history: what has its id now was made later
+            try:
+                return (await self.document(document_id)).created_at > version
+            except NotFound:
+                return False
+        before, after = await self._steps(document_id, version)
+        return any(step is not None and step.is_deleted for step in (before, after))

@@ -37,6 +37,8 @@ class Sender:
             if isinstance(outcome, httpx.Response):
                 return outcome
             failures += 1
+            if isinstance(outcome, ApiError):
+                outcome.attempts = failures
             if failures >= self._retry.attempts or not _is_passing(outcome):
                 raise outcome
             await self._retry.pause(failures, getattr(outcome, "retry_after", None))
