@@ -30,6 +30,15 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(folder: Path) -> None:
+    """Make a folder for its owner alone, and those above it that are missing; all of them last."""
+    if folder.is_dir():
+        return
+    make_folder(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+    sync_folder(folder.parent)
+
+
 def replace(source: Path, target: Path) -> None:
     """Give a file its name, in place of whatever had it. Both are on one file system."""
     source.replace(target)

@@ -5,6 +5,8 @@ from pathlib import Path
 
 import platformdirs
 
+from syncapi.client import durable
+
 _APP = "syncapi"
 
 
@@ -20,7 +22,7 @@ def state_dir() -> Path:
 
 def private(folder: Path) -> Path:
     """The folder, made if it is not there; only its owner may look into it."""
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    durable.make_folder(folder)
     return folder
 
 

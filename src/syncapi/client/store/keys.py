@@ -126,7 +126,7 @@ class FileKey(Key):
     @override
     def _prepare(self) -> None:
         if not self._path.exists():
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            durable.make_folder(self._path.parent)
             text = b64encode(secrets.token_bytes(KEY_SIZE)).decode()
             durable.write_text(self._path, f"{text}\n", mode=0o600)
 

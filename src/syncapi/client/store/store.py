@@ -176,9 +176,7 @@ class Store:
 
 def _create(path: Path, key: Key | None) -> None:
     """Make an empty store and then give it its name: a crash leaves all or nothing."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (path.parent / "blobs").mkdir(mode=0o700, exist_ok=True)
-    durable.sync_folder(path.parent.parent)
+    durable.make_folder(path.parent / "blobs")
     with rebuilding(path.parent, wait=_WAIT_FOR_ANOTHER):
         if path.exists():
             return
