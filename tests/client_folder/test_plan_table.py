@@ -14,13 +14,15 @@ from syncapi.client.folder.rules import Direction, Rules
 from syncapi.client.folder.states import Base, LocalFile, Remote, Scan, Sent
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "client-folder.md"
-FIRST_HEADINGS = ("here", "unanswered, and here since")
+AFTER_IGNORED, BESIDE_IGNORED = "here, after it was ignored", "here, beside what is ignored"
+FIRST_HEADINGS = ("here", "unanswered, and here since", AFTER_IGNORED, BESIDE_IGNORED)
 DOCUMENT, NEW = UUID(int=1), UUID(int=2)
 VERSION = NOW
 
 
 @dataclass(frozen=True)
 class Row:
+    table: str
     here: str
     there: str
     outcome: dict[Direction, str] = field(hash=False)
@@ -28,16 +30,16 @@ class Row:
 
 def rows() -> list[Row]:
     read = []
-    headed = False
+    headed = ""
     for line in DOCUMENTATION.read_text().splitlines():
         cells = [cell.strip() for cell in line.strip("|").split("|")]
         if not line.startswith("|"):
-            headed = False
+            headed = ""
         elif cells[0] in FIRST_HEADINGS:
-            headed = True
+            headed = cells[0]
         elif headed and not cells[0].startswith("---"):
             here, there, both, pull, push = cells
-            read.append(Row(here, there, {"both": both, "pull": pull, "push": push}))
+            read.append(Row(headed, here, there, {"both": both, "pull": pull, "push": push}))
     return read
 
 
@@ -45,9 +47,11 @@ def local(path: str = "d/report.txt", content: str = "old", inode: int = 1) -> L
     return LocalFile(path, len(content), digest(content), None, inode, 0)
 
 
-def remote(name: str = "report.txt", content: str = "old", *, later: int = 1) -> Remote:
+def remote(
+    name: str = "report.txt", content: str = "old", *, later: int = 1, folder: str = "d"
+) -> Remote:
     version = VERSION + timedelta(seconds=later)
-    return Remote(DOCUMENT, "d", name, digest(content), len(content), version, "text/plain")
+    return Remote(DOCUMENT, folder, name, digest(content), len(content), version, "text/plain")
 
 
 BASE = Base(DOCUMENT, "d/report.txt", VERSION, digest("old"), "d", "report.txt", inode=1)
@@ -62,6 +66,9 @@ HERE: dict[str, LocalFile | None] = {
     "renamed and edited": local("e/report.txt", "mine"),
     "deleted": None,
     "new": local(content="mine"),
+    "ignored": None,
+    "moved to an ignored place": None,
+    "moved to a visible place": local("d/moved.txt"),
     "create": local(content="mine"),
     "create, edited": local(content="mine again"),
     "create, deleted": None,
@@ -78,6 +85,9 @@ THERE: dict[str, Remote | None] = {
     "renamed alike": remote("mine.txt"),
     "renamed and edited": remote("theirs.txt", "theirs"),
     "deleted": None,
+    "moved to an ignored place": remote(folder="hidden"),
+    "moved to an ignored place and edited": remote(content="theirs", folder="hidden"),
+    "moved to a visible place": remote("theirs.txt"),
     "new": remote(content="theirs"),
     "new alike": remote(content="mine"),
     "older": remote(content="before", later=-1),
@@ -96,18 +106,27 @@ def base_of(row: Row, *, restored: bool) -> Base | None:
         return replace(BASE, version=None, sha256=digest("mine"), sent=SENT)
     if row.here.startswith("update"):
         return replace(BASE, sent=SENT)
-    return replace(BASE, lost=restored)
+    if is_away(row):
+        return replace(BASE, path="hidden/report.txt", folder="hidden", was_ignored=True)
+    return replace(BASE, lost=restored, was_ignored=row.table == AFTER_IGNORED)
+
+
+def is_away(row: Row) -> bool:
+    """Whether the document's path is ignored."""
+    return row.here in ("ignored", "moved to a visible place")
 
 
 def planned(row: Row, direction: Direction, *, restored: bool) -> Plan:
     base, file, there = base_of(row, restored=restored), HERE[row.here], THERE[row.there]
     if row.here.startswith("update") and row.there == "not arrived":
         there = remote(later=0)
+    if is_away(row) and there and not row.there.startswith("moved"):
+        there = replace(there, folder="hidden")
     return plan(
         [base] if base else [],
         Scan((file,) if file else (), ("d", "e")),
         [there] if there else [],
-        Rules(direction=direction),
+        Rules(direction=direction, ignored=lambda path: path.startswith("hidden/")),
         new_id=lambda: NEW,
         device="laptop",
         now=NOW,

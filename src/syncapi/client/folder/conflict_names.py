@@ -19,6 +19,8 @@ _CONFLICT: Final = re.compile(
     r" \(conflict \d{4}-\d\d-\d\d .{1,80} [0-9a-f]{4}(?: \d+)?\)(?=(?:\.[^/]*)?\Z)"
 )
 
+_INTERIM: Final = re.compile(r" \(moving [0-9a-f]{12}\)")
+
 
 def conflict_path(
     path: str, sha256: str, *, device: str, now: datetime, is_free: Callable[[str], bool]
@@ -62,6 +64,11 @@ def interim_path(path: str, document: UUID) -> str:
     It is a visible name: whoever finds it after a crash knows what it is, and so does the planner.
     """
     return marked(split(path)[1], _interim(document))
+
+
+def is_any_interim(path: str) -> bool:
+    """Whether a path may be where a file was left by a crash amid a change of names."""
+    return "/" not in path and _INTERIM.search(path) is not None
 
 
 def is_interim(path: str, document: UUID) -> bool:

@@ -7,6 +7,7 @@ from typing import Final
 from pathspec import GitIgnoreSpec
 
 from syncapi.client.errors import SyncError
+from syncapi.client.folder.conflict_names import is_any_interim
 from syncapi.client.transfer.sinks import PART_PREFIX
 
 IGNORE_FILE: Final = ".syncignore"
@@ -47,14 +48,28 @@ class Ignores:
             raise SyncError(f"{IGNORE_FILE} cannot be read: {error}", hint=hint) from error
         self._folders: dict[str, bool] = {"": False}
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """The rules as they are written."""
+        return tuple(self._lines)
+
     def why(self, path: str, is_folder: bool) -> str | None:  # noqa: FBT001 - as the scan calls it
-        """Why a path is left out; None if it is not. Its folder is not."""
+        """Why the scan leaves a path out; None if it does not. Its folder is not.
+
+        What a crash has left under an interim name is looked at, whatever the patterns say: it is
+        the file of a document that is not ignored.
+        """
+        if not is_folder and is_any_interim(path):
+            return None
+        return self._why(path, is_folder=is_folder)
+
+    def _why(self, path: str, *, is_folder: bool) -> str | None:
         name = path.rpartition("/")[2]
         if name.startswith(PART_PREFIX):
             return "a download on its way"
         if name.startswith(OWN_PREFIX):
             return "syncapi's own"
-        if not self._lines:
+        if not self._lines or path == IGNORE_FILE:
             return None
         result = self._spec.check_file(f"{path}/" if is_folder else path)
         if not result.include or result.index is None:
@@ -65,14 +80,14 @@ class Ignores:
         """Whether a file is left out, or a folder that it is in."""
         return (
             self._covers_folder(path.rpartition("/")[0])
-            or self.why(path, is_folder=False) is not None
+            or self._why(path, is_folder=False) is not None
         )
 
     def _covers_folder(self, folder: str) -> bool:
         known = self._folders.get(folder)
         if known is None:
             known = self._covers_folder(folder.rpartition("/")[0])
-            known = self._folders[folder] = known or self.why(folder, is_folder=True) is not None
+            known = self._folders[folder] = known or self._why(folder, is_folder=True) is not None
         return known
 
 

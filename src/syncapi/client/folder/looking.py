@@ -14,6 +14,7 @@ from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
 from syncapi.client.folder.guards import Guards
 from syncapi.client.folder.ignoring import Ignores, read_ignores
 from syncapi.client.folder.ledger import FileIndex, Ledger, remote_of
+from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.plan import Direction, Rules, plan
 from syncapi.client.folder.planned import rules_first
 from syncapi.client.folder.scanning import scan
@@ -44,6 +45,7 @@ class View:
 
     Attributes:
         plan: if it changes what is ignored, that alone.
+        patterns: of what is ignored, by which it was scanned and planned.
         restored: entries to keep before the plan is carried out.
     """
 
@@ -51,6 +53,7 @@ class View:
     documents: dict[UUID, Document]
     plan: Plan
     rules: Rules
+    patterns: tuple[str, ...] = ()
     restored: tuple[Base, ...] = ()
 
 
@@ -64,6 +67,7 @@ class Looking:
         replica: Replica,
         ledger: Ledger,
         index: FileIndex,
+        out_of_sight: OutOfSight,
         options: Options,
     ) -> None:
         self._root = root
@@ -71,6 +75,7 @@ class Looking:
         self._replica = replica
         self._ledger = ledger
         self._index = index
+        self._out_of_sight = out_of_sight
         self._options = options
 
     async def look(
@@ -92,10 +97,13 @@ class Looking:
             SyncError: the server cannot be reached or refuses.
         """
         self._disk.anchor()
+        ignores = read_ignores(self._root)
         if not offline:
+            self._out_of_sight.mark(
+                ignores
+            )  # a server that cannot be reached changes nothing here
             await self._replica.pull()
             self._mark_lost()
-        ignores = read_ignores(self._root)
         found = await asyncio.to_thread(self._scan, ignores)
         documents = {document.id: document for document in self._replica.remote()}
         rules = self._rules(ignores, direction)
@@ -103,7 +111,7 @@ class Looking:
         restored = self._to_restore(planned) if restore_missing else []
         if restored:
             planned = self._plan(found, documents, rules, restored)
-        return View(found, documents, rules_first(planned), rules, tuple(restored))
+        return View(found, documents, rules_first(planned), rules, ignores.lines, tuple(restored))
 
     def _to_restore(self, planned: Plan) -> list[Base]:
         """Entries of files that are gone, as if the server had lost them: they are fetched.

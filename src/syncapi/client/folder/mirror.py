@@ -12,10 +12,11 @@ from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.executing import FolderHalf
 from syncapi.client.folder.guards import RecentDeletions
-from syncapi.client.folder.ignoring import is_own_part, is_part_file
+from syncapi.client.folder.ignoring import is_own_part, is_part_file, read_ignores
 from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
 from syncapi.client.folder.looking import Looking, Options, View
 from syncapi.client.folder.names import join
+from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.placing import Placing
 from syncapi.client.folder.plan import Direction
 from syncapi.client.folder.planned import attempts, volume
@@ -77,7 +78,15 @@ class Mirror:
         self._index = FileIndex(store, keys)
         self._conflicts = FolderConflicts(store, keys, options.now)
         self._disk = Disk(root, trash)
-        self._looking = Looking(root, self._disk, replica, self._ledger, self._index, options)
+        self._looking = Looking(
+            root,
+            self._disk,
+            replica,
+            self._ledger,
+            self._index,
+            OutOfSight(store, self._ledger),
+            options,
+        )
         self._deletions = RecentDeletions(store, options.now)
         self._etag: str | None = None
 
@@ -155,7 +164,10 @@ class Mirror:
             view.documents,
             report,
             self._progress,
+            lambda: read_ignores(self.root).lines == view.patterns,
         )
+        if not current.rules_hold():
+            return set()
         self._progress.begin(*volume(view.plan, current.files))
         await self._folder_half().carry_out(current, self._placing())
         await self._server_half().carry_out(current)

@@ -8,12 +8,14 @@ from datetime import datetime
 from uuid import UUID
 
 from syncapi.client.folder.actions import Pending, Plan, Problem
+from syncapi.client.folder.conflict_names import is_interim
+from syncapi.client.folder.names import join
 from syncapi.client.folder.planning.deciding import decide
 from syncapi.client.folder.planning.documents import Doc, Fate, document_of
 from syncapi.client.folder.planning.drafting import draft
 from syncapi.client.folder.planning.ground import Ground
 from syncapi.client.folder.planning.matching import match
-from syncapi.client.folder.planning.placing import Obstacle, Placing
+from syncapi.client.folder.planning.placing import Obstacle, Placing, ignored_in_the_way
 from syncapi.client.folder.planning.sheet import Sheet
 from syncapi.client.folder.rules import Direction, Rules
 from syncapi.client.folder.states import Base, LocalFile, Remote, Scan
@@ -45,7 +47,7 @@ def plan(
     files = {file.path: file for file in scan.files}
     docs, resting = _sorted_out(bases, files, remotes)
     docs.sort(key=_order)
-    _hold(docs, files, Ground(scan, (), rules), rules)
+    blocked = _hold(docs, files, Ground(scan, (), rules), rules)
     strays = match([doc for doc in docs if doc.fate is not Fate.HOLD], _by_path(files), rules)
     for doc in docs:
         if doc.fate is not Fate.HOLD:
@@ -55,8 +57,10 @@ def plan(
         placing.ground.keep(path)
     placing.place()
     sheet = Sheet(placing.ground, rules, new_id, device, now)
-    _tell(placing.obstacles, sheet)
+    _tell([*blocked, *placing.obstacles], sheet)
     for doc in docs:
+        if doc.fate is Fate.IGNORED and doc.remote:
+            sheet.ignored.append(join(doc.remote.folder, doc.remote.filename))
         draft(doc, sheet)
     sheet.create_all(strays)
     return sheet.plan()
@@ -90,7 +94,7 @@ def _rests(base: Base, file: LocalFile, remote: Remote) -> bool:
         and base.filename == remote.filename
         and base.path == (f"{base.folder}/{base.filename}" if base.folder else base.filename)
         and base.sent is None
-        and not base.lost
+        and not (base.lost or base.was_ignored)
     )
 
 
@@ -103,13 +107,23 @@ def _by_path(files: dict[str, LocalFile]) -> list[LocalFile]:
     return sorted(files.values(), key=lambda file: file.path)
 
 
-def _hold(docs: list[Doc], files: dict[str, LocalFile], ground: Ground, rules: Rules) -> None:
-    """Leave alone what the scan could not see, or was told not to."""
+def _hold(
+    docs: list[Doc], files: dict[str, LocalFile], ground: Ground, rules: Rules
+) -> list[Problem]:
+    """Leave alone what the scan could not see, and mark what it was told not to look at."""
+    problems = []
     for doc in docs:
-        if doc.base is None or doc.base.path in files:
+        if doc.base is None or doc.base.path in files or is_interim(doc.base.path, doc.id):
             continue
-        if ground.is_skipped(doc.base.path) or rules.ignored(doc.base.path):
+        path = doc.base.path
+        if ground.is_unknown(path):
             doc.fate = Fate.HOLD
+        elif rules.ignored(path):
+            doc.is_away = doc.was_ignored = True
+        elif ground.is_skipped(path):
+            doc.fate = Fate.HOLD
+            problems.append(ignored_in_the_way(doc, path))
+    return problems
 
 
 def _tell(obstacles: list[Obstacle], sheet: Sheet) -> None:

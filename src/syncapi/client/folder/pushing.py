@@ -52,7 +52,9 @@ class ServerHalf:
     """Carries out what a plan does there.
 
     Bytes first, then the ledger's note of what is about to be sent, then the push: whatever is
-    lost on the way, the next plan knows its own change again when the server has it.
+    lost on the way, the next plan knows its own change again when the server has it. The rules in
+    force are those on the disk when something is sent: if they are not those of the plan any more,
+    nothing is, and the next round plans anew.
     """
 
     def __init__(
@@ -147,9 +149,11 @@ class ServerHalf:
         """Have a file's bytes at the server.
 
         Raises:
-            MovedOn: it is not as it was seen.
+            MovedOn: it is not as it was seen, or somebody has changed the rules.
             SourceChanged: it changed on the way.
         """
+        if not current.rules_hold():
+            raise MovedOn("what is ignored has changed")
         place = self._disk.expect(path, current.identity(path))
         file = current.files[path]
         digest = Digest(file.md5 or "", sha256, file.size)
@@ -161,6 +165,10 @@ class ServerHalf:
         self, ready: Sequence[_Ready], on_conflict: OnConflict, current: Round
     ) -> None:
         if not ready:
+            return
+        if not current.rules_hold():
+            for one in ready:
+                current.postpone(one.action)
             return
         self._ledger.put(*self._notes(ready))
         results = await self._replica.submit(

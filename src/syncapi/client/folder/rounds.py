@@ -2,7 +2,7 @@
 
 import errno
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from uuid import UUID
 
@@ -34,6 +34,7 @@ class Round:
     Attributes:
         files: what is on the disk, by path, as it was seen and has been moved since.
         documents: what lives on the server, by id, as was pulled.
+        rules_hold: asks whether what is ignored is still what the plan was made by.
         blocked: documents whose action did not come about; their later ones must not either.
         is_raced: something changed under the plan, so that another round is due.
     """
@@ -43,6 +44,7 @@ class Round:
     documents: Mapping[UUID, Document]
     report: MirrorReport
     progress: Progress
+    rules_hold: Callable[[], bool] = lambda: True
     blocked: set[UUID] = field(default_factory=set)
     is_raced: bool = False
     _by_content: dict[str, list[str]] | None = None

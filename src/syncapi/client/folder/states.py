@@ -61,6 +61,8 @@ class Base:
         inode, birth_ns: of the file, to know it again under another name; 0 and None if unknown.
         lost: the server was restored and has not this version any more.
         sent: an unanswered push.
+        was_ignored: its path was ignored since, and nobody has seen the file there again. That it
+            is missing does not mean that somebody deleted it.
     """
 
     id: UUID
@@ -73,6 +75,7 @@ class Base:
     birth_ns: int | None = None
     lost: bool = False
     sent: Sent | None = None
+    was_ignored: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,14 @@
 """What becomes of a document: local state by remote state, name and bytes apart."""
 
+from syncapi.client.folder.names import join
 from syncapi.client.folder.planning.documents import Content, Doc, Fate
 from syncapi.client.folder.rules import Rules
 
 
 def decide(doc: Doc, rules: Rules) -> None:
     """Fill in the fate of a document, and of its bytes and its place if it is kept."""
+    if doc.is_away and _stays_away(doc, rules):
+        return
     if doc.remote is None:
         doc.fate = _fate_of_deleted(doc, rules)
     elif doc.file is None:
@@ -13,21 +16,57 @@ def decide(doc: Doc, rules: Rules) -> None:
     else:
         doc.content = _content(doc)
     _decide_place(doc, rules)
+    if doc.there and rules.ignored(join(*doc.there)) and doc.there != doc.agreed_place:
+        _let_go(doc)
+
+
+def _stays_away(doc: Doc, rules: Rules) -> bool:
+    """Whether a document whose path is ignored is left alone; else it has a visible place now.
+
+    A person may have moved its file there, or somebody else the document.
+    """
+    if doc.file is not None:
+        if doc.there and rules.ignored(join(*doc.there)):
+            doc.agreed_place = doc.there  # where it went while it was ignored is no name for here
+        return False
+    if doc.remote is None:
+        doc.fate = Fate.FORGET
+    elif rules.ignored(join(doc.remote.folder, doc.remote.filename)):
+        doc.fate = Fate.IGNORED
+    else:
+        doc.base, doc.agreed_sha256, doc.agreed_place = None, "", None
+        return False
+    return True
+
+
+def _let_go(doc: Doc) -> None:
+    """The document has moved to an ignored place: its file here goes, unless it has an edit.
+
+    An edit is pushed first. One that conflicts becomes a document of its own once the ledger has
+    forgotten this one, and so does a file that was ignored before.
+    """
+    if doc.base is None:
+        doc.fate = Fate.IGNORED
+    elif doc.file is None or doc.was_ignored or doc.content is Content.CONFLICT:
+        doc.fate = Fate.FORGET
+    elif doc.content is not Content.PUSH:
+        doc.fate = Fate.TRASH
 
 
 def _fate_of_deleted(doc: Doc, rules: Rules) -> Fate:
     if doc.file is None:
         return Fate.FORGET
-    renamed = doc.here(rules) != doc.agreed_place
-    return Fate.REVIVE if renamed or doc.file.sha256 != doc.agreed_sha256 else Fate.TRASH
+    changed = doc.was_ignored or doc.here(rules) != doc.agreed_place
+    return Fate.REVIVE if changed or doc.file.sha256 != doc.agreed_sha256 else Fate.TRASH
 
 
 def _fate_of_missing(doc: Doc) -> Fate:
-    """Only what is as it was when the file was deleted is deleted too."""
+    """Only what is as it was when somebody deleted the file is deleted too."""
     assert doc.remote is not None  # noqa: S101 - the caller's condition
     doc.content = Content.FETCH
     unchanged = doc.remote.sha256 == doc.agreed_sha256 and doc.there == doc.agreed_place
-    return Fate.DELETE if unchanged and not doc.restored and doc.base is not None else Fate.KEEP
+    is_deletion = doc.base is not None and not (doc.restored or doc.was_ignored)
+    return Fate.DELETE if unchanged and is_deletion else Fate.KEEP
 
 
 def _content(doc: Doc) -> Content:

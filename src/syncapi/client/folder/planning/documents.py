@@ -20,6 +20,8 @@ class Fate(Enum):
     """It is in the folder in the end."""
     HOLD = auto()
     """Nothing is done to it, on either side."""
+    IGNORED = auto()
+    """Its place is ignored here: nothing is done to it either, and it takes no name."""
     FORGET = auto()
     TRASH = auto()
     DELETE = auto()
@@ -46,6 +48,8 @@ class Doc:
         agreed_sha256: from which both sides' contents are told changed; empty: from nothing.
         agreed_place: from which both sides' names are.
         restored: the server has lost the version that was agreed on.
+        was_ignored: its path is or was ignored: that the file is missing there says nothing.
+        is_away: its path is ignored now, so that nobody can see whether the file is there.
         stale: the ledger's entry needs writing even if nothing else is to be done.
         file: where the document is on the disk now; None if it is missing.
         target: the place it has in the end.
@@ -58,6 +62,8 @@ class Doc:
     agreed_sha256: str = ""
     agreed_place: Place | None = None
     restored: bool = False
+    was_ignored: bool = False
+    is_away: bool = False
     stale: bool = False
     file: LocalFile | None = None
     fate: Fate = Fate.KEEP
@@ -97,6 +103,7 @@ def document_of(base: Base | None, remote: Remote | None) -> Doc:
     doc = Doc(known.id, known, remote, known.sha256, (known.folder, known.filename))
     doc.stale = remote is not None and (known is not base or known.version != remote.version)
     doc.restored = known.lost
+    doc.was_ignored = known.was_ignored
     if remote is None:
         doc.agreed_sha256 = "" if known.lost or known.version is None else known.sha256
     elif known.version is not None and remote.version < known.version:

@@ -66,6 +66,9 @@ def _revive(doc: Doc, sheet: Sheet) -> None:
     )
     if doc.restored:
         _settle(doc, sheet, "restored", "The server had lost it, and gets it again.")
+    elif doc.was_ignored:
+        text = "It was deleted there while it was ignored here: it stays."
+        _settle(doc, sheet, "edit_survives", text)
     elif _base(doc).version is not None:
         _settle(doc, sheet, "edit_survives", "It was deleted there and changed here: it stays.")
 
@@ -97,7 +100,7 @@ def _arrive(doc: Doc, sheet: Sheet) -> None:
         return
     _displace(doc, sheet)
     _fetch(doc, sheet, there)
-    if doc.base is not None and doc.base.sha256:
+    if doc.base is not None and doc.base.sha256 and not doc.was_ignored:
         _settle(doc, sheet, "edit_survives", "It was changed there and deleted here: it is back.")
     _tell(doc, sheet)
 
@@ -125,7 +128,14 @@ def _move(doc: Doc, sheet: Sheet) -> Base:
         return base
     if not _is_there(doc, sheet):
         _displace(doc, sheet)
-    entry = replace(base, path=doc.path, folder=remote.folder, filename=remote.filename, sent=None)
+    entry = replace(
+        base,
+        path=doc.path,
+        folder=remote.folder,
+        filename=remote.filename,
+        sent=None,
+        was_ignored=False,
+    )
     if doc.content in (Content.SAME, Content.AGREED):
         entry = replace(entry, sha256=remote.sha256, version=remote.version, lost=False)
     sheet.moves.append(Move(doc.id, file.path, doc.path, file.sha256, entry))
@@ -148,6 +158,7 @@ def _fetch(doc: Doc, sheet: Sheet, entry: Base) -> Base:
         birth_ns=None,
         lost=False,
         sent=None,
+        was_ignored=False,
     )
     sheet.actions.append(Download(doc.id, doc.path, remote.sha256, remote.size, replaced, entry))
     return entry
@@ -159,6 +170,9 @@ def _push(doc: Doc, sheet: Sheet, entry: Base) -> None:
         sheet.pending.append(Pending(file.path, doc.id, "update"))
         return
     folder, name = doc.target
+    agreed_folder, agreed_name = doc.target
+    if sheet.rules.ignored(join(folder, name)) and doc.agreed_place:
+        agreed_folder, agreed_name = doc.agreed_place  # it has moved to where it is let go next
     if doc.content is Content.PUSH:
         entry = replace(entry, sha256=file.sha256, inode=file.inode, birth_ns=file.birth_ns)
     elif doc.content is Content.AGREED:
@@ -167,10 +181,11 @@ def _push(doc: Doc, sheet: Sheet, entry: Base) -> None:
         entry,
         path=doc.path,
         version=remote.version,
-        folder=folder,
-        filename=name,
+        folder=agreed_folder,
+        filename=agreed_name,
         lost=False,
         sent=None,
+        was_ignored=False,
     )
     sheet.actions.append(
         Update(
@@ -194,6 +209,7 @@ def _note(doc: Doc, sheet: Sheet) -> None:
         sha256=remote.sha256,
         lost=False,
         sent=None,
+        was_ignored=False,
     )
     if doc.stale or entry != doc.base:
         entry = replace(entry, inode=file.inode, birth_ns=file.birth_ns)
@@ -209,7 +225,8 @@ def _tell(doc: Doc, sheet: Sheet) -> None:
             doc, sheet, "restored", "The server had an older version, and gets this one again."
         )
     plain = sheet.ground.aligned(join(*doc.target))
-    if sheet.rules.spelling(plain) != sheet.rules.spelling(doc.path) and doc.pushes_place is False:
+    is_apart = sheet.rules.spelling(plain) != sheet.rules.spelling(doc.path)
+    if is_apart and not doc.pushes_place and not sheet.rules.ignored(plain):
         _settle(doc, sheet, "alike", f"Another document has the name {plain} here.")
 
 

@@ -11,6 +11,9 @@ What counts as the same file under another name, the strongest first:
    files are all alike, so they must have the same name;
 4. the same inode and the same name in another folder: moved, then edited.
 
+A file whose path is ignored may still be there, and what looks like it be a copy: it is known
+elsewhere by 2 alone.
+
 The inode alone is nothing: file systems give a deleted file's inode to the next new file.
 """
 
@@ -32,9 +35,13 @@ _EMPTY: Final = sha256().hexdigest()
 def match(docs: Iterable[Doc], files: Iterable[LocalFile], rules: Rules) -> list[LocalFile]:
     """Give each document its file; return the files that are no document's."""
     pool = _Pool(rules, {rules.spelling(file.path): file for file in files})
-    missing = [doc for doc in docs if doc.base is not None]
+    docs = [doc for doc in docs if doc.base is not None]
+    missing = [doc for doc in docs if not doc.is_away]
     for step in _STEPS:
         missing = step(missing, pool)
+    for doc in docs:
+        if doc.is_away:
+            pool.take(doc, _surely(_base(doc), pool))
     return list(pool.free.values())
 
 

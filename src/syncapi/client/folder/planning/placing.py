@@ -105,13 +105,18 @@ class _Turn:
         late = [doc for doc in wanting if not self._is_taken_by_it(doc)]
         for doc in late:
             doc.path = self._apart(doc)
-            self._claim(doc)
+            if self._rules.ignored(doc.path):
+                self.blocked.append((doc, Ignored(doc.path)))
+            else:
+                self._claim(doc)
 
     def _plain(self, doc: Doc) -> str:
         """The path by its name alone, spelt as on the disk where it is there."""
         if doc.file and (doc.pushes_place or self._rules.direction == "push"):
             return doc.file.path
         path = self.ground.aligned(join(*doc.target))
+        if doc.file and self._rules.ignored(path):
+            return doc.file.path
         if doc.file and self._rules.spelling(doc.file.path) == self._rules.spelling(path):
             return doc.file.path
         return path
@@ -132,8 +137,10 @@ class _Turn:
         if self.ground.is_unknown(doc.path):
             text = "What is there could not be read, or is no file. Move it away."
             return Problem(doc.path, doc.id, "unknown_place", text)
-        if self._rules.ignored(doc.path) or self.ground.is_skipped(doc.path):
+        if self._rules.ignored(doc.path):
             return Ignored(doc.path)
+        if self.ground.is_skipped(doc.path):
+            return ignored_in_the_way(doc, doc.path)
         return None
 
     def _is_home(self, doc: Doc) -> bool:
@@ -193,6 +200,14 @@ class _Turn:
 def _where(doc: Doc) -> str:
     """A word of the document's file, if that is elsewhere: renamed here, and there otherwise."""
     return f" Its file is {doc.file.path} here." if doc.file and doc.file.path != doc.path else ""
+
+
+def ignored_in_the_way(doc: Doc, path: str) -> Problem:
+    """A file cannot be where a folder is, though that is left alone."""
+    text = (
+        f"A folder that is ignored here has the name {path}, or is above it. Rename one of them."
+    )
+    return Problem(path, doc.id, "folder_in_the_way", text)
 
 
 def adoptable(doc: Doc, ground: Ground) -> LocalFile | None:

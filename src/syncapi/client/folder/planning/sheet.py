@@ -88,6 +88,8 @@ class Sheet:
     def create_all(self, strays: Iterable[LocalFile]) -> None:
         contested = {self.rules.key(p.path) for p in self.pending if p.kind == "conflict"}
         for file in sorted(strays, key=lambda file: file.path):
+            if self.rules.ignored(file.path):
+                continue  # it was looked at for its name of a crash alone
             if file.path not in self.spoken_for and self.rules.key(file.path) not in contested:
                 self.create(file.path, file)
 
