@@ -9,6 +9,10 @@ from fixtures.service import MakeTenant
 from simulation.simulation import Outcome, Place, simulate
 from syncapi.client.folder import executing
 from syncapi.client.folder.disk import Disk, Identity
+from syncapi.client.folder.out_of_sight import OutOfSight
+from syncapi.client.folder.planning import deciding
+from syncapi.client.folder.planning.documents import Doc, Fate
+from syncapi.client.folder.rules import Rules
 from syncapi.domain.access import Role
 
 pytestmark = pytest.mark.timeout(1200)
@@ -64,6 +68,29 @@ class TestADefectIsFound:
 
         monkeypatch.setattr(executing.FolderHalf, "_set_aside", take)
         monkeypatch.setattr(Disk, "trash", trash)
+        assert await _found(place, tmp_path)
+
+    async def test_a_deletion_of_what_was_ignored(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Patterns are taken out after files that they named were deleted to free space."""
+        monkeypatch.setattr(OutOfSight, "mark", lambda _self, _ignores: None)
+        assert await _found(place, tmp_path)
+
+    async def test_a_document_that_is_held_by_its_old_place(
+        self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It moves from an ignored place to a visible one, or back."""
+
+        def hold(doc: Doc, _rules: Rules) -> bool:
+            doc.fate = Fate.HOLD
+            return True
+
+        def let_stay(doc: Doc) -> None:
+            doc.fate = Fate.HOLD
+
+        monkeypatch.setattr(deciding, "_stays_away", hold)
+        monkeypatch.setattr(deciding, "_let_go", let_stay)
         assert await _found(place, tmp_path)
 
 

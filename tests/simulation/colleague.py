@@ -7,6 +7,7 @@ from uuid import UUID
 from simulation.people import FOLDERS, NAMES, Contents
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError
+from syncapi.client.folder.ignoring import IGNORE_FILE
 from syncapi.wire.documents import Document, DocumentChanges
 from syncapi.wire.push import CreateChange
 
@@ -31,10 +32,10 @@ class Colleague:
 
     async def act(self) -> str:
         """Do something; say what."""
-        documents = sorted(
-            (await self._client.documents(per_page=100)).documents,
-            key=lambda document: document.id,
-        )
+        found = (await self._client.documents(per_page=100)).documents
+        # What makes its rules no text stops each device until a person mends it.
+        changeable = [document for document in found if document.filename != IGNORE_FILE]
+        documents = sorted(changeable, key=lambda document: document.id)
         acts = {
             self.create: 3,
             self.edit: 4,

@@ -12,6 +12,7 @@ from simulation.crashes import Crashed, crash_at
 from simulation.faults import Faulty
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, Unreachable
+from syncapi.client.folder.ignoring import read_ignores
 from syncapi.client.folder.looking import Options
 from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.opening import open_mirror
@@ -26,6 +27,8 @@ class Device:
     """One folder of one tenant.
 
     Attributes:
+        hidden: documents whose files were ignored at the last sync, if that has come through: the
+            next one must not delete them, whatever it finds.
         parallel: transfers at once; with more than one a run is not the same again.
         api, storage: the networks to the two; their fault rates may be changed at any time.
     """
@@ -42,6 +45,7 @@ class Device:
         self._where = url, tenant_id, token
         self._rng = rng
         self.parallel = 1
+        self.hidden: set[UUID] = set()
         self._time = datetime(2026, 11, 26, tzinfo=UTC)
 
     @asynccontextmanager
@@ -59,10 +63,12 @@ class Device:
 
     async def sync(self, *, crash_moment: int = 0, is_after: bool = False) -> str:
         """Sync once, whatever comes; say how it ended."""
+        self.hidden = set()
         try:
             with crash_at(crash_moment, is_after=is_after):
                 async with self.opened() as mirror:
                     report = await mirror.sync(allow_mass_delete=True)
+                    self.hidden = self._hidden(mirror, report)
         except Crashed as crash:
             return f"{self.name}: crashed at {crash}"
         except (Unreachable, ApiError) as error:
@@ -72,12 +78,26 @@ class Device:
     async def sync_calmly(self) -> MirrorReport:
         """Sync with a network that works."""
         self.set_faults(0)
+        self.hidden = set()
         async with self.opened() as mirror:
-            return await mirror.sync(allow_mass_delete=True)
+            report = await mirror.sync(allow_mass_delete=True)
+            self.hidden = self._hidden(mirror, report)
+            return report
+
+    def _hidden(self, mirror: Mirror, report: MirrorReport) -> set[UUID]:
+        """Documents whose files are ignored, where a sync has come through."""
+        if report.failures or report.left:
+            return set()
+        covers = read_ignores(self.root).covers
+        return {entry.id for entry in mirror.entries() if covers(entry.path)}
 
     def move_to(self, url: str) -> None:
         """Speak to another service of the same tenant."""
         self._where = url, *self._where[1:]
+
+    def speak_as(self, token: str) -> None:
+        """Speak as another user, or as the same one with another role."""
+        self._where = *self._where[:2], token
 
     def set_faults(self, rate: float) -> None:
         self.api.rate = self.storage.rate = rate

@@ -7,6 +7,8 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
+from syncapi.client.folder.ignoring import IGNORE_FILE, read_ignores
+
 NAMES: Final = (
     "a.txt",
     "b.txt",
@@ -20,6 +22,15 @@ NAMES: Final = (
     "日本語.md",
 )
 FOLDERS: Final = ("", "d", "d/e", "D", "other")
+RULES: Final = (
+    ("d/",),
+    ("d/e/", "other/"),
+    ("other/", "*.md"),
+    ("D/", "d/", "!d/e/"),
+    ("*.txt", "*.docx"),
+    ("*", "!/a.txt", "!/b.txt", "!/other/", "!/other/**"),
+)
+"""Of what may be ignored, in the syntax of ``.syncignore``."""
 
 
 class Contents:
@@ -57,6 +68,9 @@ class Person:
             self.save_anew: 3,
             self.become_folder: 1,
             self.rename_and_edit: 1,
+            self.ignore: 2,
+            self.ignore_nothing: 1,
+            self.free_space: 1,
         }
         return self._rng.choices(list(acts), list(acts.values()))[0]()
 
@@ -160,6 +174,29 @@ class Person:
         (path / "inside.txt").write_bytes(self._contents.new())
         return f"folder in place of {self._name(path)}"
 
+    def ignore(self) -> str:
+        rules = self._rng.choice(RULES)
+        (self._root / IGNORE_FILE).write_text("".join(f"{line}\n" for line in rules))
+        return f"ignore {' '.join(rules)}"
+
+    def ignore_nothing(self) -> str:
+        place = self._root / IGNORE_FILE
+        if not place.is_file():
+            return "nothing was ignored"
+        if self._rng.random() < 0.5:
+            place.unlink()
+            return "delete the rules"
+        place.write_text("# nothing\n")
+        return "ignore nothing"
+
+    def free_space(self) -> str:
+        """Delete here what is ignored: it is kept elsewhere."""
+        covers = read_ignores(self._root).covers
+        ignored = [p for p in self._entries() if p.is_file() and covers(self._name(p))]
+        for path in ignored:
+            path.unlink()
+        return f"delete {len(ignored)} files that are ignored"
+
     def _somewhere(self) -> Path | None:
         path = self._root / self._rng.choice(FOLDERS) / self._rng.choice(NAMES)
         if path.is_dir() or any(p.is_file() for p in path.parents if p != self._root):
@@ -172,7 +209,8 @@ class Person:
         return self._rng.choice(files) if files else None
 
     def _entries(self) -> list[Path]:
-        return sorted(p for p in self._root.rglob("*") if not p.name.startswith(".~syncapi"))
+        own = (IGNORE_FILE, ".~syncapi")
+        return sorted(p for p in self._root.rglob("*") if not p.name.startswith(own))
 
     def _name(self, path: Path) -> str:
         return path.relative_to(self._root).as_posix()

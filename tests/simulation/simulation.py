@@ -1,8 +1,9 @@
 """A run: devices, people, crashes and a bad network, and at the end the reckoning.
 
 Around every sync: whatever bytes the device or the server had before, one of them has after it, in
-the folder, the trash, a document or a version of the history. At rest: all folders and the server
-are equal, nothing is left lying about, and a further sync has nothing to do.
+the folder, the trash, a document or a version of the history; and no document is deleted that the
+device's last sync was told to ignore. At rest: all folders and the server are equal but for what
+is ignored, nothing is left lying about, and a further sync has nothing to do.
 """
 
 import random
@@ -18,6 +19,7 @@ from simulation.device import QUICK, Device
 from simulation.people import Contents, Person
 from simulation.truth import LiveDocument, Truth
 from syncapi.client.api.client import Client
+from syncapi.client.folder.ignoring import read_ignores
 
 _MOST_CALM_ROUNDS = 8
 
@@ -118,8 +120,10 @@ class Simulation:
         moment = self._rng.randint(1, 80) if self._rng.random() < 0.5 else 0
         is_after = self._rng.random() < 0.5
         before = device.kept() | await self._truth.kept()
+        hidden = await self._hidden(device)
         said = await device.sync(crash_moment=moment, is_after=is_after)
         self._outcome.say(said)
+        await self._nothing_hidden_deleted(device, hidden)
         how = said.split(": ")[1].split(" ")[0]
         self._outcome.counts["synced" if how.startswith("{") else how] += 1
         await self._nothing_lost(device, before)
@@ -129,12 +133,24 @@ class Simulation:
         if lost:
             self._outcome.faults.append(f"lost by a sync of {device.name}: {sorted(lost)}")
 
+    async def _hidden(self, device: Device) -> set[UUID]:
+        """Documents that the device's last sync was told to ignore, and that live."""
+        return device.hidden & {document.id for document in await self._truth.live()}
+
+    async def _nothing_hidden_deleted(self, device: Device, hidden: set[UUID]) -> None:
+        deleted = hidden - {document.id for document in await self._truth.live()}
+        if deleted:
+            fault = f"{device.name} deleted what it had been told to ignore: {sorted(deleted)}"
+            self._outcome.faults.append(fault)
+
     async def _come_to_rest(self) -> None:
         for _ in range(_MOST_CALM_ROUNDS):
             is_quiet = True
             for device in self._devices:
                 before = device.kept() | await self._truth.kept()
+                hidden = await self._hidden(device)
                 report = await device.sync_calmly()
+                await self._nothing_hidden_deleted(device, hidden)
                 await self._nothing_lost(device, before)
                 self._outcome.say(f"{device.name}: at rest {report.counts}")
                 self._outcome.faults += [f"{device.name}: {f}" for f in report.failures]
@@ -161,8 +177,9 @@ async def differences(device: Device, live: list[LiveDocument]) -> list[str]:
         refused = {problem.id for problem in view.plan.problems if problem.id is not None}
         refused_paths = {problem.path for problem in view.plan.problems if problem.id is None}
         paths = {entry.id: entry.path for entry in mirror.entries()}
-    tree = device.tree()
-    wanted = {d.id: d for d in live if d.id not in refused}
+    covers = read_ignores(device.root).covers
+    tree = {path: sha256 for path, sha256 in device.tree().items() if not covers(path)}
+    wanted = {d.id: d for d in live if d.id not in refused and not covers(d.path)}
     twice = Counter(d.path for d in wanted.values())
     held = {paths[document_id] for document_id in refused if document_id in paths}
     mine = {paths[document_id] for document_id in wanted if document_id in paths}
@@ -173,6 +190,8 @@ async def differences(device: Device, live: list[LiveDocument]) -> list[str]:
     faults = [f"{device.name}: still to do {action}" for action in view.plan.actions]
     for document in wanted.values():
         path = paths.get(document.id)
+        if twice[document.path] > 1 and (path is None or covers(path)):
+            continue  # its name is another one's, and the one that it would get is ignored
         if path is None or tree.get(path) != document.sha256:
             faults.append(f"{device.name}: {document} is not at {path}")
         elif path != document.path and twice[document.path] == 1 and document.path not in held:
