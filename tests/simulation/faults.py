@@ -46,11 +46,13 @@ class Faulty:
     Attributes:
         rate: the share of requests that meet a fault; may be changed at any time.
         only: which one; None draws it.
+        pushes_only: whether nothing but pushes meets faults.
     """
 
     def __init__(self, rng: random.Random, *, is_storage: bool) -> None:
         self.rate = 0.0
         self.only: Fault | None = None
+        self.pushes_only = False
         self.met: Counter[str] = Counter()
         self.rng = rng
         self.is_storage = is_storage
@@ -62,6 +64,8 @@ class Faulty:
     def draw(self, request: httpx.Request) -> Fault | None:
         """The fault that a request meets, if any."""
         if self.rng.random() >= self.rate:
+            return None
+        if self.pushes_only and not _is_push(request):
             return None
         if self.only is not None:
             return self.only
@@ -142,6 +146,10 @@ class _Broken(httpx.AsyncByteStream):
                 raise httpx.ReadError("cut by the simulation")
             case _:
                 yield body[:place]
+
+
+def _is_push(request: httpx.Request) -> bool:
+    return request.method == "POST" and request.url.path.endswith("/documents/sync")
 
 
 async def _whole(answer: httpx.Response) -> bytes:

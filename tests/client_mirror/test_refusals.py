@@ -1,0 +1,67 @@
+"""What the ledger holds of a push that was refused, or whose answer was lost."""
+
+import pytest
+
+from fixtures.mirrors import texts, write
+from fixtures.service import TestTenant
+from simulation.device import Device
+from syncapi.client.api.client import Client
+from syncapi.client.errors import SyncError
+from syncapi.client.folder.reports import MirrorReport
+from syncapi.domain.access import Role
+
+
+async def sync(device: Device) -> MirrorReport:
+    async with device.opened() as mirror:
+        return await mirror.sync()
+
+
+async def test_a_deletion_that_is_refused_is_tried_again_and_brings_nothing_back(
+    laptop: Device, tenant: TestTenant, client: Client
+) -> None:
+    """A user, who may not delete, removes a file and syncs twice."""
+    for name in ("a.txt", "b.txt"):
+        write(laptop, name, name)
+    await sync(laptop)
+    laptop.speak_as(tenant.tokens[Role.USER])
+    (laptop.root / "a.txt").unlink()
+    for _ in range(2):
+        report = await sync(laptop)
+        assert [(f.path, f.what, f.code) for f in report.failures] == [
+            ("a.txt", "delete", "forbidden")
+        ]
+        assert report.counts == {}
+        assert texts(laptop) == {"b.txt": "b.txt"}
+    laptop.speak_as(tenant.tokens[Role.ADMIN])
+    assert (await sync(laptop)).counts == {"delete": 1}
+    assert [d.filename for d in (await client.documents()).documents] == ["b.txt"]
+
+
+@pytest.mark.parametrize("what", ["edited", "deleted", "renamed"])
+@pytest.mark.parametrize("push", ["create", "update"])
+async def test_a_push_whose_answer_was_lost_is_known_again(
+    what: str, push: str, laptop: Device, client: Client
+) -> None:
+    """Although the file was changed before the next sync."""
+    write(laptop, "kept.txt", "kept")
+    if push == "update":
+        write(laptop, "a.txt", "first")
+    await sync(laptop)
+    write(laptop, "a.txt", "pushed")
+    laptop.api.only, laptop.api.rate, laptop.api.pushes_only = "lost", 1.0, True
+    with pytest.raises(SyncError):
+        await sync(laptop)
+    laptop.set_faults(0)
+    match what:
+        case "edited":
+            write(laptop, "a.txt", "edited since")
+        case "deleted":
+            (laptop.root / "a.txt").unlink()
+        case "renamed":
+            (laptop.root / "a.txt").rename(laptop.root / "b.txt")
+    report = await sync(laptop)
+    assert (report.failures, report.conflicts) == ([], [])
+    assert report.counts == ({"delete": 1} if what == "deleted" else {"update": 1})
+    there = {d.filename: d.file.file_size for d in (await client.documents()).documents}
+    expected = {"edited": {"a.txt": 12}, "deleted": {}, "renamed": {"b.txt": 6}}[what]
+    assert there == {"kept.txt": 4, **expected}
