@@ -1,5 +1,6 @@
 """Nothing on the disk is changed that is not as it was seen."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -161,3 +162,81 @@ def test_nothing_is_done_in_another_folder_than_was_looked_at(disk: Disk, root: 
     with pytest.raises(MovedOn, match="is another folder"):
         disk.put(root / ".part", "a.txt", None)
     assert [path.name for path in root.iterdir()] == [".part"]
+
+
+class TestWithoutARenameThatRefuses:
+    """As on NFS: renameat2(2) with RENAME_NOREPLACE is refused."""
+
+    @pytest.fixture(
+        params=[(number, links) for number in (errno.EINVAL, errno.ENOSYS) for links in (1, 0)],
+        ids=["EINVAL", "EINVAL, no links", "ENOSYS", "ENOSYS, no links"],
+        autouse=True,
+    )
+    def refused(self, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+        number, has_links = request.param
+
+        def no_link(source: Path, *_: object, **__: object) -> None:
+            raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source))
+
+        monkeypatch.setattr(durable, "_refused", lambda _source, _target: number)
+        if not has_links:
+            monkeypatch.setattr(os, "link", no_link)
+
+    def test_a_file_is_moved(self, disk: Disk, root: Path) -> None:
+        seen = _write(root, "a.txt")
+        disk.move("a.txt", seen, "b/c.txt")
+        assert _files(root) == {"b/c.txt": "text"}
+        moved = Identity.at(root / "b/c.txt")
+        assert moved is not None
+        assert moved.inode == seen.inode
+
+    @pytest.mark.parametrize("kind", ["file", "link", "folder"])
+    def test_no_name_is_taken(self, kind: str, disk: Disk, root: Path) -> None:
+        test_no_name_is_taken_from_anybody(kind, disk, root)
+
+    def test_what_is_gone_leaves_nothing(self, root: Path) -> None:
+        with pytest.raises(FileNotFoundError):
+            durable.move(root / "gone", root / "a.txt")
+        assert list(root.iterdir()) == []
+
+    def test_a_file_that_appears_meanwhile_is_not_overwritten(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """It appears at the last moment before the name is given."""
+        _write(root, "part", "server's")
+
+        def somebody_saves_before(where: object, name: str) -> None:
+            real = getattr(where, name)
+
+            def act(*arguments: object, **named: object) -> object:
+                if not (root / "a.txt").exists():
+                    (root / "saved").write_text("saved")
+                    os.replace(root / "saved", root / "a.txt")  # noqa: PTH105 - Path.rename is patched
+                return real(*arguments, **named)
+
+            monkeypatch.setattr(where, name, act)
+
+        somebody_saves_before(os, "link")
+        somebody_saves_before(os, "open")
+        somebody_saves_before(Path, "rename")
+        with pytest.raises(FileExistsError):
+            durable.move(root / "part", root / "a.txt")
+        assert _files(root) == {"a.txt": "saved", "part": "server's"}
+
+    def test_a_file_that_is_saved_under_the_old_name_meanwhile_stays(
+        self, root: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        _write(root, "a.txt", "old")
+        link = os.link
+
+        def somebody_saves(source: Path, target: Path, *, follow_symlinks: bool) -> None:
+            link(source, target, follow_symlinks=follow_symlinks)
+            if target.name == "b.txt":
+                (root / "saved").write_text("saved")
+                os.replace(root / "saved", root / "a.txt")  # noqa: PTH105 - as above
+
+        monkeypatch.setattr(os, "link", somebody_saves)
+        durable.move(root / "a.txt", root / "b.txt")
+        assert "old" in _files(root).values()
+        assert set(_files(root).values()) <= {"old", "saved"}
+        assert not [path for path in _files(root) if path.startswith(".~")]

@@ -8,12 +8,20 @@ import ctypes
 import errno
 import functools
 import os
+import secrets
 import sys
 from pathlib import Path
 from typing import Final
 
 _HERE: Final = -100  # AT_FDCWD: paths are taken from the working directory
 _NO_REPLACE: Final = 1  # RENAME_NOREPLACE
+_NO_LINKS: Final = frozenset(
+    (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
+)
+"""What file systems answer that have no second names."""
+
+UNDER_WAY: Final = ".~syncapi-"
+"""Begins the names of files that are not whole yet, or under way to another name."""
 
 
 def sync_file(descriptor: int) -> None:
@@ -94,8 +102,8 @@ def move(source: Path, target: Path, *, is_lasting: bool = True) -> None:
 def _rename_exclusively(source: Path, target: Path) -> None:
     """Rename without ever taking the place of a file.
 
-    Plain ``rename`` replaces on POSIX. Linux can refuse instead (renameat2(2)); where neither
-    the system nor the file system can, looking first is the best there is.
+    Plain ``rename`` replaces on POSIX. Linux can refuse instead (renameat2(2)), and Windows always
+    does. Where neither the system nor the file system can, as on NFS, the file gets a second name.
     """
     if sys.platform == "linux":
         number = _refused(source, target)
@@ -103,9 +111,52 @@ def _rename_exclusively(source: Path, target: Path) -> None:
             return
         if number not in (errno.ENOSYS, errno.EINVAL):
             raise OSError(number, os.strerror(number), str(source), None, str(target))
-    if os.path.lexists(target):
+    if os.name == "nt":
+        source.rename(target)
+        return
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        _rename_over_placeholder(source, target)
+    else:
+        _drop_name(source, target)
+
+
+def _drop_name(name: Path, other: Path) -> None:
+    """Take one of a file's two names away, unless it is another file's by now.
+
+    A program that saves by a rename may take the name at any moment. So the name is moved out of
+    its reach before it is looked at.
+    """
+    aside = name.with_name(f"{UNDER_WAY}{secrets.token_hex(8)}")
+    name.rename(aside)
+    if os.path.samestat(aside.lstat(), other.lstat()):
+        aside.unlink()
+        return
+    os.link(aside, name, follow_symlinks=False)
+    aside.unlink()
+
+
+def _rename_over_placeholder(source: Path, target: Path) -> None:
+    """Reserve the name by an empty file, and rename over that one if nobody has touched it.
+
+    For file systems without second names. Between the look and the rename there are microseconds
+    in which a program could still write to the empty file.
+    """
+    source.lstat()  # no placeholder for what is not there
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    ours = os.fstat(descriptor)
+    os.close(descriptor)
+    found = target.lstat()
+    if not os.path.samestat(found, ours) or found.st_size or found.st_mtime_ns != ours.st_mtime_ns:
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(target))
-    source.rename(target)
+    try:
+        source.rename(target)
+    except OSError:
+        target.unlink()
+        raise
 
 
 def _refused(source: Path, target: Path) -> int:

@@ -8,7 +8,7 @@ from typing import Final, Protocol, Self
 from syncapi.client import durable
 from syncapi.client.transfer.contents import BLOCK
 
-PART_PREFIX: Final = ".~syncapi-"
+PART_PREFIX: Final = durable.UNDER_WAY
 """Of the names of files that are not whole yet."""
 
 _LONGEST_KEY = 200  # bytes; a file system takes names of 255
