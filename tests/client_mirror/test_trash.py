@@ -5,14 +5,16 @@ import os
 import shutil
 from collections.abc import Callable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from simulation.crashes import Crashed, crash_at
 from syncapi.client import durable
+from syncapi.client.folder import trash as trash_module
 from syncapi.client.folder.ignoring import Ignores, is_part_file
+from syncapi.client.folder.run_days import RunDays
 from syncapi.client.folder.trash import Trash
 
 
@@ -65,22 +67,87 @@ def test_a_copy_leaves_the_file(trash: Trash, tmp_path: Path) -> None:
     assert source.read_text() == "text"
 
 
-def test_old_days_expire(tmp_path: Path) -> None:
-    trash = Trash(tmp_path / "trash", keep=timedelta(days=30))
-    today = datetime.now(UTC).date()
-    for age in (29, 30, 31, 400):
-        _file(tmp_path / "trash" / (today - timedelta(days=age)).isoformat())
+class Clock:
+    """The time that the trash is told; each run is a process of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path) -> None:
+        self._folder = folder
+        self.today = date(2026, 11, 1)
+        monkeypatch.setattr(trash_module, "datetime", self)
+
+    def now(self, _zone: object) -> datetime:
+        return datetime(self.today.year, self.today.month, self.today.day, tzinfo=UTC)
+
+    def run(self, today: date | None = None, *, days: int = 1) -> int:
+        """Sync once a day for some days, with a clock set to the first; how many days expired."""
+        expired = 0
+        self.today = today or self.today
+        for _ in range(days):
+            expired += Trash(self._folder, keep=timedelta(days=30)).expire()
+            self.today += timedelta(days=1)
+        return expired
+
+    def put(self) -> None:
+        _file(self._folder / self.today.isoformat())
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Clock:
+    return Clock(monkeypatch, tmp_path / "trash")
+
+
+def test_old_days_expire(clock: Clock, tmp_path: Path) -> None:
+    clock.put()
     _file(tmp_path / "trash" / "somebody's")
-    assert trash.expire() == 2
-    ages = sorted((today - file.day).days for file in trash.files())
-    assert ages == [29, 30]
+    assert clock.run(days=31) == 0, "30 days are over, not 31"
+    assert clock.run() == 1
+    assert list(Trash(tmp_path / "trash").files()) == []
     assert (tmp_path / "trash" / "somebody's" / "a.txt").exists()
+
+
+@pytest.mark.parametrize("year", [2099, 1970])
+def test_a_clock_that_jumps_empties_nothing(year: int, clock: Clock) -> None:
+    for _ in range(10):
+        clock.put()
+        clock.run()
+    before = clock.today
+    wrong = date(year, 1, 1)
+    assert clock.run(wrong, days=15) == 0
+    clock.today = wrong
+    clock.put()
+    assert clock.run(before) == 0
+    assert clock.run(wrong + timedelta(days=20)) == 0
+
+
+def test_what_a_wrong_clock_has_named_expires_too(clock: Clock, tmp_path: Path) -> None:
+    today = clock.today
+    clock.today = date(2099, 1, 1)
+    clock.put()
+    clock.run()
+    assert clock.run(today, days=29) == 0
+    assert clock.run(days=2) == 1
+    assert list(Trash(tmp_path / "trash").files()) == []
+
+
+def test_what_was_put_there_after_midnight_waits_for_its_days(clock: Clock) -> None:
+    clock.run(days=40)
+    clock.put()  # the run of yesterday went on past midnight
+    assert clock.run(date(2099, 1, 1)) == 0
+
+
+def test_a_machine_that_is_off_keeps_its_trash(clock: Clock) -> None:
+    clock.put()
+    clock.run()
+    assert clock.run(clock.today + timedelta(days=365)) == 0
 
 
 def test_a_day_that_cannot_be_deleted_is_left(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     trash = Trash(tmp_path / "trash")
+    since = [date(2021, 1, 1) + timedelta(days=number) for number in range(29)]
+    runs = RunDays(tmp_path / "trash", keep=timedelta(days=30))
+    runs.add(date(2020, 1, 1), date(2020, 1, 2), *since)
     for day in ("2020-01-01", "2020-01-02"):
         _file(tmp_path / "trash" / day)
     remove = shutil.rmtree

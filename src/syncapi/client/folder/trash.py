@@ -17,6 +17,7 @@ from typing import Final
 
 from syncapi.client import durable
 from syncapi.client.folder.ignoring import OWN_PREFIX, is_part_file
+from syncapi.client.folder.run_days import RunDays
 from syncapi.client.transfer.sinks import PART_PREFIX
 
 _PLACES: Final = 10_000
@@ -45,7 +46,7 @@ class Trash:
 
     Args:
         folder: made when it is needed.
-        keep: how long a file stays at least.
+        keep: how long a file stays at least: by the clock, and in days on which there was a sync.
     """
 
     def __init__(self, folder: Path, *, keep: timedelta = timedelta(days=30)) -> None:
@@ -87,11 +88,17 @@ class Trash:
     def expire(self) -> int:
         """Delete for good what is older than the time to keep; return how many days' folders.
 
-        What cannot be deleted stays, and is tried again by the next sync: no sync fails of it.
+        The clock alone does not tell what is old: see `RunDays`. What cannot be deleted stays, and
+        is tried again by the next sync: no sync fails of it.
         """
-        oldest = datetime.now(UTC).date() - self._keep
+        if not self._folder.is_dir():
+            return 0
+        today = datetime.now(UTC).date()
+        days = RunDays(self._folder, keep=self._keep)
+        with suppress(OSError):
+            days.add(*sorted(day for day, _ in self._days()), today)
         deleted = 0
-        for folder in [folder for day, folder in self._days() if day < oldest]:
+        for folder in [folder for day, folder in self._days() if days.is_old(day, today)]:
             with suppress(OSError):
                 shutil.rmtree(folder)
                 deleted += 1
