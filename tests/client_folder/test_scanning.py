@@ -1,5 +1,6 @@
 """The scan of a real folder."""
 
+import mmap
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -229,3 +230,68 @@ def test_an_inode_that_is_given_away_is_told_by_its_birth(tmp_path: Path) -> Non
     make(tmp_path, "c")
     new = by_path(scanned(tmp_path))["c"]
     assert (new.inode, new.birth_ns) != (before.inode, before.birth_ns)
+
+
+def test_a_write_by_mmap_that_gets_no_new_time_is_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A page that is dirty already is written to again after the file was hashed."""
+    (tmp_path / "a").write_bytes(b"0" * 4096)
+    with (tmp_path / "a").open("r+b") as stream, mmap.mmap(stream.fileno(), 0) as mapped:
+        mapped[0:1] = b"1"
+        later = time.time_ns() + 30 * 10**9
+        with monkeypatch.context() as patched:
+            patched.setattr(time, "time_ns", lambda: later)
+            known = by_path(scanned(tmp_path))
+        before = (tmp_path / "a").stat()
+        mapped[0:1] = b"2"
+        after = (tmp_path / "a").stat()
+        found = by_path(scanned(tmp_path, known))["a"]
+        assert found.sha256 == hashes(BytesIO(b"2" + b"0" * 4095))[0]
+        if (before.st_mtime_ns, before.st_ctime_ns) != (after.st_mtime_ns, after.st_ctime_ns):
+            pytest.skip("the system wrote the page back meanwhile, and so gave it a new time")
+
+
+class TestChurn:
+    """Folders change all the time, so that none of the scans is whole."""
+
+    @pytest.fixture
+    def first(self, tmp_path: Path) -> str:
+        """The folder that is read first, with all below it, before the other."""
+        make(tmp_path, "a/sub/here", "z/sub/here")
+        read: list[str] = []
+        scan(tmp_path, {}, lambda path, _: read.append(path))
+        return next(path for path in read if "/" in path).split("/")[0]
+
+    def scanned(self, root: Path, first: str, source: str, target: str) -> Scan:
+        """Scan; in the middle of the last try a file moves between the two folders."""
+        make(root, source)
+        known = by_path(scanned(root))
+        tries: list[str] = []
+
+        def churning(path: str, _is_folder: bool) -> str | None:
+            if path == f"{first}/sub/here":
+                tries.append(path)
+                (root / f"{len(tries)}.tmp").touch()
+                if len(tries) == 3:
+                    (root / source).rename(root / target)
+            return None
+
+        return scan(root, known, churning)
+
+    def test_a_file_that_is_seen_nowhere_is_not_gone(self, tmp_path: Path, first: str) -> None:
+        second = {"a": "z", "z": "a"}[first]
+        found = self.scanned(tmp_path, first, f"{second}/moving", f"{first}/moved")
+        assert not [path for path in by_path(found) if "mov" in path]
+        assert f"{second}/moving" in found.unknown
+
+    def test_a_file_that_is_seen_twice_is_no_copy(self, tmp_path: Path, first: str) -> None:
+        second = {"a": "z", "z": "a"}[first]
+        found = self.scanned(tmp_path, first, f"{first}/moving", f"{second}/moved")
+        assert [path for path in by_path(found) if "mov" in path] == [f"{second}/moved"]
+
+    def test_a_second_name_is_kept(self, tmp_path: Path, first: str) -> None:
+        make(tmp_path, f"{first}/one")
+        os.link(tmp_path / first / "one", tmp_path / first / "other")
+        found = self.scanned(tmp_path, first, f"{first}/moving", f"{first}/moved")
+        assert {f"{first}/one", f"{first}/other"} <= by_path(found).keys()

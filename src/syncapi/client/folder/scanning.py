@@ -4,7 +4,8 @@ import hashlib
 import os
 import stat
 import time
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -13,6 +14,14 @@ from syncapi.client.folder.states import LocalFile, Scan, SkipKind, Skipped
 
 _GRAIN: Final = 2 * 10**9
 """In ns: the coarsest clock of a file system in use (FAT)."""
+
+_SETTLED: Final = 40 * 10**9
+"""In ns: how long a file that is written to by mmap(2) may change without a new time.
+
+It gets one when a clean page is first written to, and none while the page is dirty. Linux writes
+dirty pages back, and so cleans them, 30 s after the first write; it looks every 5 s
+(``dirty_expire_centisecs``, ``dirty_writeback_centisecs``).
+"""
 
 _ATTEMPTS: Final = 3
 _OPEN: Final = (
@@ -46,8 +55,9 @@ def scan(
     """Look at every file below ``root``, hashing only what differs from ``known``.
 
     A file that is moved meanwhile, from a folder still to be read into one that has been, would
-    be seen in neither and pass for deleted. So a scan in which folders changed is repeated, three
-    times at most.
+    be seen in neither and pass for deleted; the other way round it would be seen twice and pass
+    for copied. So a scan in which folders changed is repeated, three times at most. Where they
+    change all the time, what the last two disagree on is not concluded.
 
     Args:
         root: the folder; it must be there.
@@ -60,12 +70,17 @@ def scan(
     """
     scanner = _Scanner(root, known, ignored, hash_of)
     scanner.look_into_all()
+    before = scanner
     for _ in range(_ATTEMPTS - 1):
         if not scanner.has_moved_on():
             break
-        known = {**known, **{file.path: file for file in scanner.files}}
-        scanner = _Scanner(root, known, ignored, hash_of)
+        before = scanner
+        seen_so_far = {**known, **{file.path: file for file in before.files}}
+        scanner = _Scanner(root, seen_so_far, ignored, hash_of)
         scanner.look_into_all()
+    else:
+        if scanner.has_moved_on():
+            scanner.conclude_nothing_of_moved(before.files, known.values())
     return Scan(
         tuple(sorted(scanner.files, key=_path)),
         tuple(sorted(scanner.folders)),
@@ -92,7 +107,7 @@ def seen(
     """
     status, now = place.lstat(), time.time_ns()
     if status.st_mtime_ns == written_ns and written_ns < now - _GRAIN:
-        now = max(now, status.st_ctime_ns + _GRAIN + 1)
+        now = max(now, status.st_ctime_ns + _SETTLED + 1)
     return _file(path, os.fspath(place), status, (sha256, md5, now))
 
 
@@ -136,6 +151,28 @@ class _Scanner:
     def has_moved_on(self) -> bool:
         """Whether names were made, changed or removed in a folder since it was read."""
         return any(self._moved_on(folder, stamp) for folder, stamp in self._stamps.items())
+
+    def conclude_nothing_of_moved(
+        self, before: Iterable[LocalFile], known: Iterable[LocalFile]
+    ) -> None:
+        """Take what moved while the folders were read neither for deleted nor for copied.
+
+        Args:
+            before: what was seen a moment ago. What is missing since may be anywhere.
+            known: what was there at the last sync, maybe under another name.
+        """
+        found = Counter(file.inode for file in self.files)
+        self.files = [f for f in self.files if found[f.inode] == 1 or self._is_there(f)]
+        vanished = {file.inode for file in before} - found.keys()
+        paths = {f.path for f in (*before, *known) if f.inode in vanished}
+        for path in paths - {file.path for file in self.files}:
+            self._skip(path, "busy", "It moved while the folder was looked at.")
+
+    def _is_there(self, file: LocalFile) -> bool:
+        try:
+            return os.lstat(self._place(file.path)).st_ino == file.inode
+        except OSError:
+            return False
 
     def _moved_on(self, folder: str, stamp: int) -> bool:
         try:
@@ -210,15 +247,16 @@ def _is_text(name: str) -> bool:
 def _is_unchanged(before: LocalFile, status: os.stat_result) -> bool:
     """Whether the bytes are surely those that were hashed.
 
-    A write within the grain of the clock leaves the times as they are. So a file that was hashed
-    right after it was written is hashed again (git calls such an entry "racily clean").
+    A write within the grain of the clock leaves the times as they are, and so does one through a
+    page that is dirty already. So a file that was hashed shortly after it was written is hashed
+    again (git calls such an entry "racily clean").
     """
     return (
         before.mtime_ns == status.st_mtime_ns
         and before.size == status.st_size
         and before.inode == status.st_ino
         and before.ctime_ns == status.st_ctime_ns
-        and max(before.mtime_ns, before.ctime_ns) < before.hashed_ns - _GRAIN
+        and max(before.mtime_ns, before.ctime_ns) < before.hashed_ns - _SETTLED
     )
 
 
