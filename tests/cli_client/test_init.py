@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.machine import Machine
+from syncapi.client.store.lock import ReplicaLock
 
 
 @pytest.fixture
@@ -153,6 +154,30 @@ def test_a_copy_is_no_move(machine: Machine) -> None:
     assert sorted(known(machine)) == sorted([folder, copy])
     assert machine("status", "--offline", cwd=copy).code == 0
     assert machine("status", "--offline", cwd=folder).code == 0
+
+
+def test_a_folder_that_was_moved_into_another_is_not_synced_there(machine: Machine) -> None:
+    """Each would hold all of the other, and that would hold it again, without end."""
+    inner, outer = machine.folder("inner"), machine.folder("outer")
+    (inner / "a").write_text("a")
+    inner.rename(outer / "inner")
+    for _ in range(2):
+        ran = machine("sync", outer / "inner")
+        assert (ran.code, "lie in each other" in ran.err) == (5, True)
+    assert known(machine) == [inner, outer]
+
+
+def test_a_folder_that_is_synced_is_not_forgotten(machine: Machine) -> None:
+    """It would be written to by whoever syncs it."""
+    folder = machine.folder("notes")
+    (state,) = machine.state.iterdir()
+    with ReplicaLock(state):
+        ran = machine("forget", folder)
+    assert (ran.code, "works on" in ran.err) == (1, True)
+    assert known(machine) == [folder]
+    assert machine("forget", folder).code == 0
+    assert known(machine) == []
+    assert not state.exists()
 
 
 def test_forgetting_keeps_the_files(machine: Machine) -> None:

@@ -11,6 +11,7 @@ from syncapi.cli.client.registry import Folder, folders, marked, unmark
 from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, speaking
 from syncapi.cli.failures import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
+from syncapi.client.store.lock import ReplicaLock
 
 app = verb_app()
 
@@ -24,14 +25,16 @@ def forget(
     """Keep a folder in step no longer. Its files stay here and on the server.
 
     What was synced last is forgotten. The trash stays where it is if there is anything in it.
+    While another process syncs the folder, as `watch` does, nothing is done: end it first.
     """
     with speaking(speaker := Speaker(as_json, quiet)):
         leaving = _found(folder)
-        with folders().change() as known:
-            known.folders = [one for one in known.folders if one.id != leaving.id]
-        if marked(leaving.path) == leaving.id:
-            unmark(leaving.path)
-        trash = _clear(leaving)
+        with ReplicaLock(leaving.state):  # no other process syncs it, or goes on to
+            with folders().change() as known:
+                known.folders = [one for one in known.folders if one.id != leaving.id]
+            if marked(leaving.path) == leaving.id:
+                unmark(leaving.path)
+            trash = _clear(leaving)
         kept = f" Its trash is still in {name_shown(trash)}." if trash else ""
         speaker.say(
             f"{name_shown(leaving.path)} is kept in step no longer.{kept}",

@@ -1,7 +1,7 @@
 """A folder's mirror, put together from what is known of the folder and its account."""
 
-from collections.abc import AsyncIterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -9,8 +9,9 @@ from pathlib import Path
 from syncapi.cli.client.accounts import Account, account_named
 from syncapi.cli.client.credentials import token_of
 from syncapi.cli.client.keys import key_of
-from syncapi.cli.client.registry import Folder, folder_of
+from syncapi.cli.client.registry import Folder, folder_of, folders
 from syncapi.cli.client.speaking import Speaker
+from syncapi.cli.failures import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.api.client import Client
 from syncapi.client.errors import StoreBusy
@@ -37,9 +38,22 @@ class Opened:
         """A file's path within the folder, as the mirror has it."""
         return relative(self.folder, file)
 
-    def alone(self) -> AbstractContextManager[None]:
-        """Keep other syncs of the folder out, those of a `watch` too. Raises `StoreBusy`."""
-        return self.replica.exclusively()
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other syncs of the folder out, those of a `watch` too.
+
+        Raises:
+            StoreBusy: another process syncs it.
+            CommandFailed: another process has made the folder forgotten since it was opened.
+        """
+        with self.replica.exclusively():
+            if folders().read().by_id(self.folder.id) is None:
+                raise CommandFailed(
+                    f"{self.folder.path} was forgotten by another process. Nothing was done",
+                    ExitCode.STOPPED,
+                    hint=f"syncapi init {self.folder.path} begins anew",
+                )
+            yield
 
 
 def chosen(path: Path | None, speaker: Speaker) -> Folder:

@@ -97,6 +97,7 @@ def folder_of(path: Path) -> tuple[Folder, Path | None]:
                 return folder, None
         moved = known.by_id(marked(candidate) or "")
         if moved is not None:
+            _expect_apart(candidate, [one for one in known.folders if one.id != moved.id])
             return _moved(moved, candidate)
     raise _unknown(place, known.folders)
 
@@ -131,6 +132,18 @@ def _moved(folder: Folder, now: Path) -> tuple[Folder, Path]:
             hint=f"syncapi init {now} makes it a folder of its own",
         )
     return relocate(folder, now), folder.path
+
+
+def _expect_apart(now: Path, others: list[Folder]) -> None:
+    """See that a folder was not moved into another: each would hold all of the other, for ever."""
+    for other in others:
+        if now.is_relative_to(other.path) or other.path.is_relative_to(now):
+            raise CommandFailed(
+                f"{now} and {other.path}, which is kept in step too, lie in each other by now. "
+                "Nothing was done",
+                ExitCode.STOPPED,
+                hint="move one out of the other, or `syncapi forget` one of them",
+            )
 
 
 def relocate(folder: Folder, now: Path) -> Folder:
