@@ -84,7 +84,7 @@ class TestTrees:
         for change in (
             "DROP INDEX feed_entries_tombstones_idx",
             "ALTER TABLE documents ALTER COLUMN is_deleted DROP DEFAULT",
-            "ALTER TABLE files ALTER COLUMN file_size TYPE int",
+            "ALTER TABLE direct_uploads ALTER COLUMN part_size TYPE int",
             "ALTER TABLE files DROP CONSTRAINT files_tenant_id_sha256_hash_key",
             "ALTER TABLE documents DROP CONSTRAINT documents_tenant_id_file_id_fkey",
             "ALTER TABLE document_history ALTER COLUMN filename DROP NOT NULL",
@@ -171,6 +171,31 @@ class TestFolders:
             before = await db.fetch(query)
             await migrated(target)
             assert await db.fetch(query) == before
+
+
+class TestRowsAsTheyAre:
+    async def test_rows_that_no_answer_can_carry_are_moved_to_where_it_can(
+        self, create_database: CreateDatabase
+    ) -> None:
+        target = Target(Tree.TENANT, "own", create_database())
+        await migrated(target, "tenant_0004")
+        async with session(target.url) as db:
+            tenant = await tenant_in(db)
+            early, late, fine = [await tenant.inserted() for _ in range(3)]
+            await tenant.update("created_at = '-infinity'", early)
+            await tenant.update("is_deleted = true, deleted_at = '20000-01-01'", late)
+            await db.execute("UPDATE files SET s3_path = '../x' WHERE id = $1", tenant.file_id)
+            before = {document: await tenant.stamp(document) for document in (early, late, fine)}
+            await migrated(target)
+            times = "SELECT created_at, deleted_at FROM documents WHERE id = $1"
+            assert (await db.fetchval(times, early)).year == 1
+            assert (await db.fetchrow(times, late))["deleted_at"].year == 9999
+            assert await tenant.stamp(early) > before[early]
+            assert await tenant.stamp(late) > before[late]
+            assert await tenant.stamp(fine) == before[fine]
+            path = await db.fetchval("SELECT s3_path FROM files")
+            assert path == f"{tenant.id}/{tenant.file_id}"
+            assert await db.fetchval("SELECT bool_and(convalidated) FROM pg_constraint")
 
 
 class TestTimeouts:

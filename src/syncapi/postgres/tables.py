@@ -54,6 +54,7 @@ files = Table(
     PrimaryKeyConstraint("tenant_id", "id"),
     UniqueConstraint("tenant_id", "sha256_hash"),
     CheckConstraint("file_size >= 0", name="file_size"),
+    CheckConstraint("s3_path <> '' AND s3_path !~ '(^|/)[.][.]?(/|$)'", name="s3_path"),
     Index("files_s3_path_idx", "tenant_id", "s3_path"),
 )
 
@@ -80,6 +81,12 @@ documents = Table(
     Column("folder", String(1000), nullable=False, server_default=text("''")),
     PrimaryKeyConstraint("tenant_id", "id"),
     ForeignKeyConstraint(["tenant_id", "file_id"], ["files.tenant_id", "files.id"]),
+    # What a time in an answer can be.
+    CheckConstraint(
+        "created_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00' "
+        "AND deleted_at BETWEEN '0001-01-01 00:00:00+00' AND '9999-12-31 23:59:59.999999+00'",
+        name="times_in_years_1_to_9999",
+    ),
     Index("documents_file_idx", "tenant_id", "file_id"),
     Index(
         "documents_newest_idx",
