@@ -47,7 +47,7 @@ async def find_file(tx: TenantConnection, sha256_hash: str) -> StoredFile | None
         update(file_rows)
         .where(file_rows.c.tenant_id == tx.tenant_id, file_rows.c.sha256_hash == sha256_hash)
         .values(updated_at=func.now())
-        .returning(file_rows)
+        .returning(*files.COLUMNS)
     )
     row = (await tx.connection.execute(statement)).one_or_none()
     return None if row is None else files.stored(row)

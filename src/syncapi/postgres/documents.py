@@ -17,6 +17,7 @@ from sqlalchemy import (
     insert,
     literal,
     select,
+    text,
     true,
     update,
 )
@@ -39,6 +40,9 @@ WITH gone AS (
 SELECT DISTINCT file_id FROM gone
 """
 
+# The version of a document that the feed does not know: it was written while triggers were off.
+_UNKNOWN = text("'epoch'::timestamptz")
+
 _ENTRY = and_(
     feed_entries.c.tenant_id == documents.c.tenant_id, feed_entries.c.id == documents.c.id
 )
@@ -51,7 +55,7 @@ _COLUMNS = (
     documents.c.user_id,
     documents.c.created_at,
     documents.c.created_by,
-    feed_entries.c.updated_at,
+    func.coalesce(feed_entries.c.updated_at, _UNKNOWN).label("updated_at"),
     documents.c.is_deleted,
     documents.c.deleted_at,
     documents.c.deleted_by,
@@ -102,11 +106,9 @@ async def find_locked(tx: TenantConnection, document_id: UUID) -> KeptDocument |
 
 
 async def is_gone(connection: TenantConnection, document_id: UUID) -> bool:
-    """Whether the feed remembers that there was such a document."""
+    """Whether the feed remembers a document that is not there."""
     query = select(feed_entries.c.id).where(
-        feed_entries.c.tenant_id == connection.tenant_id,
-        feed_entries.c.id == document_id,
-        feed_entries.c.is_deleted,
+        feed_entries.c.tenant_id == connection.tenant_id, feed_entries.c.id == document_id
     )
     return (await connection.connection.execute(query)).one_or_none() is not None
 
@@ -228,7 +230,7 @@ def file_info(file: StoredFile) -> FileInfo:
 
 
 def _read() -> Select[Any]:
-    joined = documents.join(feed_entries, _ENTRY).join(files, _FILE)
+    joined = documents.outerjoin(feed_entries, _ENTRY).join(files, _FILE)
     return select(*_COLUMNS).select_from(joined)
 
 

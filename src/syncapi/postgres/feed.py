@@ -34,6 +34,8 @@ _HEAD = """
 #   and the OR form do not stop early.
 # - LATERAL … LIMIT 1 holds the planner to one index probe per row, so that a page costs the
 #   same whatever the size of the tenant.
+# - What a row is, the document says, and the entry only where it stands: were the two ever apart,
+#   no page would deliver what is deleted.
 # - Times that are only printed come without a zone: the driver is twice as quick with them.
 # - The head comes in the first row alone: repeated in each it would cost a fifth of the page.
 PAGE_SQL = f"""
@@ -67,7 +69,7 @@ LEFT JOIN LATERAL (
 ) document ON true
 LEFT JOIN LATERAL (
   SELECT * FROM files
-  WHERE tenant_id = $1 AND id = document.file_id AND NOT page.is_deleted LIMIT 1
+  WHERE tenant_id = $1 AND id = document.file_id AND NOT document.is_deleted LIMIT 1
 ) file ON true
 ORDER BY page.n
 """  # noqa: S608 - only our own column list is put in

@@ -13,6 +13,17 @@ from syncapi.domain.content import Digest
 from syncapi.postgres.databases import TenantConnection
 from syncapi.postgres.tables import document_history, documents, files
 
+COLUMNS: tuple[ColumnElement[Any], ...] = (
+    files.c.id,
+    files.c.s3_path,
+    files.c.md5_hash,
+    files.c.sha256_hash,
+    files.c.file_size,
+)
+"""What `stored` needs. The others are not read: others than we write them, and not all that
+PostgreSQL can hold can be read here, such as times before Christ.
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class StoredFile:
@@ -43,7 +54,7 @@ async def adopt(tx: TenantConnection, file: StoredFile) -> StoredFile:
 
 async def pin(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
     """The tenant's file of this id, kept from deletion until the transaction ends."""
-    query = select(files).where(_is(tx, file_id)).with_for_update(read=True, key_share=True)
+    query = select(*COLUMNS).where(_is(tx, file_id)).with_for_update(read=True, key_share=True)
     row = (await tx.connection.execute(query)).one_or_none()
     return None if row is None else stored(row)
 
@@ -70,7 +81,7 @@ async def drop_unreferenced(
             ~_referred_to_by(documents),
             ~_referred_to_by(document_history),
         )
-        .returning(files)
+        .returning(*COLUMNS)
     )
     return [stored(row) for row in await tx.connection.execute(unreferenced)]
 
@@ -108,7 +119,7 @@ async def _inserted(tx: TenantConnection, file: StoredFile) -> bool:
 
 async def _pinned_by_hash(tx: TenantConnection, sha256_hash: str) -> StoredFile | None:
     query = (
-        select(files)
+        select(*COLUMNS)
         .where(files.c.tenant_id == tx.tenant_id, files.c.sha256_hash == sha256_hash)
         .with_for_update(read=True, key_share=True)
     )
