@@ -134,7 +134,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
     return Service(
         gate=gate,
         pull=pull,
-        pushes=GroupCommit(databases, rules, activity),
+        pushes=GroupCommit(databases, gate, rules, activity, patience=settings.statement_timeout),
         documents=Documents(databases, store, rules),
         history=History(databases),
         uploads=Uploads(databases, store, rules, activity),

@@ -7,6 +7,7 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
+from fixtures.rights import Granted
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.writing import MakeWriter
@@ -79,7 +80,7 @@ async def waiting(pushes: GroupCommit, tenant: TestTenant, number: int) -> None:
     """Return when so many pushes stand in line behind the one under way."""
 
     async def stand() -> bool:
-        line = pushes._lines.get(tenant.id)
+        line = pushes._lines.get((tenant.id, tenant.database))
         return line is not None and len(line.waiting) == number
 
     await until(stand)
@@ -91,7 +92,7 @@ async def test_those_that_wait_share_a_transaction(
     create: Create,
     held: Callable[[], Awaitable[None]],
 ) -> None:
-    pushes = GroupCommit(databases, RULES)
+    pushes = GroupCommit(databases, Granted(), RULES)
     first = asyncio.create_task(pushes.push(tenant.scope(), one(create())))
     await waiting(pushes, tenant, 0)
     behind = [asyncio.create_task(pushes.push(tenant.scope(), one(create()))) for _ in range(20)]
@@ -112,7 +113,7 @@ async def test_two_writes_of_a_document_are_two_versions(
     create: Create,
     held: Callable[[], Awaitable[None]],
 ) -> None:
-    pushes = GroupCommit(databases, RULES)
+    pushes = GroupCommit(databases, Granted(), RULES)
     first = asyncio.create_task(pushes.push(tenant.scope(), one(create())))
     await waiting(pushes, tenant, 0)
     document = uuid4()
@@ -146,7 +147,7 @@ async def test_one_that_brings_the_transaction_down_falls_alone(
     await admin.execute(
         f"ALTER TABLE documents ADD CONSTRAINT {name} CHECK (filename <> '{name}') NOT VALID"
     )
-    pushes = GroupCommit(databases, RULES)
+    pushes = GroupCommit(databases, Granted(), RULES)
     first = asyncio.create_task(pushes.push(tenant.scope(), one(create())))
     await waiting(pushes, tenant, 0)
     good = [asyncio.create_task(pushes.push(tenant.scope(), one(create()))) for _ in range(4)]
@@ -169,7 +170,7 @@ async def test_a_client_that_hangs_up_takes_nothing_back(
     create: Create,
     held: Callable[[], Awaitable[None]],
 ) -> None:
-    pushes = GroupCommit(databases, RULES)
+    pushes = GroupCommit(databases, Granted(), RULES)
     first = asyncio.create_task(pushes.push(tenant.scope(), one(create())))
     await waiting(pushes, tenant, 0)
     request = one(create())
@@ -190,7 +191,7 @@ async def test_a_line_that_is_too_long_is_told_to_come_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("syncapi.usecases.group_commit.MOST_WAITING", 2)
-    pushes = GroupCommit(databases, RULES)
+    pushes = GroupCommit(databases, Granted(), RULES)
     tasks = [asyncio.create_task(pushes.push(tenant.scope(), one(create())))]
     await waiting(pushes, tenant, 0)
     tasks += [asyncio.create_task(pushes.push(tenant.scope(), one(create()))) for _ in range(2)]

@@ -3,128 +3,59 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self, TypeVar
 from uuid import UUID
 
 import asyncpg
 import structlog
-from sqlalchemy import event, text
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.exc import DisconnectionError
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import ConnectionPoolEntry
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from syncapi.domain.access import TenantScope
-from syncapi.domain.errors import Unavailable
-from syncapi.postgres.failures import down_as_unavailable, is_transient, unavailable
+from syncapi.postgres.engines import (
+    CONNECT_TIMEOUT,
+    DEFAULT_DATABASE,
+    DatabaseUrls,
+    PoolLimits,
+    connector,
+    create_engine,
+)
+from syncapi.postgres.failures import (
+    down_as_unavailable,
+    is_integrity_failure,
+    is_lock_timeout,
+    is_transient,
+    locked,
+    unavailable,
+)
+from syncapi.postgres.lanes import LOCK_SECONDS, Lanes
 
-CONNECT_TIMEOUT = 5.0
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "DEFAULT_DATABASE",
+    "DatabaseUrls",
+    "Databases",
+    "PoolLimits",
+    "TenantConnection",
+    "connector",
+    "create_engine",
+]
+
 WRITE_ATTEMPTS = 6
-DEFAULT_DATABASE = "default"
 
 _FLUSH = text("SELECT feed.flush(:tenant)")
-_SET_ACTOR = text("SELECT set_config('syncapi.actor', :actor, true)")
+_BEGIN = text(
+    "SELECT set_config('syncapi.actor', :actor, true), "
+    f"set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', true)"
+)
 
 Result = TypeVar("Result")
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseUrls:
-    """Where each database is: a listed URL, else the template with the name filled in."""
-
-    default: str
-    control: str | None = None
-    named: Mapping[str, str] = field(default_factory=dict)
-    template: str | None = None
-
-    def tenant(self, name: str) -> str:
-        """The URL of a tenant database.
-
-        Raises:
-            Unavailable: the name is neither listed nor covered by the template.
-        """
-        if name in self.named:
-            return self.named[name]
-        if name == DEFAULT_DATABASE:
-            return self.default
-        if self.template is not None:
-            return self.template.replace("{database}", name)
-        raise Unavailable(
-            f"No URL is configured for the database '{name}': add it to "
-            "SYNCAPI_TENANT_DATABASE_URLS or set SYNCAPI_TENANT_DATABASE_URL_TEMPLATE."
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class PoolLimits:
-    """How many connections one process holds to one database, and for how long (seconds)."""
-
-    size: int = 10
-    wait: float = 5.0
-    idle: float = 300.0
-    statement_timeout: float = 30.0
-    prepared_statements: bool = True
-
-
-def connector(
-    url: str, *, statement_timeout: float = 30.0, prepared_statements: bool = True
-) -> Callable[[], Awaitable[asyncpg.Connection]]:
-    """Make a function that opens a connection.
-
-    The driver reads the URL itself, so that all of libpq's parameters work. Behind a pooler
-    (``prepared_statements=False``) no start-up parameters are sent: poolers refuse them.
-    """
-    session = {
-        "application_name": "syncapi",
-        "timezone": "UTC",
-        "jit": "off",  # every query here is short: compiling one costs more than it saves
-        "statement_timeout": str(int(statement_timeout * 1000)),
-        "idle_in_transaction_session_timeout": str(int(statement_timeout * 1000)),
-    }
-
-    async def connect() -> asyncpg.Connection:
-        return await asyncpg.connect(
-            url,
-            timeout=CONNECT_TIMEOUT,
-            command_timeout=statement_timeout + 1,
-            statement_cache_size=256 if prepared_statements else 0,
-            server_settings=session if prepared_statements else None,
-        )
-
-    return connect
-
-
-def _refuse_closed(
-    connection: DBAPIConnection, _entry: ConnectionPoolEntry, _fairy: object
-) -> None:
-    # The event loop has seen the server hang up: the pool replaces it, no ping is needed.
-    if connection.driver_connection.is_closed():
-        raise DisconnectionError
-
-
-def create_engine(url: str, limits: PoolLimits) -> AsyncEngine:
-    """An engine whose pool is bounded and drops connections that the server has closed."""
-    engine = create_async_engine(
-        "postgresql+asyncpg://",
-        async_creator=connector(
-            url,
-            statement_timeout=limits.statement_timeout,
-            prepared_statements=limits.prepared_statements,
-        ),
-        pool_size=limits.size,
-        max_overflow=0,
-        pool_timeout=limits.wait,
-        pool_use_lifo=True,
-        hide_parameters=True,  # errors are logged, and values are names of files
-    )
-    event.listen(engine.sync_engine, "checkout", _refuse_closed)
-    return engine
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +84,7 @@ class TenantConnection:
 class _Pool:
     engine: AsyncEngine
     reader: AsyncEngine
+    lanes: Lanes
     last_used: float
     in_use: int = 0
 
@@ -205,59 +137,104 @@ class Databases:
         Raises:
             Unavailable: the database does not answer.
         """
-        async with self.autocommitting(scope) as connection:
-            yield connection
+        async with self._connection(scope.database, autocommit=True) as (connection, driver):
+            yield TenantConnection(scope, connection, driver)
 
     @asynccontextmanager
-    async def autocommitting(self, scope: TenantScope) -> AsyncIterator[TenantConnection]:
+    async def autocommitting(
+        self, scope: TenantScope, *, until: float | None = None, is_held_up: bool = False
+    ) -> AsyncIterator[TenantConnection]:
         """A connection whose every statement is a transaction, committed when it has returned.
 
+        Args:
+            scope: whose it is.
+            until: when the work gives up waiting for a connection, by the monotonic clock; by
+                default after the time that a statement may take.
+            is_held_up: it has met a lock before, and takes one of the few connections that
+                there are for such work.
+
         Raises:
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer, or there was no connection in time.
         """
-        async with self._connection(scope.database, autocommit=True) as (connection, driver):
+        async with (
+            self._place(scope, until, is_held_up=is_held_up),
+            self._connection(scope.database, autocommit=True) as (connection, driver),
+        ):
             yield TenantConnection(scope, connection, driver)
 
     async def writing(
         self,
         scope: TenantScope,
         work: Callable[[TenantConnection], Awaitable[Result]],
+        *,
+        until: float | None = None,
+        is_held_up: bool = False,
     ) -> Result:
         """Run `work` in a transaction and commit it before returning.
 
         The history names the scope's user as the author of what is written.
 
-        Serialisation failures, deadlocks and lock time-outs run `work` again, so it must have
-        no effect outside the transaction. A connection lost during COMMIT is not retried: what
-        became of it is not known here.
+        Serialisation failures, deadlocks and constraints that another transaction was quicker to
+        fill run `work` again, so it must have no effect outside the transaction. So do locks
+        that somebody holds, and no connection is held between two tries. A connection lost
+        during COMMIT is not retried: what became of it is not known here.
+
+        Args:
+            scope: whose work it is.
+            work: what to do in the transaction.
+            until: when it gives up waiting for locks; as in `autocommitting`.
+            is_held_up: as in `autocommitting`.
 
         Raises:
-            Unavailable: the database does not answer, or every attempt failed.
+            Unavailable: the database does not answer, a lock is held, or every attempt failed.
         """
-        actor = str(scope.user_id or "")
-        for attempt in range(1, WRITE_ATTEMPTS + 1):
+        until = until or time.monotonic() + self._limits.statement_timeout
+        failures = 0
+        while True:
             try:
-                return await self._transaction(scope, work, actor)
+                return await self.attempt(scope, work, until=until, is_held_up=is_held_up)
             except Exception as error:
                 if not is_transient(error):
                     raise
-                log.debug("transaction_retried", attempt=attempt, database=scope.database)
-            await asyncio.sleep(random.uniform(0, 0.01 * 2**attempt))  # noqa: S311 - jitter
-        raise unavailable(scope.database)
+                failure = error
+            if is_lock_timeout(failure):
+                is_held_up = True
+                if time.monotonic() >= until:
+                    raise locked() from failure
+            else:
+                failures += 1
+                if failures == WRITE_ATTEMPTS and is_integrity_failure(failure):
+                    raise failure
+                if failures == WRITE_ATTEMPTS:
+                    raise unavailable(scope.database) from failure
+            log.debug("transaction_retried", failures=failures, database=scope.database)
+            pause = 0.01 * 2 ** (failures + 1)
+            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter
 
-    async def _transaction(
+    async def attempt(
         self,
         scope: TenantScope,
         work: Callable[[TenantConnection], Awaitable[Result]],
-        actor: str,
+        *,
+        until: float | None = None,
+        is_held_up: bool = False,
     ) -> Result:
+        """Do as `writing` does, once, and raise what stood in the way."""
         async with (
+            self._place(scope, until, is_held_up=is_held_up),
             self._connection(scope.database, autocommit=False) as (connection, driver),
             connection.begin(),
         ):
             # Also opens the transaction, so that work on the bare driver is inside it.
-            await connection.execute(_SET_ACTOR, {"actor": actor})
+            await connection.execute(_BEGIN, {"actor": str(scope.user_id or "")})
             return await work(TenantConnection(scope, connection, driver))
+
+    def _place(
+        self, scope: TenantScope, until: float | None, *, is_held_up: bool
+    ) -> AbstractAsyncContextManager[None]:
+        until = until or time.monotonic() + self._limits.statement_timeout
+        lanes = self._pool(scope.database).lanes
+        return lanes.place(scope.tenant_id, until=until, is_held_up=is_held_up)
 
     @asynccontextmanager
     async def _connection(
@@ -280,7 +257,8 @@ class Databases:
         if pool is None:
             engine = create_engine(self._urls.tenant(name), self._limits)
             reader = engine.execution_options(isolation_level="AUTOCOMMIT")
-            pool = self._pools[name] = _Pool(engine, reader, time.monotonic())
+            lanes = Lanes(self._limits.size)
+            pool = self._pools[name] = _Pool(engine, reader, lanes, time.monotonic())
         return pool
 
     async def _close_idle(self) -> None:

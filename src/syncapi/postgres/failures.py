@@ -16,7 +16,10 @@ QUERY_CANCELED = "57014"
 
 # serialization_failure, deadlock_detected, lock_not_available: each can also come from COMMIT,
 # where the deferred triggers take the clock. The transaction left nothing; run it again.
-_TRANSIENT = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE})
+# unique_violation, foreign_key_violation: another transaction has made or deleted a row since
+# this one looked; run again, it sees that.
+_RACED = frozenset({"23505", "23503"})
+_TRANSIENT = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE}) | _RACED
 
 # Class 08 connection, 53 resources, 57 operator intervention (a time-out too), 28 and 3D a
 # database that does not let us in, 58 system; 25006 a server that was demoted under us.
@@ -47,6 +50,21 @@ def is_transient(error: BaseException) -> bool:
     return sqlstate(error) in _TRANSIENT
 
 
+def is_integrity_failure(error: BaseException) -> bool:
+    """Whether a unique or a foreign key stood in the way, so perhaps another transaction's row."""
+    return sqlstate(error) in _RACED
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether somebody else held a lock for longer than the transaction may wait."""
+    return sqlstate(error) == LOCK_NOT_AVAILABLE
+
+
+def is_statement_timeout(error: BaseException) -> bool:
+    """Whether a statement took longer than it may, as itself or as the cause of a refusal."""
+    return QUERY_CANCELED in (sqlstate(error), sqlstate(error.__cause__ or error))
+
+
 def is_down(error: BaseException) -> bool:
     """Whether the database, and not the request, is to blame."""
     if isinstance(error, DBAPIError) and error.connection_invalidated:
@@ -68,6 +86,15 @@ def unavailable(database: str) -> Unavailable:
     """The refusal that tells a caller to come back."""
     return Unavailable(
         f"The database '{database}' does not answer at the moment. Try again shortly.",
+        retry_after=RETRY_AFTER,
+    )
+
+
+def locked() -> Unavailable:
+    """The refusal where another transaction does not let go of a lock."""
+    return Unavailable(
+        "Another transaction keeps locked what this request needs, and did not end in time. "
+        "Nothing was changed. Try again shortly.",
         retry_after=RETRY_AFTER,
     )
 

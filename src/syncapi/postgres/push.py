@@ -15,16 +15,30 @@ import asyncpg
 
 from syncapi.domain.pushing import Version, Write
 from syncapi.postgres.databases import TenantConnection
-from syncapi.postgres.failures import is_transient, sqlstate
+from syncapi.postgres.failures import LOCK_NOT_AVAILABLE, is_transient, sqlstate
 
 _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
 
 _PIN = "SELECT id FROM files WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE"
+
+# Those of the rows that another transaction keeps locked. Its own locks end with the statement.
+_LOCKED = """
+WITH document AS MATERIALIZED (
+  SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) FOR UPDATE SKIP LOCKED
+), file AS MATERIALIZED (
+  SELECT id FROM files WHERE tenant_id = $1 AND id = ANY($3) FOR KEY SHARE SKIP LOCKED
+)
+SELECT id FROM documents
+WHERE tenant_id = $1 AND id = ANY($2) AND id NOT IN (SELECT id FROM document)
+UNION ALL
+SELECT id FROM files
+WHERE tenant_id = $1 AND id = ANY($3) AND id NOT IN (SELECT id FROM file)
+"""
 _READ = "SELECT * FROM feed.known($1, $2, $3, $4, $5, $6)"
 _WRITE = "SELECT stamp, written_at FROM feed.push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
-# The file was collected since it was read; the change was applied elsewhere since it was read.
-_RACES = frozenset({"documents_tenant_id_file_id_fkey", "document_history_change_idx"})
+_TAKES_CLOCK = "feed.tick("
+"""Stands in the context of an error, in any language, if it happened while taking the clock."""
 
 Row = Mapping[str, Any]
 
@@ -39,6 +53,18 @@ class Raced(Exception):  # noqa: N818 - no failure: what was read no longer hold
     def __init__(self, sqlstate: str | None) -> None:
         super().__init__("what was read no longer holds")
         self.sqlstate = sqlstate
+
+
+class HeldUp(Raced):
+    """Another transaction keeps locked what a push needs. Nothing was written.
+
+    Attributes:
+        by_clock: it is the tenant's clock, for which all writes of the tenant wait.
+    """
+
+    def __init__(self, sqlstate: str, *, by_clock: bool) -> None:
+        super().__init__(sqlstate)
+        self.by_clock = by_clock
 
 
 @dataclass(slots=True)
@@ -101,9 +127,22 @@ class Written:
 
 
 async def lock(tx: TenantConnection, ids: Collection[UUID], file_ids: Collection[UUID]) -> None:
-    """Keep others from changing these documents and deleting these files until the end."""
-    await tx.driver.execute(_LOCK, tx.tenant_id, list(ids))
-    await tx.driver.execute(_PIN, tx.tenant_id, list(file_ids))
+    """Keep others from changing these documents and deleting these files until the end.
+
+    Raises:
+        Raced: somebody else does so, and does not let go.
+    """
+    with _races_told():
+        await tx.driver.execute(_LOCK, tx.tenant_id, list(ids))
+        await tx.driver.execute(_PIN, tx.tenant_id, list(file_ids))
+
+
+async def locked(
+    connection: TenantConnection, ids: Collection[UUID], file_ids: Collection[UUID]
+) -> set[UUID]:
+    """Those of the documents and files that another transaction keeps locked just now."""
+    rows = await connection.driver.fetch(_LOCKED, connection.tenant_id, list(ids), list(file_ids))
+    return {row["id"] for row in rows}
 
 
 async def read(
@@ -161,7 +200,10 @@ def _races_told() -> Iterator[None]:
     try:
         yield
     except asyncpg.PostgresError as error:
-        if is_transient(error) or getattr(error, "constraint_name", None) in _RACES:
+        if error.sqlstate == LOCK_NOT_AVAILABLE:
+            by_clock = _TAKES_CLOCK in (error.context or "")
+            raise HeldUp(LOCK_NOT_AVAILABLE, by_clock=by_clock) from error
+        if is_transient(error):
             raise Raced(sqlstate(error)) from error
         raise
 

@@ -4,10 +4,11 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Protocol
 from uuid import UUID
 
 from syncapi.domain.access import Membership, Permission, TenantScope, grant
-from syncapi.domain.errors import Refusal
+from syncapi.domain.errors import Refusal, Unavailable
 from syncapi.domain.expiring_cache import ExpiringCache
 from syncapi.identity.tokens import TokenVerifier
 from syncapi.postgres.control import ControlStore
@@ -23,6 +24,39 @@ class _Known:
     """What the control database said, also if that was nothing."""
 
     membership: Membership | None
+
+
+class Rights(Protocol):
+    """Says of somebody who was let in a while ago what holds now."""
+
+    async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
+        """The scope as it is now: another role perhaps, or another database.
+
+        Args:
+            scope: as it was when the request came.
+            remembered: what is remembered will do.
+
+        Raises:
+            NotFound: the user is no member any more, or the tenant is suspended.
+            Forbidden: the member's role lacks the scope's permission by now.
+            Unavailable: the control database does not answer.
+        """
+        ...
+
+
+def same_place(scope: TenantScope, database: str) -> TenantScope:
+    """The scope, if the tenant is still in this database.
+
+    Raises:
+        Unavailable: it has moved; a repeat of the request goes to the right place.
+    """
+    if scope.database != database:
+        raise Unavailable(
+            "The tenant has moved to another database meanwhile. Nothing was changed: send the "
+            "request again.",
+            retry_after=1,
+        )
+    return scope
 
 
 class AccessGate:
@@ -61,6 +95,16 @@ class AccessGate:
         """
         identity = await self._verifier.verify(token)
         return grant(await self._membership((tenant_id, identity.user_id)), permission)
+
+    async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
+        """As `Rights` says. Unless ``remembered`` will do, the control database is asked."""
+        if scope.user_id is None:  # an operator
+            return scope
+        if remembered:
+            membership = await self._membership((scope.tenant_id, scope.user_id))
+        else:
+            membership = await self._control.membership(scope.user_id, scope.tenant_id)
+        return grant(membership, scope.permission)
 
     def cached_scope(
         self, token: str, tenant_id: UUID, permission: Permission

@@ -3,146 +3,263 @@
 A tenant's pushes cannot commit side by side: each takes the tenant's clock. So while one
 transaction runs, those that arrive are collected, and the next one takes them all. Each has its
 own answer and its own failure.
+
+Nobody waits for another one's trouble: a push whose document somebody keeps locked, that fails,
+or that takes long, goes on apart from the line. Those behind it that touch the same wait for it,
+in their order; all others do not.
 """
 
 import asyncio
-from collections import deque
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from typing import Final
 from uuid import UUID
 
 from syncapi.domain.access import TenantScope
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.databases import Databases, TenantConnection
-from syncapi.postgres.push import Raced
+from syncapi.postgres.failures import is_statement_timeout, locked
+from syncapi.postgres.push import HeldUp, Raced
+from syncapi.usecases import push as pushing
+from syncapi.usecases.access import Rights, same_place
 from syncapi.usecases.activity import UNCOUNTED, Activity
-from syncapi.usecases.push import Outcome, Push, apply, apply_locked
+from syncapi.usecases.push import Outcome, Push
+from syncapi.usecases.push_line import Line, Waiting
 from syncapi.usecases.uploads import UploadRules
 from syncapi.wire.push import PushRequest
-
-MOST_CHANGES = 1000
-"""In one transaction, so that none holds the clock for long."""
 
 MOST_WAITING = 2000
 """Pushes of a tenant in this process; more are told to come back."""
 
+GROUP_SECONDS = 5.0
+"""A group that takes longer is broken off, and each of its pushes is tried by itself."""
 
-@dataclass(frozen=True, slots=True)
-class _Waiting:
-    push: Push
-    outcome: "asyncio.Future[Outcome]"
+_REMEMBERED_SECONDS: Final = 1.0
+"""Within so long after it was admitted, a push goes by the rights that are remembered."""
+
+_PAUSE_SECONDS: Final = 0.1
+"""Between two tries while somebody holds the tenant's clock."""
 
 
-@dataclass(slots=True)
-class _Line:
-    """The pushes of one tenant, in the order of their arrival."""
-
-    waiting: deque[_Waiting] = field(default_factory=deque)
-    runner: asyncio.Task[None] | None = None
+class _TookLong(Exception):  # noqa: N818 - it says nothing of whose fault it is
+    """A group was broken off, so that others need not wait for it."""
 
 
 class GroupCommit:
     """Carries out pushes, those of a tenant together."""
 
     def __init__(
-        self, databases: Databases, rules: UploadRules, activity: Activity = UNCOUNTED
+        self,
+        databases: Databases,
+        rights: Rights,
+        rules: UploadRules,
+        activity: Activity = UNCOUNTED,
+        *,
+        patience: float = 30.0,
     ) -> None:
+        """Take the parts; a push that could not be carried out for ``patience`` seconds fails."""
         self._databases = databases
+        self._rights = rights
         self._activity = activity
         self._rules = rules
-        self._lines: dict[UUID, _Line] = {}
+        self._patience = patience
+        self._lines: dict[tuple[UUID, str], Line] = {}
 
     async def push(self, scope: TenantScope, request: PushRequest) -> Outcome:
         """Carry out one push. When this returns, it is committed.
 
         Raises:
             InvalidInput: a document or change id stands twice.
-            Unavailable: the database does not answer, or too many wait. What became of the push
-                may be unknown: sending it again is harmless.
+            NotFound, Forbidden: the right to push was lost while it waited.
+            Unavailable: the database does not answer, somebody keeps one of the documents
+                locked, or too many wait. What became of the push may be unknown: sending it
+                again is harmless.
         """
         push = Push.of(scope, request)
-        line = self._lines.setdefault(scope.tenant_id, _Line())
-        if len(line.waiting) >= MOST_WAITING:
+        line = self._lines.setdefault((scope.tenant_id, scope.database), Line(scope))
+        if len(line.waiting) + len(line.apart) >= MOST_WAITING:
             raise Unavailable("Too many pushes of this tenant are waiting.", retry_after=1)
-        mine = _Waiting(push, asyncio.get_running_loop().create_future())
+        loop = asyncio.get_running_loop()
+        now = time.monotonic()
+        mine = Waiting(push, loop.create_future(), now, now + self._patience)
         line.waiting.append(mine)
-        if line.runner is None:
-            line.runner = asyncio.create_task(self._drain(scope.tenant_id, line))
+        timer = loop.call_later(self._patience, self._give_up, line, mine)
+        mine.outcome.add_done_callback(lambda _: timer.cancel())
+        self._set_going(line)
         # A client that hangs up does not take back what it sent: it may ask again.
         return await asyncio.shield(mine.outcome)
 
-    async def _drain(self, tenant: UUID, line: _Line) -> None:
-        try:
-            while line.waiting:
-                await self._carry_out(_next_group(line.waiting))
-        finally:
-            del self._lines[tenant]
+    def _set_going(self, line: Line) -> None:
+        if line.runner is None:
+            line.runner = asyncio.create_task(self._drain(line))
 
-    async def _carry_out(self, group: Sequence[_Waiting]) -> None:
+    async def _drain(self, line: Line) -> None:
         try:
-            outcomes = await self._transaction([one.push for one in group])
+            while group := line.next_group():
+                await self._carry_out(line, group)
+        finally:
+            line.runner = None
+            if not line.waiting and not line.apart:
+                del self._lines[line.tenant_id, line.database]
+
+    async def _carry_out(self, line: Line, group: Sequence[Waiting]) -> None:
+        group, pushes = await self._admitted(line, group)
+        if not group:
+            return
+        try:
+            outcomes = await self._transaction(line, group, pushes)
+        except Exception as error:  # noqa: BLE001 - each waiter gets its own
+            await self._recover(line, group, error)
+        else:
+            line.clock_is_held = False
+            self._activity.group_committed(len(group), sum(len(one.changes) for one in pushes))
+            for one, outcome in zip(group, outcomes, strict=True):
+                self._answer(one, outcome)
+
+    async def _recover(self, line: Line, group: Sequence[Waiting], error: Exception) -> None:
+        """One of the group, or something from outside, brought its transaction down."""
+        match error:
+            case HeldUp(by_clock=True):
+                await self._wait_for_clock(line, group)
+            case HeldUp():
+                await self._pass_by_locked(line, group)
+            case Unavailable() if not is_statement_timeout(error):
+                self._fail(group, error)
+            case Raced() | _TookLong():
+                self._set_apart(line, group)
+            case _ if len(group) > 1:
+                self._set_apart(line, group)
+            case _:
+                self._fail(group, error)
+
+    async def _admitted(
+        self, line: Line, group: Sequence[Waiting]
+    ) -> tuple[list[Waiting], list[Push]]:
+        """Those of the group who may still push, with their rights of now; the others fail."""
+        now = time.monotonic()
+        waited = {one.push.scope: now - one.arrived > _REMEMBERED_SECONDS for one in group}
+        answers = await asyncio.gather(
+            *(self._scope(line, scope, anew=anew) for scope, anew in waited.items()),
+            return_exceptions=True,
+        )
+        scopes = dict(zip(waited, answers, strict=True))
+        admitted, pushes = [], []
+        for one in group:
+            scope = scopes[one.push.scope]
+            if isinstance(scope, TenantScope):
+                admitted.append(one)
+                pushes.append(replace(one.push, scope=scope))
+            else:
+                self._fail([one], scope)
+        return admitted, pushes
+
+    async def _scope(self, line: Line, scope: TenantScope, *, anew: bool) -> TenantScope:
+        confirmed = await self._rights.confirmed(scope, remembered=not anew)
+        return same_place(confirmed, line.database)
+
+    async def _transaction(
+        self, line: Line, group: Sequence[Waiting], pushes: Sequence[Push]
+    ) -> list[Outcome]:
+        """Without locks, and, where somebody came in between, with them."""
+        scope = pushes[0].scope
+        until = max(one.until for one in group)
+        try:
+            async with self._databases.autocommitting(
+                scope, until=until, is_held_up=line.clock_is_held
+            ) as connection:
+                return await self._applied(connection, pushes)
+        except HeldUp:
+            raise
+        except Raced:
+
+            async def work(tx: TenantConnection) -> list[Outcome]:
+                await pushing.lock(tx, pushes)
+                return await self._applied(tx, pushes)
+
+            return await self._databases.attempt(scope, work, until=until)
+
+    async def _applied(
+        self, connection: TenantConnection, pushes: Sequence[Push]
+    ) -> list[Outcome]:
+        try:
+            async with asyncio.timeout(GROUP_SECONDS):
+                return await pushing.apply(connection, pushes, self._rules)
+        except TimeoutError as error:
+            raise _TookLong from error
+
+    async def _wait_for_clock(self, line: Line, group: Sequence[Waiting]) -> None:
+        """Put the group back: all of the tenant must wait, and each for as long as it may."""
+        line.clock_is_held = True
+        now = time.monotonic()
+        self._fail([one for one in group if one.until <= now], locked())
+        line.put_back([one for one in group if one.until > now])
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _pass_by_locked(self, line: Line, group: Sequence[Waiting]) -> None:
+        """Set apart those whose documents or files somebody keeps locked; the others go on.
+
+        Where it cannot be seen who they are, as of an id that somebody is about to take, each
+        goes on by itself.
+        """
+        pushes = [one.push for one in group]
+        try:
+            async with self._databases.autocommitting(pushes[0].scope) as connection:
+                held = await pushing.locked(connection, pushes)
         except Unavailable as refusal:
             self._fail(group, refusal)
-        except Exception as error:  # noqa: BLE001 - each waiter gets its own
-            await self._one_by_one(group, error)
-        else:
-            self._activity.group_committed(len(group), sum(len(one.push.changes) for one in group))
-            for one, outcome in zip(group, outcomes, strict=True):
-                self._activity.pushed(outcome.statuses)
-                _answer(one, outcome)
-
-    async def _one_by_one(self, group: Sequence[_Waiting], error: Exception) -> None:
-        """One of the group brought the transaction down: the others must not suffer for it."""
-        if len(group) == 1:
-            self._fail(group, error)
             return
-        for one in group:
-            await self._carry_out([one])
+        blocked = [
+            one
+            for one in group
+            if not held or not held.isdisjoint(one.push.touches | one.push.files)
+        ]
+        self._set_apart(line, blocked, is_held_up=bool(held))
+        line.put_back([one for one in group if one not in line.apart])
 
-    def _fail(self, group: Sequence[_Waiting], error: Exception) -> None:
+    def _set_apart(
+        self, line: Line, group: Iterable[Waiting], *, is_held_up: bool = False
+    ) -> None:
+        """Let each go on by itself, so that none suffers for another one."""
+        for one in group:
+            alone = self._alone(line, one, is_held_up=is_held_up)
+            line.apart[one] = asyncio.create_task(alone)
+
+    async def _alone(self, line: Line, one: Waiting, *, is_held_up: bool) -> None:
+        async def work(tx: TenantConnection) -> Outcome:
+            await pushing.lock(tx, [one.push])
+            scope = await self._scope(line, one.push.scope, anew=True)
+            (outcome,) = await pushing.apply(tx, [replace(one.push, scope=scope)], self._rules)
+            return outcome
+
+        try:
+            outcome = await self._databases.writing(
+                one.push.scope, work, until=one.until, is_held_up=is_held_up
+            )
+        except Exception as error:  # noqa: BLE001 - its waiter gets it
+            self._fail([one], error)
+        else:
+            self._activity.group_committed(1, len(one.push.changes))
+            self._answer(one, outcome)
+        finally:
+            del line.apart[one]
+            self._set_going(line)
+
+    def _give_up(self, line: Line, one: Waiting) -> None:
+        """Refuse a push whose time is over, unless it is under way: that ends by itself."""
+        if one in line.waiting:
+            line.waiting.remove(one)
+            self._fail([one], locked())
+            self._set_going(line)
+
+    def _answer(self, one: Waiting, outcome: Outcome) -> None:
+        self._activity.pushed(outcome.statuses)
+        if not one.outcome.done():
+            one.outcome.set_result(outcome)
+
+    def _fail(self, group: Iterable[Waiting], error: BaseException) -> None:
         for one in group:
             self._activity.push_failed(error)
             if not one.outcome.done():
                 one.outcome.set_exception(error)
                 one.outcome.exception()  # seen: a waiter that hung up is no unhandled error
-
-    async def _transaction(self, pushes: Sequence[Push]) -> list[Outcome]:
-        """Without locks, and, where somebody came in between, with them."""
-        scope = pushes[0].scope
-        try:
-            async with self._databases.autocommitting(scope) as connection:
-                return await apply(connection, pushes, self._rules)
-        except Raced:
-
-            async def work(tx: TenantConnection) -> list[Outcome]:
-                return await apply_locked(tx, pushes, self._rules)
-
-            return await self._databases.writing(scope, work)
-
-
-def _next_group(waiting: deque[_Waiting]) -> list[_Waiting]:
-    """The first of the line, and those behind it that touch nothing it or they touch.
-
-    A document written twice in one transaction would leave one version, and the first write
-    would be nowhere. Whoever is passed over keeps all that touch the same behind itself.
-    """
-    group: list[_Waiting] = []
-    touched: set[UUID] = set()
-    room = MOST_CHANGES
-    passed_over: list[_Waiting] = []
-    while waiting and room > 0:
-        one = waiting.popleft()
-        fits = len(one.push.changes) <= room or not group
-        if fits and touched.isdisjoint(one.push.touches):
-            group.append(one)
-            room -= len(one.push.changes)
-        else:
-            passed_over.append(one)
-        touched |= one.push.touches
-    waiting.extendleft(reversed(passed_over))
-    return group
-
-
-def _answer(one: _Waiting, outcome: Outcome) -> None:
-    if not one.outcome.done():
-        one.outcome.set_result(outcome)

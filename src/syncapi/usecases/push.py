@@ -42,6 +42,7 @@ class Push:
 
     Attributes:
         touches: what no other push in the same transaction may name: documents and change ids.
+        files: those that documents are to refer to.
     """
 
     scope: TenantScope
@@ -49,6 +50,7 @@ class Push:
     strategy: Strategy
     is_atomic: bool
     touches: frozenset[UUID]
+    files: frozenset[UUID]
 
     @classmethod
     def of(cls, scope: TenantScope, request: PushRequest) -> "Push":
@@ -65,7 +67,8 @@ class Push:
             _refuse_repeats("id", ids)
             _refuse_repeats("change_id", change_ids)
         strategy = Strategy(request.on_conflict)
-        return cls(scope, changes, strategy, request.mode == "atomic", touches)
+        is_atomic = request.mode == "atomic"
+        return cls(scope, changes, strategy, is_atomic, touches, _files_named(changes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ async def apply(
     Raises:
         Raced: another transaction came in between; nothing is written.
     """
-    known = await _known(connection, [change for push in pushes for change in push.changes])
+    known = await _known(connection, pushes)
     judge = _Judge(known, rules)
     judged = [judge.all_of(push) for push in pushes]
     planned = [
@@ -107,33 +110,41 @@ async def apply(
     ]
 
 
-async def apply_locked(
-    tx: TenantConnection, pushes: Sequence[Push], rules: UploadRules
-) -> list[Outcome]:
-    """Do as `apply` does, in a transaction that keeps others from the documents meanwhile.
+async def lock(tx: TenantConnection, pushes: Sequence[Push]) -> None:
+    """Keep others from the documents and files of the pushes until the transaction ends.
 
     Raises:
-        Raced: a document appeared in between: run the transaction again.
+        Raced: somebody else has them, and does not let go.
     """
+    await store.lock(tx, *_named_by(pushes))
+
+
+async def locked(connection: TenantConnection, pushes: Sequence[Push]) -> set[UUID]:
+    """Those of their documents and files that another transaction keeps locked just now."""
+    return await store.locked(connection, *_named_by(pushes))
+
+
+def _named_by(pushes: Iterable[Push]) -> tuple[set[UUID], set[UUID]]:
+    """Documents and files."""
+    ids = {change.id for push in pushes for change in push.changes}
+    return ids, {file_id for push in pushes for file_id in push.files}
+
+
+async def _known(connection: TenantConnection, pushes: Sequence[Push]) -> Known:
     changes = [change for push in pushes for change in push.changes]
-    await store.lock(tx, [change.id for change in changes], _files_named(changes))
-    return await apply(tx, pushes, rules)
-
-
-async def _known(connection: TenantConnection, changes: Sequence[Change]) -> Known:
     based = [change for change in changes if not isinstance(change, Create)]
     return await store.read(
         connection,
         ids=[change.id for change in changes],
         change_ids=[change.change_id for change in changes],
-        file_ids=_files_named(changes),
+        file_ids=_named_by(pushes)[1],
         bases=[(change.id, change.base) for change in based],
     )
 
 
-def _files_named(changes: Iterable[Change]) -> set[UUID]:
+def _files_named(changes: Iterable[Change]) -> frozenset[UUID]:
     named = (change.fields.get("file_id") for change in changes if not isinstance(change, Delete))
-    return {file_id for file_id in named if isinstance(file_id, UUID)}
+    return frozenset(file_id for file_id in named if isinstance(file_id, UUID))
 
 
 class _Judge:

@@ -1,0 +1,231 @@
+"""Somebody keeps a row locked, or a change cannot be written: nobody else waits for that.
+
+What is held is held until the test lets go, so a push that is answered before did not wait for it.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from uuid import UUID, uuid4
+
+import asyncpg
+import pytest
+
+from fixtures.collecting import is_waiting
+from fixtures.pushing import Json, create, push_one, update
+from fixtures.rights import Granted
+from fixtures.service import TestTenant
+from fixtures.until import until
+from fixtures.uploads import upload
+from fixtures.writing import MakeWriter
+from syncapi.domain.errors import Unavailable
+from syncapi.postgres.databases import Databases
+from syncapi.usecases.group_commit import GroupCommit
+from syncapi.usecases.push import Outcome
+from syncapi.usecases.uploads import UploadRules
+from syncapi.wire.push import PushRequest
+
+RULES = UploadRules(max_bytes=2**30)
+
+Hold = Callable[..., AbstractAsyncContextManager[asyncpg.Connection]]
+Push = Callable[..., "asyncio.Task[Outcome]"]
+
+LOCK = "SELECT FROM documents WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+
+
+@pytest.fixture
+def hold(tenant: TestTenant, database_url: str) -> Hold:
+    """Somebody's transaction in ``psql`` that is left open after one statement."""
+
+    @asynccontextmanager
+    async def hold(statement: str, *parameters: object) -> AsyncIterator[asyncpg.Connection]:
+        connection = await asyncpg.connect(database_url)
+        try:
+            async with connection.transaction():
+                await connection.execute(statement, tenant.id, *parameters)
+                yield connection
+        finally:
+            await connection.close()
+
+    return hold
+
+
+@pytest.fixture
+async def file_id(tenant: TestTenant, make_writer: MakeWriter) -> UUID:
+    return (await make_writer(tenant.id)).file_id
+
+
+@pytest.fixture
+def pushes(databases: Databases) -> GroupCommit:
+    return GroupCommit(databases, Granted(), RULES)
+
+
+@pytest.fixture
+def push(pushes: GroupCommit, tenant: TestTenant) -> Push:
+    """Begins a push that overwrites what there is."""
+
+    def push(*changes: Json, at: GroupCommit = pushes) -> "asyncio.Task[Outcome]":
+        request = PushRequest.model_validate(
+            {"changes": changes, "on_conflict": "last_write_wins"}
+        )
+        return asyncio.create_task(at.push(tenant.scope(), request))
+
+    return push
+
+
+async def made(tenant: TestTenant, file_id: UUID) -> tuple[UUID, str]:
+    """A document and its version."""
+    result = await push_one(tenant.admin, create(file_id))
+    assert result.document is not None
+    return result.id, result.document.model_dump(mode="json")["updated_at"]
+
+
+def version(outcome: Outcome) -> object:
+    (first, *_) = outcome.results
+    assert first["status"] == "applied", first
+    return first["document"]["updated_at"]
+
+
+async def all_wait(pushes: GroupCommit, tenant: TestTenant, waiting: int, apart: int) -> None:
+    async def stand() -> bool:
+        line = pushes._lines.get((tenant.id, tenant.database))
+        return line is not None and (len(line.waiting), len(line.apart)) == (waiting, apart)
+
+    await until(stand)
+
+
+async def test_a_locked_document_delays_only_its_own_pushes(
+    tenant: TestTenant, hold: Hold
+) -> None:
+    document = await upload(tenant.user)
+    mine = UUID(document["id"])
+    changes = [update(mine, document["updated_at"], filename=f"{n}.txt") for n in range(2)]
+    async with hold(LOCK, mine) as holder:
+        first = asyncio.create_task(push_one(tenant.user, changes[0]))
+        await until(lambda: is_waiting(holder))
+        second = asyncio.create_task(
+            push_one(tenant.user, changes[1], on_conflict="last_write_wins")
+        )
+        for _ in range(3):
+            other = await push_one(tenant.admin, create(UUID(document["file"]["id"])))
+            assert other.status == "applied"
+        assert not first.done()
+        assert not second.done()
+    assert (await first).status == "applied"
+    last = await second
+    assert (last.status, last.conflict is None) == ("applied", False), "it came after the first"
+
+
+async def test_who_is_passed_over_holds_back_those_behind(
+    tenant: TestTenant, file_id: UUID, hold: Hold, push: Push, pushes: GroupCommit
+) -> None:
+    """A{1} is held up, B{1,2} waits for it, and C{2} must not overtake B."""
+    one, two = await made(tenant, file_id), await made(tenant, file_id)
+    async with hold(LOCK, one[0]):
+        a = push(update(*one, filename="a.txt"))
+        await all_wait(pushes, tenant, 0, 1)
+        b = push(update(*one, filename="b.txt"), update(*two, filename="b.txt"))
+        c = push(update(*two, filename="c.txt"))
+        version(await push(create(file_id)))
+        assert [task.done() for task in (a, b, c)] == [False] * 3
+        await all_wait(pushes, tenant, 2, 1)
+    versions = [version(outcome) for outcome in await asyncio.gather(a, b, c)]
+    assert versions == sorted(versions, key=str)
+    assert len(set(map(str, versions))) == 3
+    assert pushes._lines == {}
+
+
+async def test_those_that_shared_a_group_with_a_locked_one_go_on(
+    tenant: TestTenant, file_id: UUID, hold: Hold, push: Push
+) -> None:
+    locked = await made(tenant, file_id)
+    async with hold(LOCK, locked[0]):
+        held_up = push(update(*locked, filename="a.txt"))
+        others = [push(create(file_id)) for _ in range(20)]
+        stamps = {str(version(outcome)) for outcome in await asyncio.gather(*others)}
+        assert len(stamps) == 1, "they still share a transaction"
+        assert not held_up.done()
+    version(await held_up)
+
+
+async def test_a_lock_on_a_file_or_an_id_that_somebody_takes(
+    tenant: TestTenant, file_id: UUID, hold: Hold, push: Push, make_writer: MakeWriter
+) -> None:
+    other_file = (await make_writer(tenant.id)).file_id
+    lock_file = "SELECT FROM files WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+    insert = """INSERT INTO documents (tenant_id, id, filename, mime_type, file_id)
+                VALUES ($1, $2, 'theirs.txt', 'text/plain', $3)"""
+    document = uuid4()
+    for statement, parameters, change in (
+        (lock_file, [other_file], create(other_file)),
+        (insert, [document, file_id], create(file_id, document=document)),
+    ):
+        async with hold(statement, *parameters):
+            held_up = push(change)
+            for outcome in await asyncio.gather(*(push(create(file_id)) for _ in range(3))):
+                version(outcome)
+            assert not held_up.done()
+        version(await held_up)
+
+
+async def test_a_lock_that_stays_is_a_clear_refusal(
+    tenant: TestTenant, file_id: UUID, hold: Hold, push: Push, databases: Databases
+) -> None:
+    document = await made(tenant, file_id)
+    impatient = GroupCommit(databases, Granted(), RULES, patience=1.0)
+    async with hold(LOCK, document[0]):
+        tasks = [push(update(*document, filename=f"{n}.txt"), at=impatient) for n in range(3)]
+        for refusal in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(refusal, Unavailable)
+            assert "locked" in refusal.detail
+            assert refusal.retry_after
+        version(await push(create(file_id), at=impatient))
+    found = await tenant.viewer.get(f"/documents/{document[0]}")
+    assert found.json()["data"]["document"]["filename"] == "made.txt"
+    version(await push(update(*document, filename="at last.txt"), at=impatient))
+    assert impatient._lines == {}
+
+
+@pytest.fixture
+async def stuck(database_url: str) -> AsyncIterator[tuple[str, Callable[[], Awaitable[None]]]]:
+    """A name of documents that no statement comes to an end with, and how to end that."""
+    name = f"stuck_{uuid4().hex}"
+    admin, keeper = await asyncpg.connect(database_url), await asyncpg.connect(database_url)
+    await keeper.execute("SELECT pg_advisory_lock(hashtext($1))", name)
+    await admin.execute(f"""
+        CREATE FUNCTION {name}() RETURNS trigger LANGUAGE plpgsql AS $$
+        BEGIN
+          WHILE NOT pg_try_advisory_xact_lock_shared(hashtext('{name}')) LOOP
+            PERFORM pg_sleep(0.01);
+          END LOOP;
+          RETURN NEW;
+        END $$;
+        CREATE TRIGGER {name} BEFORE INSERT ON documents FOR EACH ROW
+          WHEN (NEW.filename = '{name}') EXECUTE FUNCTION {name}();
+    """)
+
+    async def release() -> None:
+        await keeper.execute("SELECT pg_advisory_unlock_all()")
+
+    yield name, release
+    await release()
+    await admin.execute(f"DROP TRIGGER {name} ON documents; DROP FUNCTION {name}")
+    await admin.close()
+    await keeper.close()
+
+
+async def test_a_statement_that_does_not_end_delays_nobody_else(
+    file_id: UUID,
+    push: Push,
+    stuck: tuple[str, Callable[[], Awaitable[None]]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("syncapi.usecases.group_commit.GROUP_SECONDS", 0.5)
+    name, release = stuck
+    slow = push(create(file_id, filename=name))
+    for outcome in await asyncio.gather(*(push(create(file_id)) for _ in range(5))):
+        assert outcome.results[0]["status"] in {"applied", "unchanged"}
+    version(await push(create(file_id)))
+    assert not slow.done()
+    await release()
+    assert (await slow).results[0]["status"] in {"applied", "unchanged"}
