@@ -30,7 +30,7 @@ from syncapi.settings import IssuerSettings, Settings
 from syncapi.storage.bucket import Bucket
 from syncapi.storage.s3 import ObjectStore
 from syncapi.storage.signing import UrlSigner
-from syncapi.usecases.access import AccessGate
+from syncapi.usecases.access import AccessGate, Rights
 from syncapi.usecases.activity import Activity
 from syncapi.usecases.archives.ahead import AHEAD
 from syncapi.usecases.archives.making import Archives
@@ -49,7 +49,7 @@ from syncapi.web.app import WebOptions, build_app
 from syncapi.web.logging import configure_logging
 from syncapi.web.readiness import Check, ReadinessChecks
 from syncapi.web.service import Service
-from syncapi.wiring import bucket, database_urls, object_store, pool_limits
+from syncapi.wiring import bucket, database_urls, object_store, pool_limits, retention
 
 _NOBODY = UUID(int=0)
 _OPENING_SECONDS = 30  # that S3 may take to begin with a document of an archive
@@ -126,6 +126,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
     transfers = _transfer_rules(settings)
     completions = Completions(
         databases,
+        gate,
         store,
         Verifier(store, trusts_checksums=transfers.binds_content),
         activity,
@@ -135,9 +136,9 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
         gate=gate,
         pull=pull,
         pushes=GroupCommit(databases, gate, rules, activity, patience=settings.statement_timeout),
-        documents=Documents(databases, store, rules),
+        documents=Documents(databases, store, rules, unreferenced=retention(settings).files),
         history=History(databases),
-        uploads=Uploads(databases, store, rules, activity),
+        uploads=Uploads(databases, gate, store, rules, activity),
         downloads=Downloads(databases, signer),
         direct_uploads=DirectUploads(
             databases,
@@ -149,7 +150,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
             activity=activity,
         ),
         completions=completions,
-        archives=await _archives(settings, databases, stack, activity),
+        archives=await _archives(settings, databases, gate, stack, activity),
         limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,
         readiness=ReadinessChecks(_checks(databases, control, store, redis)),
     )
@@ -165,7 +166,11 @@ def _transfer_rules(settings: Settings) -> TransferRules:
 
 
 async def _archives(
-    settings: Settings, databases: Databases, stack: AsyncExitStack, activity: Activity
+    settings: Settings,
+    databases: Databases,
+    rights: Rights,
+    stack: AsyncExitStack,
+    activity: Activity,
 ) -> Archives:
     """With connections to S3 of their own: slow readers must not keep uploads from it."""
     most = settings.archives_at_once
@@ -174,6 +179,7 @@ async def _archives(
     )
     return Archives(
         databases,
+        rights,
         await stack.enter_async_context(store),
         Slots(most),
         stall_seconds=settings.archive_stall_seconds,

@@ -154,7 +154,9 @@ async def test_without_its_database_an_upload_leaves_nothing(
     async with FlakyRelay.to(settings.database_url.get_secret_value()) as (relay, through):
 
         async def until_cut() -> Body:
-            yield bytes(MIB)
+            async for piece in zeros(12):
+                yield piece
+            await until(lambda: is_begun(store, tenant))
             await relay.cut()
             yield bytes(MIB)
 

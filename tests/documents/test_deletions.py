@@ -6,6 +6,7 @@ from uuid import UUID
 import httpx
 import pytest
 
+from fixtures.collecting import two_days_pass
 from fixtures.pushing import create, push_one
 from fixtures.service import TestTenant
 from fixtures.uploads import Json, assert_problem, upload
@@ -70,6 +71,7 @@ async def test_hard_deletion_leaves_only_a_tombstone(
     document = await upload(tenant.user, b"first")
     second = await upload(tenant.user, b"second")
     await tenant.user.patch(path(document), json={"file_id": second["file"]["id"]})
+    await two_days_pass(databases, tenant)
     await tenant.admin.delete(path(second), params=HARD)
     assert await object_count(store, tenant) == 2  # the document still refers to the bytes
     await tenant.admin.delete(path(document), params=HARD)
@@ -96,7 +98,7 @@ async def test_a_push_repeated_after_a_hard_deletion_brings_nothing_back(
 
 @pytest.mark.parametrize("how", ["live", "deleted", "past"])
 async def test_bytes_that_something_refers_to_stay(
-    tenant: TestTenant, store: ObjectStore, how: str
+    tenant: TestTenant, store: ObjectStore, databases: Databases, how: str
 ) -> None:
     """Another document, one that was softly deleted, and a version in the history."""
     document, other = await upload(tenant.user), await upload(tenant.user)
@@ -106,6 +108,7 @@ async def test_bytes_that_something_refers_to_stay(
     if how == "past":
         new = await upload(tenant.user, b"new")
         await tenant.user.patch(path(other), json={"file_id": new["file"]["id"]})
+    await two_days_pass(databases, tenant)
     before = await object_count(store, tenant)
     await tenant.admin.delete(path(document), params=HARD)
     assert await object_count(store, tenant) == before
@@ -149,8 +152,11 @@ async def test_only_who_may_deletes(tenant: TestTenant, query: Json) -> None:
         assert_problem(await client.delete(path(document), params=query), 403, "forbidden")
 
 
-async def test_erasing_at_once_erases_once(tenant: TestTenant, store: ObjectStore) -> None:
+async def test_erasing_at_once_erases_once(
+    tenant: TestTenant, store: ObjectStore, databases: Databases
+) -> None:
     documents = [await upload(tenant.user, filename=f"{n}") for n in range(4)]
+    await two_days_pass(databases, tenant)
     answers = await asyncio.gather(
         *(tenant.admin.delete(path(d), params=HARD) for d in documents for _ in range(3))
     )
@@ -170,6 +176,7 @@ async def test_no_document_outlives_its_bytes(
             return [document]
         if number % 3 == 1:
             await tenant.user.patch(path(other), json={"file_id": document["file"]["id"]})
+        await two_days_pass(databases, tenant)
         await tenant.admin.delete(path(document), params=HARD)
         return []
 

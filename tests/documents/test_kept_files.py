@@ -1,6 +1,7 @@
 """Whether a row keeps some bytes, asked while others insert and delete it."""
 
 import asyncio
+from datetime import timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -29,7 +30,7 @@ async def add_document(tx: TenantConnection, file: StoredFile) -> UUID:
 
 async def erase(tx: TenantConnection, document_id: UUID) -> None:
     file_ids = await documents.remove(tx, document_id)
-    await files.drop_unreferenced(tx, file_ids)
+    await files.drop_unreferenced(tx, file_ids, unpromised_for=timedelta(0))
 
 
 async def test_bytes_that_no_row_has_are_not_kept(

@@ -7,6 +7,7 @@ from uuid import uuid4
 import httpx
 import pytest
 
+from fixtures.collecting import two_days_pass
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.uploads import Json, assert_problem, document_of, upload
 from syncapi.domain.access import Role
@@ -212,12 +213,15 @@ async def test_the_same_bytes_at_once_make_one_file(
     assert await download(tenant.viewer, documents[0]) == content
 
 
-async def test_tenants_share_no_bytes(make_tenant: MakeTenant, store: ObjectStore) -> None:
+async def test_tenants_share_no_bytes(
+    make_tenant: MakeTenant, store: ObjectStore, databases: Databases
+) -> None:
     one, other = await make_tenant(), await make_tenant()
     first, second = await upload(one.user, b"same"), await upload(other.user, b"same")
     assert first["file"]["id"] != second["file"]["id"]
     for tenant in (one, other):
         assert len(await keys_of(store, tenant)) == 1
+    await two_days_pass(databases, one)
     erased = await one.admin.delete(f"/documents/{first['id']}", params={"hard": True})
     assert erased.status_code == 200
     assert await keys_of(store, one) == []

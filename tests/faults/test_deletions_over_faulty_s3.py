@@ -5,7 +5,7 @@ from uuid import uuid4
 
 import pytest
 
-from fixtures.collecting import AT_ONCE, Collector
+from fixtures.collecting import AT_ONCE, Collector, two_days_pass
 from fixtures.faulty_s3 import Act, Break, FaultyS3, Refuse
 from fixtures.faulty_service import MIB, Ground
 from fixtures.sending import Content, declare, pending, send, sent
@@ -137,6 +137,7 @@ async def test_a_deletion_for_good_is_done_and_its_bytes_go_when_s3_is_back(
     ground: Ground, fault: str
 ) -> None:
     document = await upload(ground.client, b"to be erased")
+    await two_days_pass(ground.databases, ground.tenant)
     ground.s3.rule(FAULTS[fault], "^DELETE ")
     answer = await ground.client.delete(f"/documents/{document['id']}", params={"hard": True})
     assert answer.status_code == 200, answer.text

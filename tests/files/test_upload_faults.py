@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import asyncpg
 import httpx
 import pytest
 
@@ -33,6 +34,13 @@ from syncapi.wire.files import FileState
 
 MIB = 1024**2
 PARTED = {"direct_upload_single_bytes": MIB, "direct_upload_part_bytes": 5 * MIB}
+
+
+_FINISH = """
+WITH upload AS (UPDATE direct_uploads SET file_id = id WHERE id = $1 RETURNING *)
+INSERT INTO files (tenant_id, id, md5_hash, sha256_hash, s3_path, file_size)
+SELECT tenant_id, id, md5_hash, sha256_hash, s3_path, file_size FROM upload
+"""
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +210,36 @@ async def test_a_completion_goes_on_when_nobody_waits(
                     return (await follow(client, state.id)).status == "complete"
 
                 await until(is_complete)
+
+
+async def test_bytes_whose_row_was_finished_meanwhile_stay(
+    settings: Settings, tenant: TestTenant, store: ObjectStore, database_url: str
+) -> None:
+    """This process finds them wrong; by then another one has made a file of them."""
+    assert settings.s3_endpoint_url is not None
+    right, wrong = Content(6 * MIB, uuid4().hex), Content(6 * MIB, uuid4().hex)
+    sql = await asyncpg.connect(database_url)
+    async with FlakyRelay.to(settings.s3_endpoint_url) as (relay, through):
+        places = {"s3_endpoint_url": through, "s3_public_endpoint_url": settings.s3_endpoint_url}
+        with serving(create_app(settings.model_copy(update={**PARTED, **places}))) as url:
+            async with at(url, tenant) as client:
+                state = await declare(client, right.declaration())
+                invitation = pending(state)
+                await send(invitation, invitation.parts, wrong.slice)
+                relay.freeze()
+                completing = asyncio.create_task(complete(client, state.id))
+
+                async def is_being_verified() -> bool:
+                    query = "SELECT expires_at > now() + interval '23 h' FROM direct_uploads"
+                    return bool(await sql.fetchval(f"{query} WHERE id = $1", state.id))
+
+                await until(is_being_verified)
+                await sql.execute(_FINISH, state.id)
+                await relay.restore()
+                problem_of(await completing, 409, "content_mismatch")
+                assert (await follow(client, state.id)).status == "complete"
+    await sql.close()
+    assert await objects(store, tenant) == 1
 
 
 async def test_many_parts_are_paged(parted: httpx.AsyncClient) -> None:

@@ -134,6 +134,21 @@ async def test_a_tenants_own_limits_come_first(
         assert "settings.history_" in error
 
 
+async def test_a_tenant_that_wants_no_limit_of_age_has_none(
+    tenant: TestTenant, collect: Collector, make_writer: MakeWriter
+) -> None:
+    document = await written(tenant, 3)
+    connection = (await make_writer(tenant.id)).connection
+    await aged(connection, tenant, timedelta(days=10))
+    service = Retention(history_age=timedelta(days=9))
+    own = "UPDATE tenants SET settings = $2::jsonb WHERE id = $1"
+    await connection.execute(own, tenant.id, '{"history_days": null}')
+    assert await collect(tenant, service) == {}
+    await connection.execute(own, tenant.id, "{}")
+    assert await collect(tenant, service) == {Kind.VERSIONS: 2}
+    assert len(await versions(tenant, document)) == 1
+
+
 async def test_a_push_stays_repeatable_when_its_version_is_gone(
     tenant: TestTenant, collect: Collector
 ) -> None:

@@ -9,7 +9,7 @@ import asyncpg
 import httpx
 import pytest
 
-from fixtures.collecting import AT_ONCE, Collector, is_waiting, keys
+from fixtures.collecting import AT_ONCE, Collector, is_waiting, keys, two_days_pass
 from fixtures.postgres_relay import PostgresRelay
 from fixtures.pulling import problem_of
 from fixtures.sending import content_of, declare, state_of
@@ -21,6 +21,7 @@ from fixtures.writing import MakeWriter
 from syncapi.domain.access import Role
 from syncapi.domain.retention import Kind, Retention
 from syncapi.main import create_app
+from syncapi.postgres.databases import Databases
 from syncapi.settings import Settings
 from syncapi.storage.s3 import ObjectStore
 
@@ -255,9 +256,10 @@ async def test_repeats_of_a_declaration_find_the_same_upload(tenant: TestTenant)
 
 
 async def test_what_was_erased_is_told_by_no_answer(
-    tenant: TestTenant, store: ObjectStore, make_writer: MakeWriter
+    tenant: TestTenant, store: ObjectStore, make_writer: MakeWriter, databases: Databases
 ) -> None:
     document = document_of(await post(tenant.user, "key", name="secret.txt"))
+    await two_days_pass(databases, tenant)
     await tenant.admin.delete(f"/documents/{document['id']}", params={"hard": True})
     problem_of(await post(tenant.user, "key", name="secret.txt"), 409, "conflict")
     assert await keys(store, tenant) == set()

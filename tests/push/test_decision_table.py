@@ -105,6 +105,13 @@ async def update_base_deleted(ground: Ground) -> Json:
     return update(document, await ground.version(document), filename="mine.txt")
 
 
+async def update_base_deleted_equal(ground: Ground) -> Json:
+    """The update brings it back, so it is no repeat."""
+    document, _ = await ground.made()
+    await ground.writer.delete(document)
+    return update(document, await ground.version(document), filename="made.txt")
+
+
 async def update_later_other(ground: Ground) -> Json:
     document, version = await ground.made()
     await ground.renamed(document, version, "theirs.txt")
@@ -176,6 +183,7 @@ SITUATIONS: dict[tuple[str, str], Situation] = {
     ("update", "the base"): update_base,
     ("update", "the base, equal to the update"): update_base_equal,
     ("update", "the base, which is deleted"): update_base_deleted,
+    ("update", "the base, which is deleted, equal to the update"): update_base_deleted_equal,
     ("update", "later, other fields changed"): update_later_other,
     ("update", "later, the same field changed"): update_later_same,
     ("update", "later, equal to the update"): update_later_equal,

@@ -14,7 +14,6 @@ from syncapi.postgres import files
 from syncapi.postgres.databases import TenantConnection
 from syncapi.postgres.files import StoredFile
 from syncapi.postgres.tables import direct_uploads
-from syncapi.postgres.tables import files as file_rows
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,18 +38,6 @@ class DirectUpload:
     def file(self) -> StoredFile:
         """What it becomes."""
         return StoredFile(self.id, self.s3_path, self.digest)
-
-
-async def find_file(tx: TenantConnection, sha256_hash: str) -> StoredFile | None:
-    """The file that has these bytes, and has been asked for just now, so is not collected yet."""
-    statement = (
-        update(file_rows)
-        .where(file_rows.c.tenant_id == tx.tenant_id, file_rows.c.sha256_hash == sha256_hash)
-        .values(updated_at=func.now())
-        .returning(*files.COLUMNS)
-    )
-    row = (await tx.connection.execute(statement)).one_or_none()
-    return None if row is None else files.stored(row)
 
 
 async def find_pending(
@@ -111,10 +98,10 @@ async def finish(tx: TenantConnection, upload: DirectUpload) -> StoredFile | Non
 
 
 async def outcome(tx: TenantConnection, upload_id: UUID) -> StoredFile | None:
-    """The file that an upload became, or the file of this very id, however it came."""
+    """The file that an upload became, or the file of this very id, however it came; promised."""
     statement = select(direct_uploads.c.file_id).where(_is(tx, upload_id))
     became = (await tx.connection.execute(statement)).scalar_one_or_none()
-    return await files.pin(tx, became or upload_id)
+    return await files.promise(tx, became or upload_id)
 
 
 async def drop(tx: TenantConnection, upload_id: UUID) -> bool:

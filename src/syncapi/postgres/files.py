@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, and_, delete, exists, func, select
+from sqlalchemy import ColumnElement, Row, Table, and_, delete, exists, func, select, update
 from sqlalchemy.dialects.postgresql import insert
 
 from syncapi.domain.content import Digest
@@ -39,15 +39,14 @@ class StoredFile:
 
 
 async def adopt(tx: TenantConnection, file: StoredFile) -> StoredFile:
-    """Make the row of ``file``, or find the one that its bytes have already, and pin it.
+    """Make the row of ``file``, or find the one that its bytes have already, and promise it.
 
-    A pinned row is not deleted before this transaction ends. Two that adopt the same bytes wait
-    for each other here, and one of them finds the other's row.
+    Two that adopt the same bytes wait for each other here, and one of them finds the other's row.
     """
     while True:
         if await _inserted(tx, file):
             return file
-        known = await _pinned_by_hash(tx, file.digest.sha256_hash)
+        known = await promise_bytes(tx, file.digest.sha256_hash)
         if known is not None:  # else it was deleted between the two statements
             return known
 
@@ -59,12 +58,34 @@ async def pin(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
     return None if row is None else stored(row)
 
 
+async def promise(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
+    """The tenant's file of this id, for a client that is told of it and may refer to it.
+
+    It is kept from deletion until the transaction ends, and from then on for as long as files are
+    kept that nothing refers to.
+    """
+    return await _promised(tx, _is(tx, file_id))
+
+
+async def promise_bytes(tx: TenantConnection, sha256_hash: str) -> StoredFile | None:
+    """The file that has these bytes, as `promise` has it."""
+    mine = and_(files.c.tenant_id == tx.tenant_id, files.c.sha256_hash == sha256_hash)
+    return await _promised(tx, mine)
+
+
+async def _promised(tx: TenantConnection, condition: ColumnElement[bool]) -> StoredFile | None:
+    # The time of now, and not of when the transaction began: it may have waited for the row.
+    renewal = update(files).where(condition).values(updated_at=func.clock_timestamp())
+    row = (await tx.connection.execute(renewal.returning(*COLUMNS))).one_or_none()
+    return None if row is None else stored(row)
+
+
 async def drop_unreferenced(
-    tx: TenantConnection, file_ids: Collection[UUID], *, unasked_for: timedelta = timedelta(0)
+    tx: TenantConnection, file_ids: Collection[UUID], *, unpromised_for: timedelta
 ) -> Sequence[StoredFile]:
     """Delete those of the files that no document and no version of one refers to.
 
-    Where somebody has declared a file's bytes less than ``unasked_for`` ago, it stays.
+    A file that was made or promised less than ``unpromised_for`` ago stays.
 
     The lock comes first, in a statement of its own, so that the check sees what those committed
     who had pinned the row; in the order of ids, so that two that delete cannot deadlock.
@@ -77,7 +98,7 @@ async def drop_unreferenced(
         delete(files)
         .where(
             mine,
-            files.c.updated_at <= func.now() - unasked_for,
+            files.c.updated_at <= func.now() - unpromised_for,
             ~_referred_to_by(documents),
             ~_referred_to_by(document_history),
         )
@@ -115,16 +136,6 @@ async def _inserted(tx: TenantConnection, file: StoredFile) -> bool:
     }
     statement = insert(files).values(row).on_conflict_do_nothing().returning(files.c.id)
     return (await tx.connection.execute(statement)).one_or_none() is not None
-
-
-async def _pinned_by_hash(tx: TenantConnection, sha256_hash: str) -> StoredFile | None:
-    query = (
-        select(*COLUMNS)
-        .where(files.c.tenant_id == tx.tenant_id, files.c.sha256_hash == sha256_hash)
-        .with_for_update(read=True, key_share=True)
-    )
-    row = (await tx.connection.execute(query)).one_or_none()
-    return None if row is None else stored(row)
 
 
 def _is(tx: TenantConnection, file_id: UUID) -> ColumnElement[bool]:

@@ -44,19 +44,23 @@ class Rights(Protocol):
         ...
 
 
-def same_place(scope: TenantScope, database: str) -> TenantScope:
-    """The scope, if the tenant is still in this database.
+async def confirmed_in_place(
+    rights: Rights, scope: TenantScope, *, remembered: bool = False
+) -> TenantScope:
+    """The scope as it is now, for work that has begun in the database of ``scope``.
 
     Raises:
-        Unavailable: it has moved; a repeat of the request goes to the right place.
+        NotFound, Forbidden, Unavailable: as `Rights.confirmed` says.
+        Unavailable: the tenant has moved; a repeat of the request goes to the right place.
     """
-    if scope.database != database:
+    confirmed = await rights.confirmed(scope, remembered=remembered)
+    if confirmed.database != scope.database:
         raise Unavailable(
             "The tenant has moved to another database meanwhile. Nothing was changed: send the "
             "request again.",
             retry_after=1,
         )
-    return scope
+    return confirmed
 
 
 class AccessGate:

@@ -6,13 +6,15 @@ from typing import Final
 from uuid import UUID
 
 from syncapi.domain.access import TenantScope
+from syncapi.domain.content import Digest
 from syncapi.domain.errors import ContentMismatch, FieldError, UploadIncomplete
 from syncapi.domain.transfers import differences
 from syncapi.postgres import direct_uploads as store
-from syncapi.postgres.databases import Databases
+from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.direct_uploads import DirectUpload
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.access import Rights, confirmed_in_place
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.direct_uploads import find, lost
 from syncapi.usecases.leftovers import Leftovers
@@ -29,35 +31,41 @@ class Completions:
     def __init__(
         self,
         databases: Databases,
+        rights: Rights,
         objects: ObjectStore,
         verifier: Verifier,
         activity: Activity = UNCOUNTED,
     ) -> None:
         self._databases = databases
+        self._rights = rights
         self._objects = objects
         self._verifier = verifier
         self._activity = activity
         self._leftovers = Leftovers(databases, objects)
-        self._shared = SharedWork[StoredFile]()
+        self._completions = SharedWork[StoredFile]()
+        self._readings = SharedWork[Digest | None]()
 
     async def close(self) -> None:
         """Stop what is under way: who wanted it asks again."""
-        await self._shared.close()
+        await self._completions.close()
+        await self._readings.close()
 
     async def complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
         """Make the file of an upload whose bytes are all there.
 
         It takes as long as reading them does. Where a caller gives up waiting it goes on, and
-        whoever asks again joins it.
+        who asks again joins it. Callers share the reading, and each needs the right to make the
+        file when that is over.
 
         Raises:
-            NotFound: there is no such upload.
+            NotFound: there is no such upload, or the caller is no member any more.
+            Forbidden: the caller's role lacks the permission by now.
             UploadIncomplete: bytes are missing; the upload goes on.
             ContentMismatch: they are not the declared ones; they and the upload are gone.
             Unavailable: S3 or the database is down.
         """
-        key = (scope.tenant_id, upload_id)
-        return await self._shared.run(key, partial(self._complete, scope, upload_id))
+        key = (scope, upload_id)
+        return await self._completions.run(key, partial(self._complete, scope, upload_id))
 
     async def _complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
         try:
@@ -70,8 +78,7 @@ class Completions:
         upload = await self._find(scope, upload_id)
         if isinstance(upload, StoredFile):
             return upload
-        await self._put_together(upload)
-        digest = await self._verifier.digest(upload.s3_path, upload.digest)
+        digest = await self._readings.run(upload.s3_path, partial(self._read, upload))
         if digest is None:
             return await self._without_bytes(scope, upload_id)
         faults = differences(upload.digest, digest)
@@ -83,6 +90,10 @@ class Completions:
 
     async def _find(self, scope: TenantScope, upload_id: UUID) -> StoredFile | DirectUpload:
         return await find(self._databases, scope, upload_id, datetime.now(UTC) + _LONGEST)
+
+    async def _read(self, upload: DirectUpload) -> Digest | None:
+        await self._put_together(upload)
+        return await self._verifier.digest(upload.s3_path, upload.digest)
 
     async def _put_together(self, upload: DirectUpload) -> None:
         if upload.s3_upload_id is None:
@@ -114,7 +125,11 @@ class Completions:
         )
 
     async def _finish(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
-        kept = await self._databases.writing(scope, partial(store.finish, upload=upload))
+        async def work(tx: TenantConnection) -> StoredFile | None:
+            await confirmed_in_place(self._rights, scope)
+            return await store.finish(tx, upload)
+
+        kept = await self._databases.writing(scope, work)
         if kept is None:  # somebody else was quicker, or it was taken for abandoned
             return await lost(self._databases, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)

@@ -15,7 +15,7 @@ from syncapi.domain.errors import FieldError, InvalidInput, NotFound, TooLarge
 from syncapi.domain.idempotency import KeyedRequest, keyed
 from syncapi.domain.transfers import TransferRules, differences
 from syncapi.postgres import direct_uploads as store
-from syncapi.postgres import idempotency
+from syncapi.postgres import files, idempotency
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.direct_uploads import DirectUpload
 from syncapi.postgres.files import StoredFile
@@ -81,7 +81,13 @@ class DirectUploads:
         try:
             self._admit(declared, mime_type)
             request = keyed(key, "declareFile", declared, mime_type)
-            return self._told(await self._declared(scope, declared, mime_type, request))
+            await self._see_that_it_is_no_other(scope, request)
+            found = await self._declared(scope, declared, mime_type)
+            if request is not None:
+                # Last of all: a declaration that fails leaves its key free. Nothing of the answer
+                # is kept: a repeat is told how the upload is doing then.
+                await self._databases.writing(scope, partial(idempotency.claim, request=request))
+            return self._told(found)
         except BaseException as error:
             self._activity.upload_failed("direct", error)
             raise
@@ -111,20 +117,28 @@ class DirectUploads:
             return complete(found)
         return self._invitations.invite(found, after=after, most=most)
 
+    async def _see_that_it_is_no_other(
+        self, scope: TenantScope, request: KeyedRequest | None
+    ) -> None:
+        """Refuse a key that came with another request, before anything is done.
+
+        Raises:
+            IdempotencyKeyReused: it did.
+        """
+        if request is None:
+            return
+        async with self._databases.reading(scope) as connection:
+            earlier = await idempotency.find(connection, request.key)
+        if earlier is not None:
+            earlier.require_same(request)
+
     async def _declared(
-        self,
-        scope: TenantScope,
-        declared: Digest,
-        mime_type: str,
-        request: KeyedRequest | None,
+        self, scope: TenantScope, declared: Digest, mime_type: str
     ) -> StoredFile | Underway:
         terms = self._terms()
 
         async def known(tx: TenantConnection) -> StoredFile | DirectUpload | None:
-            if request is not None:
-                # Nothing of the answer is kept: a repeat is told how the upload is doing now.
-                await idempotency.claim(tx, request)
-            file = await store.find_file(tx, declared.sha256_hash)
+            file = await files.promise_bytes(tx, declared.sha256_hash)
             return file or await store.find_pending(tx, declared, terms.expires_at)
 
         found = await self._databases.writing(scope, known)
@@ -159,7 +173,7 @@ class DirectUploads:
 
         async def first(tx: TenantConnection) -> StoredFile | DirectUpload:
             while True:
-                file = await store.find_file(tx, declared.sha256_hash)
+                file = await files.promise_bytes(tx, declared.sha256_hash)
                 if file is not None:
                     return file
                 if await store.add(tx, upload, terms.expires_at):

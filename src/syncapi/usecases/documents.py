@@ -1,6 +1,7 @@
 """Documents, one at a time: list, read, change, delete."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from uuid import UUID
 
 from syncapi.domain.access import Permission, TenantScope
@@ -23,7 +24,16 @@ class Documents:
     ``If-Match`` with the version of before, as RFC 9110 §13.1.1 allows: so a retry is harmless.
     """
 
-    def __init__(self, databases: Databases, store: ObjectStore, rules: UploadRules) -> None:
+    def __init__(
+        self,
+        databases: Databases,
+        store: ObjectStore,
+        rules: UploadRules,
+        *,
+        unreferenced: timedelta = timedelta(days=1),
+    ) -> None:
+        """Take the parts; ``unreferenced`` is how long files stay that nothing refers to."""
+        self._unreferenced = unreferenced
         self._databases = databases
         self._leftovers = Leftovers(databases, store)
         self._rules = rules
@@ -110,6 +120,9 @@ class Documents:
     ) -> None:
         """Delete for good: the row, its history, and the bytes that nothing else refers to.
 
+        Bytes that a client was promised a while ago stay as long as files do that nothing refers
+        to: it may be about to refer to them. Then they are collected.
+
         A tombstone stays in the feed, so that clients delete their copies.
 
         Raises:
@@ -129,7 +142,9 @@ class Documents:
                 return
             condition.require(current.updated_at)
             file_ids = await documents.remove(tx, document_id)
-            dropped[:] = await files.drop_unreferenced(tx, file_ids)
+            dropped[:] = await files.drop_unreferenced(
+                tx, file_ids, unpromised_for=self._unreferenced
+            )
             await idempotency.forget_document(tx, document_id)
             await tx.stamp()
             # The triggers have fired and written a last version. Nobody can wait for it, so

@@ -22,7 +22,7 @@ from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.failures import is_statement_timeout, locked
 from syncapi.postgres.push import HeldUp, Raced
 from syncapi.usecases import push as pushing
-from syncapi.usecases.access import Rights, same_place
+from syncapi.usecases.access import Rights, confirmed_in_place
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.push import Outcome, Push
 from syncapi.usecases.push_line import Line, Waiting
@@ -104,7 +104,7 @@ class GroupCommit:
                 del self._lines[line.tenant_id, line.database]
 
     async def _carry_out(self, line: Line, group: Sequence[Waiting]) -> None:
-        group, pushes = await self._admitted(line, group)
+        group, pushes = await self._admitted(group)
         if not group:
             return
         try:
@@ -133,14 +133,15 @@ class GroupCommit:
             case _:
                 self._fail(group, error)
 
-    async def _admitted(
-        self, line: Line, group: Sequence[Waiting]
-    ) -> tuple[list[Waiting], list[Push]]:
+    async def _admitted(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Push]]:
         """Those of the group who may still push, with their rights of now; the others fail."""
         now = time.monotonic()
         waited = {one.push.scope: now - one.arrived > _REMEMBERED_SECONDS for one in group}
         answers = await asyncio.gather(
-            *(self._scope(line, scope, anew=anew) for scope, anew in waited.items()),
+            *(
+                confirmed_in_place(self._rights, scope, remembered=not is_long)
+                for scope, is_long in waited.items()
+            ),
             return_exceptions=True,
         )
         scopes = dict(zip(waited, answers, strict=True))
@@ -153,10 +154,6 @@ class GroupCommit:
             else:
                 self._fail([one], scope)
         return admitted, pushes
-
-    async def _scope(self, line: Line, scope: TenantScope, *, anew: bool) -> TenantScope:
-        confirmed = await self._rights.confirmed(scope, remembered=not anew)
-        return same_place(confirmed, line.database)
 
     async def _transaction(
         self, line: Line, group: Sequence[Waiting], pushes: Sequence[Push]
@@ -228,7 +225,7 @@ class GroupCommit:
     async def _alone(self, line: Line, one: Waiting, *, is_held_up: bool) -> None:
         async def work(tx: TenantConnection) -> Outcome:
             await pushing.lock(tx, [one.push])
-            scope = await self._scope(line, one.push.scope, anew=True)
+            scope = await confirmed_in_place(self._rights, one.push.scope)
             (outcome,) = await pushing.apply(tx, [replace(one.push, scope=scope)], self._rules)
             return outcome
 

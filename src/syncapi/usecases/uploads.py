@@ -17,6 +17,7 @@ from syncapi.postgres.files import StoredFile
 from syncapi.postgres.idempotency import Earlier
 from syncapi.storage.parts import digest_of
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.access import Rights, confirmed_in_place
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.leftovers import Leftovers
 from syncapi.usecases.repeats import answer_of, once
@@ -67,11 +68,13 @@ class Uploads:
     def __init__(
         self,
         databases: Databases,
+        rights: Rights,
         store: ObjectStore,
         rules: UploadRules,
         activity: Activity = UNCOUNTED,
     ) -> None:
         self._databases = databases
+        self._rights = rights
         self._store = store
         self._leftovers = Leftovers(databases, store)
         self._activity = activity
@@ -97,11 +100,13 @@ class Uploads:
             InvalidInput: the description is not fit, or ``chunks`` says so.
             TooLarge: more bytes than the rules allow.
             UnsupportedType: a type that the rules do not allow.
+            NotFound, Forbidden: the right to upload was lost while the bytes came.
             Unavailable: S3 or the database is down.
         """
         earlier = await self._earlier(scope, key)
         if earlier is not None:
             digest = await digest_of(chunks, self.rules.max_bytes)
+            await self._rights.confirmed(scope)
             return _repeated(earlier, _request(key, self._named(describe()), digest))
         self._activity.upload_begun("form")
         try:
@@ -126,8 +131,10 @@ class Uploads:
         try:
             names = self._named(describe())
             request = _request(key, names, digest)
+            # The bytes may have taken hours: the tenant may be elsewhere by now.
+            scope = await self._rights.confirmed(scope)
             kept, document = await self._databases.writing(
-                scope, _Recording(uuid4(), names, file, request)
+                scope, _Recording(self._rights, uuid4(), names, file, request)
             )
         finally:
             if kept is not file:
@@ -174,8 +181,9 @@ class _Names:
 
 @dataclass(frozen=True, slots=True)
 class _Recording:
-    """The transaction of an upload, which may have to run more than once."""
+    """The transaction of an upload, which may have to run more than once, and wait in between."""
 
+    rights: Rights
     document_id: UUID
     names: _Names
     file: StoredFile
@@ -188,6 +196,7 @@ class _Recording:
         async def act() -> Document:
             nonlocal kept
             kept = await files.adopt(tx, self.file)
+            await confirmed_in_place(self.rights, tx.scope)
             document = await documents.add(tx, self.document_id, **asdict(self.names), file=kept)
             return await documents.committed(tx, document)
 

@@ -1,9 +1,17 @@
 """Archives of many documents, streamed from S3 while the client reads."""
 
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import aclosing, closing
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, closing, suppress
 from datetime import UTC, datetime
+from functools import partial
 from time import monotonic
 from typing import Final
 from uuid import UUID
@@ -12,11 +20,13 @@ from structlog import get_logger
 
 from syncapi.domain.access import TenantScope
 from syncapi.domain.archive_names import archive_paths
+from syncapi.domain.errors import Unavailable
 from syncapi.postgres import documents
 from syncapi.postgres.databases import Databases
 from syncapi.postgres.documents import KeptDocument
 from syncapi.storage.reading import OpenObject
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.access import Rights
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.archives.ahead import opened_in_order
 from syncapi.usecases.archives.manifest import Fault, Found, Wanted, entry_of, manifest_of
@@ -33,6 +43,9 @@ WRITERS: Final[Mapping[ArchiveFormat, type[ArchiveWriter]]] = {
     "tar": TarWriter,
 }
 
+CONFIRM_SECONDS = 5.0
+"""Between two looks at whether the reader may still read."""
+
 _LEAST_PIECE: Final = 64 * 1024
 """Bytes that are sent at a time; what small files and headers give is put together."""
 
@@ -47,6 +60,7 @@ class Archives:
     def __init__(
         self,
         databases: Databases,
+        rights: Rights,
         store: ObjectStore,
         slots: Slots,
         *,
@@ -58,6 +72,7 @@ class Archives:
 
         Args:
             databases: where the documents are.
+            rights: says whether the reader may still read.
             store: used for nothing else, so that slow readers cannot keep others from S3.
             slots: bounds how many archives are made at once.
             stall_seconds: that a reader may take nothing before it is given up.
@@ -65,6 +80,7 @@ class Archives:
             now: the time of the manifest.
         """
         self._databases = databases
+        self._rights = rights
         self._store = store
         self._slots = slots
         self._activity = activity
@@ -75,12 +91,14 @@ class Archives:
         """The bytes of the archive, made as fast as they are asked for. Close it after use.
 
         What is wrong with a document is told in the manifest. What S3 cannot give in the end
-        breaks the archive off: there is no right end to a member that has begun.
+        breaks the archive off: there is no right end to a member that has begun. A reader who
+        may not read any more gets no further document.
 
         Raises:
             RateLimited: too many archives of the tenant are being made.
             Unavailable: too many of this process, or a dependency is down.
-            NotFound: an object was deleted while it was being read.
+            NotFound: an object was deleted while it was being read, or the reader is no member
+                any more.
         """
         sent, started = 0, monotonic()
         failure: BaseException | None = None
@@ -99,7 +117,8 @@ class Archives:
     async def _made(self, scope: TenantScope, request: ArchiveRequest) -> AsyncGenerator[bytes]:
         with self._slots.taken(scope.tenant_id), closing(WRITERS[request.format]()) as writer:
             wanted = await self._snapshot(scope, request.document_ids)
-            archive = _Archive(self._store, writer, self._now())
+            still_allowed = partial(self._rights.confirmed, scope)
+            archive = _Archive(self._store, writer, self._now(), still_allowed)
             async with (
                 aclosing(archive.pieces(wanted)) as small,
                 aclosing(_put_together(small)) as pieces,
@@ -117,7 +136,15 @@ class Archives:
 class _Archive:
     """One archive in the making."""
 
-    def __init__(self, store: ObjectStore, writer: ArchiveWriter, created_at: datetime) -> None:
+    def __init__(
+        self,
+        store: ObjectStore,
+        writer: ArchiveWriter,
+        created_at: datetime,
+        still_allowed: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._still_allowed = still_allowed
+        self._allowed_at = monotonic()
         self._store = store
         self._writer = writer
         self._created_at = created_at
@@ -130,7 +157,19 @@ class _Archive:
                 async with aclosing(self._document(one, content)) as pieces:
                     async for piece in pieces:
                         yield piece
+                await self._see_that_it_is_allowed()
         yield self._manifest()
+
+    async def _see_that_it_is_allowed(self) -> None:
+        """Break off, every few seconds, where the reader's right has ended.
+
+        That the control database does not answer is no reason to: it did when this began.
+        """
+        if monotonic() - self._allowed_at < CONFIRM_SECONDS:
+            return
+        with suppress(Unavailable):
+            await self._still_allowed()
+        self._allowed_at = monotonic()
 
     async def _document(self, one: Wanted, content: OpenObject | None) -> AsyncGenerator[bytes]:
         if one.found is None:

@@ -71,7 +71,7 @@ async def _clear_away(turn: Turn, abandoned: Sequence[AbandonedUpload]) -> None:
 
 async def _drop(turn: Turn, ids: Sequence[UUID]) -> None:
     async def work(tx: TenantConnection) -> Sequence[StoredFile]:
-        return await file_store.drop_unreferenced(tx, ids, unasked_for=turn.retention.files)
+        return await file_store.drop_unreferenced(tx, ids, unpromised_for=turn.retention.files)
 
     dropped = await turn.writing(work)
     await turn.objects.delete_many([file.s3_path for file in dropped])

@@ -186,7 +186,8 @@ async def delete_document(
     hard: Annotated[
         bool,
         Query(
-            description="Also drop its history, and the bytes if nothing else refers to them. "
+            description="Also drop its history, and the bytes if nothing else refers to them "
+            "(where a client was promised them within the last day, once that is over). "
             "Needs the permission `admin`; cannot be undone."
         ),
     ] = False,

@@ -1,0 +1,364 @@
+"""What takes long goes by the rights, and to the database, of when it commits.
+
+Nobody tells the service of the changes here: it must read them again.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from functools import partial
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+
+from fixtures.flaky import FlakyRelay
+from fixtures.pulling import problem_of
+from fixtures.pushing import create, push_one, send, update
+from fixtures.rights import Granted
+from fixtures.sending import Content, complete, declare, pending, state_of
+from fixtures.sending import send as send_parts
+from fixtures.server import serving
+from fixtures.service import TestTenant
+from fixtures.until import until
+from fixtures.uploads import document_of, upload
+from syncapi.domain.access import Role
+from syncapi.domain.errors import NotFound, Unavailable
+from syncapi.main import create_app
+from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.settings import Settings
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.archives.making import Archives
+from syncapi.usecases.archives.slots import Slots
+from syncapi.usecases.group_commit import GroupCommit
+from syncapi.usecases.tenants import TenantAdministration
+from syncapi.usecases.uploads import UploadRules
+from syncapi.wire.archives import ArchiveRequest
+from syncapi.wire.push import PushRequest
+
+MIB = 1024**2
+HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'
+TAIL = b"\r\n--b--\r\n"
+FORM = {"Content-Type": "multipart/form-data; boundary=b"}
+MOVED = "UPDATE tenants SET database = 'other' WHERE id = $1"
+ROWS = """
+SELECT (SELECT count(*) FROM documents WHERE tenant_id = $1)
+     + (SELECT count(*) FROM files WHERE tenant_id = $1)
+"""
+
+Losses = dict[str, tuple[int, str]]
+LOSSES: Losses = {
+    "removed": (404, "not_found"),
+    "suspended": (404, "not_found"),
+    "demoted": (403, "forbidden"),
+}
+
+
+@pytest.fixture(scope="module")
+def other_database(create_migrated_database: Callable[[], str]) -> str:
+    return create_migrated_database()
+
+
+@pytest.fixture(scope="module")
+def two_databases_url(settings: Settings, other_database: str) -> Iterator[str]:
+    """A service that knows another database too, and sends files of some MiB in parts."""
+    changes = {
+        "tenant_database_urls": {"other": type(settings.database_url)(other_database)},
+        "direct_upload_single_bytes": MIB,
+        "direct_upload_part_bytes": 5 * MIB,
+    }
+    with serving(create_app(settings.model_copy(update=changes))) as url:
+        yield url
+
+
+@pytest.fixture
+async def client(two_databases_url: str, tenant: TestTenant) -> AsyncIterator[httpx.AsyncClient]:
+    """The user's."""
+    async with at(two_databases_url, tenant, Role.USER) as client:
+        yield client
+
+
+def at(url: str, tenant: TestTenant, role: Role) -> httpx.AsyncClient:
+    return httpx.AsyncClient(
+        base_url=f"{url}/api/tenants/{tenant.id}",
+        headers={"Authorization": f"Bearer {tenant.tokens[role]}"},
+        timeout=120,
+        trust_env=False,
+    )
+
+
+async def lose(administration: TenantAdministration, tenant: TestTenant, how: str) -> None:
+    """Take the user's right to write."""
+    user, reference = tenant.members[Role.USER], str(tenant.id)
+    match how:
+        case "removed":
+            await administration.remove_member(reference, user)
+        case "suspended":
+            await administration.set_active(reference, is_active=False)
+        case _:
+            await administration.add_member(reference, user, Role.VIEWER)
+
+
+async def execute(url: str, statement: str, *parameters: object) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(statement, *parameters)
+    finally:
+        await connection.close()
+
+
+async def keys(store: ObjectStore, tenant: TestTenant) -> list[str]:
+    answer = await store._call("list_objects_v2", Prefix=f"{tenant.id}/")
+    return [entry["Key"] for entry in answer.get("Contents", [])]
+
+
+async def is_begun(store: ObjectStore, tenant: TestTenant) -> bool:
+    answer = await store._call("list_multipart_uploads", Prefix=f"{tenant.id}/")
+    return bool(answer.get("Uploads"))
+
+
+class SlowForm:
+    """The body of an upload whose last byte comes when the test says so."""
+
+    def __init__(self) -> None:
+        self.may_end = asyncio.Event()
+
+    async def __call__(self) -> AsyncGenerator[bytes]:
+        yield HEAD
+        for _ in range(12):
+            yield bytes(MIB)
+        await self.may_end.wait()
+        yield TAIL
+
+
+@pytest.mark.parametrize("how", LOSSES)
+async def test_an_upload_whose_sender_lost_the_right_meanwhile(
+    tenant: TestTenant,
+    client: httpx.AsyncClient,
+    administration: TenantAdministration,
+    store: ObjectStore,
+    settings: Settings,
+    how: str,
+) -> None:
+    form = SlowForm()
+    uploading = asyncio.create_task(client.post("/documents", content=form(), headers=FORM))
+    await until(lambda: is_begun(store, tenant))
+    await lose(administration, tenant, how)
+    form.may_end.set()
+    problem_of(await uploading, *LOSSES[how])
+    assert await execute(settings.database_url.get_secret_value(), ROWS, tenant.id) == 0
+    assert await keys(store, tenant) == []
+
+
+async def test_an_upload_goes_where_its_tenant_is_when_it_ends(
+    tenant: TestTenant,
+    client: httpx.AsyncClient,
+    store: ObjectStore,
+    settings: Settings,
+    other_database: str,
+) -> None:
+    here = settings.database_url.get_secret_value()
+    form = SlowForm()
+    uploading = asyncio.create_task(client.post("/documents", content=form(), headers=FORM))
+    await until(lambda: is_begun(store, tenant))
+    await execute(other_database, "SELECT feed.tick($1)", tenant.id)
+    await execute(here, MOVED, tenant.id)
+    form.may_end.set()
+    document = document_of(await uploading)
+    found = "SELECT id FROM documents WHERE tenant_id = $1"
+    assert await execute(other_database, found, tenant.id) == UUID(document["id"])
+    assert await execute(here, ROWS, tenant.id) == 0
+    assert len(await keys(store, tenant)) == 1
+
+
+async def test_a_repeat_of_an_upload_whose_sender_lost_the_right(
+    tenant: TestTenant, client: httpx.AsyncClient, administration: TenantAdministration
+) -> None:
+    headers = {**FORM, "Idempotency-Key": "key"}
+    form = SlowForm()
+    form.may_end.set()
+    document_of(await client.post("/documents", content=form(), headers=headers))
+    is_sent, again = asyncio.Event(), SlowForm()
+
+    async def watched() -> AsyncGenerator[bytes]:
+        async for piece in again():
+            yield piece
+            is_sent.set()
+
+    repeat = asyncio.create_task(client.post("/documents", content=watched(), headers=headers))
+    await is_sent.wait()
+    await administration.remove_member(str(tenant.id), tenant.members[Role.USER])
+    again.may_end.set()
+    problem_of(await repeat, 404, "not_found")
+
+
+async def test_a_completion_whose_client_lost_the_right_while_the_file_was_read(
+    settings: Settings,
+    tenant: TestTenant,
+    administration: TenantAdministration,
+) -> None:
+    """A member who completes the same upload, and shares the reading, gets the file."""
+    assert settings.s3_endpoint_url is not None
+    async with FlakyRelay.to(settings.s3_endpoint_url) as (relay, through):
+        changes = {
+            "s3_endpoint_url": through,
+            "s3_public_endpoint_url": settings.s3_endpoint_url,
+            "direct_upload_single_bytes": MIB,
+            "direct_upload_part_bytes": 5 * MIB,
+        }
+        with serving(create_app(settings.model_copy(update=changes))) as url:
+            async with at(url, tenant, Role.USER) as user, at(url, tenant, Role.ADMIN) as admin:
+                content = Content(6 * MIB, uuid4().hex)
+                state = await declare(user, content.declaration())
+                invitation = pending(state)
+                await send_parts(invitation, invitation.parts, content.slice)
+                await admin.get("/documents")
+                relay.freeze()
+                completing = [
+                    asyncio.create_task(complete(one, state.id)) for one in (user, admin)
+                ]
+                await until(partial(is_read_for, settings, tenant))
+                await administration.remove_member(str(tenant.id), tenant.members[Role.USER])
+                await relay.restore()
+                refused, done = await asyncio.gather(*completing)
+    problem_of(refused, 404, "not_found")
+    assert state_of(done).status == "complete"
+
+
+async def is_read_for(settings: Settings, tenant: TestTenant) -> bool:
+    """Whether a completion has found the upload: it keeps it for a day from then on."""
+    query = """SELECT count(*) > 0 FROM direct_uploads
+               WHERE tenant_id = $1 AND expires_at > now() + interval '23 hours'"""
+    url = settings.database_url.get_secret_value()
+    return bool(await execute(url, query, tenant.id))
+
+
+async def test_an_archive_is_cut_where_its_reader_lost_the_right(
+    tenant: TestTenant,
+    databases: Databases,
+    store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("syncapi.usecases.archives.making.CONFIRM_SECONDS", 0.0)
+    documents = [await upload(tenant.user, bytes([n]) * MIB, f"{n}.bin") for n in range(3)]
+    rights = Granted()
+    archives = Archives(databases, rights, store, Slots(8), stall_seconds=60)
+    ids = [UUID(document["id"]) for document in documents]
+    pieces = archives.pieces(tenant.scope(), ArchiveRequest(document_ids=ids, format="tar"))
+    archive = b""
+
+    async def read() -> None:
+        nonlocal archive
+        async for piece in pieces:
+            archive += piece
+            if len(archive) > MIB // 2 and rights.refusal is None:
+                rights.refusal = NotFound("no member any more")
+
+    with pytest.raises(NotFound):
+        await read()
+    await pieces.aclose()
+    assert b"0.bin" in archive
+    assert b"1.bin" not in archive
+    rights.refusal = Unavailable("the control database is down")
+    pieces = archives.pieces(tenant.scope(), ArchiveRequest(document_ids=ids, format="tar"))
+    archive = b""
+    await read()
+    assert b"manifest.json" in archive
+
+
+LOCK = "SELECT FROM documents WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+
+
+@pytest.mark.parametrize("how", [*LOSSES, "moved"])
+async def test_a_push_that_had_to_wait(
+    tenant: TestTenant,
+    client: httpx.AsyncClient,
+    administration: TenantAdministration,
+    settings: Settings,
+    how: str,
+) -> None:
+    document = await upload(client)
+    change = update(UUID(document["id"]), document["updated_at"], filename="late.txt")
+    here = settings.database_url.get_secret_value()
+    holder = await asyncpg.connect(here)
+    transaction = holder.transaction()
+    await transaction.start()
+    await holder.execute(LOCK, tenant.id, UUID(document["id"]))
+    pushing = asyncio.create_task(send(client, change))
+    # It has left the line: others of the tenant go on.
+    assert (await push_one(client, create(UUID(document["file"]["id"])))).status == "applied"
+
+    async def waits() -> bool:
+        query = """SELECT count(*) > 0 FROM pg_stat_activity
+                   WHERE $1 = ANY(pg_blocking_pids(pid))"""
+        return bool(await execute(here, query, holder.get_server_pid()))
+
+    await until(waits)
+    if how == "moved":
+        await execute(here, MOVED, tenant.id)
+    else:
+        await lose(administration, tenant, how)
+    await transaction.rollback()
+    await holder.close()
+    status, code = LOSSES.get(how, (503, "unavailable"))
+    problem_of(await pushing, status, code)
+    name = "SELECT filename FROM documents WHERE tenant_id = $1 AND id = $2"
+    assert await execute(here, name, tenant.id, UUID(document["id"])) == "a.txt"
+
+
+def request(file_id: object) -> PushRequest:
+    change = create(UUID(str(file_id)))
+    return PushRequest.model_validate({"changes": [change]})
+
+
+async def test_a_push_that_waited_for_the_clock(
+    tenant: TestTenant, databases: Databases, database_url: str
+) -> None:
+    document = await upload(tenant.user)
+    rights = Granted()
+    pushes = GroupCommit(databases, rights, UploadRules(max_bytes=1))
+    holder = await asyncpg.connect(database_url)
+    async with holder.transaction():
+        await holder.execute("SELECT feed.tick($1)", tenant.id)
+        pushing = asyncio.create_task(pushes.push(tenant.scope(), request(document["file"]["id"])))
+
+        async def waits() -> bool:
+            line = pushes._lines.get((tenant.id, tenant.database))
+            return line is not None and line.clock_is_held
+
+        await until(waits)
+        rights.refusal = NotFound("no member any more")
+    with pytest.raises(NotFound):
+        await pushing
+    await holder.close()
+
+
+async def test_pushes_to_two_databases_share_nothing(
+    tenant: TestTenant, database_url: str, other_database: str
+) -> None:
+    """In the moments of a move some requests know the old database, some the new one."""
+    document = await upload(tenant.user)
+    copy = "INSERT INTO files (tenant_id, id, md5_hash, sha256_hash, s3_path, file_size) VALUES "
+    file_id = UUID(document["file"]["id"])
+    row = (tenant.id, file_id, "0" * 32, "0" * 64, "a", 1)
+    await execute(other_database, f"{copy} ($1, $2, $3, $4, $5, $6)", *row)
+    urls = DatabaseUrls(database_url, named={"other": other_database})
+    old = tenant.scope()
+    new = type(old)(old.tenant_id, "other", old.user_id, old.role, old.permission)
+    holder = await asyncpg.connect(database_url)
+    async with Databases(urls, PoolLimits(size=4)) as databases:
+        pushes = GroupCommit(databases, Granted(), UploadRules(max_bytes=1))
+        async with holder.transaction():
+            await holder.execute("SELECT feed.tick($1)", tenant.id)
+            first = asyncio.create_task(pushes.push(old, request(file_id)))
+            second = asyncio.create_task(pushes.push(old, request(file_id)))
+            there = await pushes.push(new, request(file_id))
+            assert not first.done()
+        here = await asyncio.gather(first, second)
+    await holder.close()
+    found = "SELECT array_agg(id) FROM documents WHERE tenant_id = $1"
+    assert await execute(other_database, found, tenant.id) == [there.results[0]["id"]]
+    ours = {UUID(document["id"]), *(outcome.results[0]["id"] for outcome in here)}
+    rows = await execute(database_url, found, tenant.id)
+    assert isinstance(rows, list)
+    assert set(rows) == ours
