@@ -14,7 +14,7 @@ import pytest
 
 from fixtures.flaky import FlakyRelay
 from fixtures.pulling import problem_of
-from fixtures.pushing import create, push_one, send, update
+from fixtures.pushing import create, send, update
 from fixtures.rights import Granted
 from fixtures.sending import Content, complete, declare, pending, state_of
 from fixtures.sending import send as send_parts
@@ -285,12 +285,11 @@ async def test_a_push_that_had_to_wait(
     await transaction.start()
     await holder.execute(LOCK, tenant.id, UUID(document["id"]))
     pushing = asyncio.create_task(send(client, change))
-    # It has left the line: others of the tenant go on.
-    assert (await push_one(client, create(UUID(document["file"]["id"])))).status == "applied"
 
     async def waits() -> bool:
+        """By itself: it locks the document before anything else."""
         query = """SELECT count(*) > 0 FROM pg_stat_activity
-                   WHERE $1 = ANY(pg_blocking_pids(pid))"""
+                   WHERE $1 = ANY(pg_blocking_pids(pid)) AND query LIKE '%FOR UPDATE'"""
         return bool(await execute(here, query, holder.get_server_pid()))
 
     await until(waits)

@@ -9,7 +9,7 @@ The settings hold while the functions run, at no cost that could be measured.
 
 from alembic import op
 
-revision = "tenant_0007"
+revision = "tenant_0005"
 down_revision = "tenant_0004"
 branch_labels = None
 depends_on = None
