@@ -9,8 +9,8 @@ The settings hold while the functions run, at no cost that could be measured.
 
 from alembic import op
 
-revision = "tenant_0005"
-down_revision = "tenant_0004"
+revision = "tenant_0006"
+down_revision = "tenant_0005"
 branch_labels = None
 depends_on = None
 
