@@ -7,6 +7,7 @@ from syncapi.client.api.client import Client
 from syncapi.client.errors import CursorExpired, InvalidCursor
 from syncapi.client.replica.comparing import Comparing
 from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.histories import missing_in_history
 from syncapi.client.replica.machine import (
     Asked,
     Compared,
@@ -58,7 +59,9 @@ class Feed:
             while following is not None:
                 event = await run.ask(following, self._per_page)
                 await fetched.caught_up()
-                following = None if event is None else run.move(event)
+                if event is None:
+                    break
+                following = run.move(event)
                 if self._fetching is not None and run.brought:
                     fetched.start(self._fetching, run.brought, self._remote.urls, tally)
             await fetched.caught_up()
@@ -115,7 +118,8 @@ class _Run:
         self._comparing = comparing
         self._tally = tally
         self._page: SyncPage | None = None
-        self._lost: set[UUID] = set()
+        self._replaced: set[UUID] = set()
+        self._lost: list[Document] = []
         self.brought: list[Document] = []
 
     def move(self, event: Event) -> Next | None:
@@ -159,6 +163,10 @@ class _Run:
             # versions that are ahead of its own tell.
             return Expired("tombstones_collected")
         self._page = page
+        if self._tables.machine.reason is None:  # else the whole is compared
+            versions = self._remote.superseded(page)
+            lost = await missing_in_history(self._client, versions)
+            self._replaced = {held.id for held in lost}
         return Page(page.sync_token, page.has_more)
 
     def _carry_out(self, effect: Effect) -> None:
@@ -167,11 +175,11 @@ class _Run:
             case Effect.EXPECT_PUSHED:
                 self._remote.expect_pushed()
             case Effect.APPLY if page is not None:
-                self.brought = self._remote.apply(page, self._tally)
+                self.brought = self._remote.apply(page, self._replaced, self._tally)
             case Effect.SHADOW if page is not None:
                 self._remote.shadow(page)
-            case Effect.DROP_UNBROUGHT:
-                self._remote.drop_unbrought(self._tally)
+            case Effect.CONFIRM_DELETIONS:
+                self._remote.confirm_deletions()
             case Effect.SWAP:
                 self._comparing.swap(self._lost, self._tally)
             case _:

@@ -83,8 +83,8 @@ class Effect(enum.StrEnum):
     SHADOW = "shadow"
     """Keep the page beside the documents."""
     CLEAR_SHADOW = "clear shadow"
-    DROP_UNBROUGHT = "drop unbrought"
-    """Forget what was pushed before a first run and not brought by it: it is deleted."""
+    CONFIRM_DELETIONS = "confirm deletions"
+    """Take what was deleted before a first run, and not brought by it, to be deleted."""
     SWAP = "swap"
     """Let the shadow take the documents' place."""
 
@@ -157,8 +157,8 @@ def _take(state: State, page: Page) -> Transition:
         case ((Phase.FILLING | Phase.FOLLOWING), True):
             return Transition(moved, (Effect.APPLY,), Next.PAGE)
         case Phase.FILLING, False:
-            effects = (Effect.APPLY, Effect.DROP_UNBROUGHT)
-            return Transition(replace(moved, phase=Phase.IN_STEP), effects)
+            there = replace(moved, phase=Phase.IN_STEP)
+            return Transition(there, (Effect.APPLY, Effect.CONFIRM_DELETIONS), Next.CHECK_PUSHED)
         case Phase.FOLLOWING, False:
             there = replace(moved, phase=Phase.IN_STEP)
             return Transition(there, (Effect.APPLY,), Next.CHECK_PUSHED)

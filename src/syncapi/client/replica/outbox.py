@@ -38,7 +38,7 @@ class Outbox:
                 self._queue_in_conflict(conflict, change)
             elif head is None:
                 self._tables.outbox.put(key, change)
-            elif head.is_sent:
+            elif head.is_sent or head.is_lost:
                 self._queue_later(change)
             else:
                 self._put_head(key, fold(head, change))
@@ -102,9 +102,27 @@ class Outbox:
         self._tables.note_untidy()
         return head if head is None or later is None else fold(head, later)
 
+    def give_up(self, document_id: UUID) -> None:
+        """Take off what was changed here; a lost version too, if there is nothing else."""
+        key = str(document_id)
+        head = self._tables.outbox.get(key)
+        has_more = self._tables.later.get(key) or self._tables.conflicts.get(key)
+        self.take_off(document_id)
+        if head is not None and head.is_lost and has_more is not None:
+            self._tables.outbox.put(key, head)
+
     def put(self, change: PendingChange) -> None:
         """Queue a change that settles something, where nothing of its document is queued."""
         self._put_head(str(change.id), change)
+
+    def follow(self, change: PendingChange | None) -> None:
+        """Queue a change behind the one that brings a lost version back, if there is one."""
+        if change is None:
+            return
+        if self._tables.outbox.get(str(change.id)) is None:
+            self.put(change)
+        else:
+            self._queue_later(change)
 
     def _put_head(self, key: str, change: PendingChange | None) -> None:
         if change is not None and self._is_of_what_is_held(change):

@@ -56,7 +56,7 @@ class PendingChange(Record):
         folder, filename, mime_type, content: of an update those that changed, else None.
         queued_at: when it was made; of a lost version the version itself.
         is_sent: it may have arrived, so that it must be sent again exactly as it is.
-        is_lost: nobody made it; it brings back a version that the server has lost.
+        is_lost: it brings back a version that the server has lost, perhaps with later edits.
     """
 
     change_id: UUID
@@ -141,10 +141,12 @@ class Pushed(Record):
 
     Attributes:
         is_due: the run under way began after it, and must bring it.
+        is_lost: a run has brought another version in its place.
     """
 
     version: datetime
     is_due: bool = False
+    is_lost: bool = False
 
 
 class LostVersion(Record):

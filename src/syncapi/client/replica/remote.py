@@ -1,5 +1,8 @@
 """The server's documents, as they are taken over into the replica."""
 
+from collections.abc import Container
+from datetime import UTC, datetime
+from typing import Final
 from uuid import UUID
 
 from syncapi.client.replica.fetching import Fetching
@@ -10,6 +13,8 @@ from syncapi.client.replica.settling import Settling
 from syncapi.client.replica.tables import Tables
 from syncapi.wire.documents import Document
 from syncapi.wire.sync import SyncedDocument, SyncPage
+
+LATEST: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class Remote:
@@ -25,11 +30,35 @@ class Remote:
         self._settling = settling
         self.urls: dict[UUID, str] = {}
 
-    def apply(self, page: SyncPage, tally: Tally) -> list[Document]:
-        """Take a page over; returns the documents that it brought."""
+    def superseded(self, page: SyncPage) -> list[Document]:
+        """Versions that were pushed, and that a page brings a later one or a tombstone of.
+
+        The page does not say whether that came after the pushed version, or in its place.
+        """
+        live = {document.id: document.updated_at for document in (*page.added, *page.modified)}
+        found = []
+        for document_id in (*live, *(tombstone.id for tombstone in page.deleted)):
+            pushed = self._tables.unconfirmed.get(str(document_id))
+            held = self._tables.documents.get(str(document_id))
+            if pushed is None or held is None or pushed.version != held.updated_at:
+                continue
+            if live.get(document_id, LATEST) > held.updated_at:
+                found.append(held)
+        return found
+
+    def apply(self, page: SyncPage, lost: Container[UUID], tally: Tally) -> list[Document]:
+        """Take a page over, but for documents whose pushed version is lost.
+
+        Returns:
+            The documents that it brought.
+        """
         self._tables.note_time(page.server_time)
-        brought = [self._bring(document, tally) for document in (*page.added, *page.modified)]
+        live = (*page.added, *page.modified)
+        brought = [self._bring(document, lost, tally) for document in live]
         for tombstone in page.deleted:
+            if tombstone.id in lost:
+                self._note_lost(tombstone.id)
+                continue
             self._tables.unconfirmed.delete(str(tombstone.id))
             self.drop(tombstone.id, tally)
         return brought
@@ -69,15 +98,23 @@ class Remote:
         if tally is not None:
             tally.dropped(document_id)
 
-    def answered(self, document_id: UUID, document: Document | None) -> None:
-        """Store what a push was told of a document, until the feed brings it too."""
+    def answered(
+        self, document_id: UUID, document: Document | None, *, has_overwritten: bool = False
+    ) -> None:
+        """Store what a push was told of a document, until the feed brings it too.
+
+        Args:
+            document_id: of which document.
+            document: as the server has it now; None if it has none.
+            has_overwritten: the version that is held is lost, and what was told came after it.
+        """
         key = str(document_id)
         held = self._tables.documents.get(key)
         if document is None or document == held:
             if document is None:
                 self.drop(document_id, None)
             return
-        if held is not None and held.updated_at > document.updated_at:
+        if held is not None and held.updated_at > document.updated_at and not has_overwritten:
             return  # it went back: for a resync to look at
         if document.is_deleted and held is None:
             return
@@ -104,17 +141,28 @@ class Remote:
         """What should have come in the run that has just ended, and did not."""
         return [UUID(key) for key, pushed in self._tables.unconfirmed.items() if pushed.is_due]
 
-    def drop_unbrought(self, tally: Tally) -> None:
-        """A first run tells of no deletions: what it did not bring is one."""
+    def confirm_deletions(self) -> None:
+        """A first run brings no tombstones: what was deleted here and not brought is deleted."""
         for document_id in self.unbrought():
-            self._tables.unconfirmed.delete(str(document_id))
-            self.drop(document_id, tally)
+            key = str(document_id)
+            pushed = self._tables.unconfirmed.get(key)
+            is_gone = pushed is not None and not pushed.is_lost
+            if is_gone and self._tables.documents.get(key) is None:
+                self._tables.unconfirmed.delete(key)
 
-    def _bring(self, synced: SyncedDocument, tally: Tally) -> Document:
+    def _note_lost(self, document_id: UUID) -> None:
+        """Note that a pushed version is lost, which is acted on at the run's end."""
+        lost = {"is_due": True, "is_lost": True}
+        pushed = self._tables.unconfirmed.get(str(document_id))
+        if pushed is not None:
+            self._tables.unconfirmed.put(str(document_id), pushed.model_copy(update=lost))
+
+    def _bring(self, synced: SyncedDocument, lost: Container[UUID], tally: Tally) -> Document:
         key, document = str(synced.id), plain(synced)
         pushed = self._tables.unconfirmed.get(key)
-        if pushed is not None and pushed.version > document.updated_at:
-            return document  # it went back, which is noticed at the run's end
+        if pushed is not None and (pushed.version > document.updated_at or synced.id in lost):
+            self._note_lost(synced.id)
+            return document
         if pushed is not None:
             self._tables.unconfirmed.delete(key)
         self.put(document, tally)

@@ -21,6 +21,7 @@ from syncapi.client.replica.exclusion import Exclusion
 from syncapi.client.replica.failures import Failures
 from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.machine import Phase
 from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.reading import HeldContent
@@ -34,7 +35,6 @@ from syncapi.client.replica.tables import Tables
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.contents import AnyContent, Content
 from syncapi.client.transfer.downloads import Downloader
-from syncapi.client.transfer.uploads import Uploader
 from syncapi.wire.documents import Document
 from syncapi.wire.push import ChangeResult, PushedChange
 
@@ -83,13 +83,10 @@ class Replica:
         self._settling = settling = Settling(tables, outbox, failures, make_id, clock)
         fetching = self._fetching if keep_contents else None
         self._remote = remote = Remote(tables, fetching, settling)
-        comparing = Comparing(
-            client, tables, outbox, remote, make_id, keeps_contents=keep_contents
-        )
+        losses = Losses(tables, outbox, settling, make_id, keeps_contents=keep_contents)
+        comparing = Comparing(client, tables, remote, losses)
         self._feed = Feed(client, tables, remote, comparing, fetching, per_page=per_page)
-        self._sending = Sending(
-            client, tables, outbox, Uploader(client), remote, settling, failures
-        )
+        self._sending = Sending(client, tables, outbox, remote, settling, losses, failures)
         self._editing = Editing(tables, outbox, make_id, clock)
 
     # Reading.
@@ -205,10 +202,11 @@ class Replica:
     def revert(self, document_id: UUID) -> None:
         """Give up what was changed here of a document, such as what the server refuses.
 
-        What may have arrived already is not taken back: then the next pull brings it.
+        What may have arrived already is not taken back: then the next pull brings it. A version
+        that the server has lost is given up only where nothing was changed here besides.
         """
         with self._tables.store.transaction():
-            self._outbox.take_off(document_id)
+            self._outbox.give_up(document_id)
             self._tables.conflicts.delete(str(document_id))
             self._failures.clear(document_id)
 
@@ -243,8 +241,8 @@ class Replica:
         with self.exclusively():
             await self._sending.run(self.strategy, tally)
             await self._pull(tally)
-            if tally.resynced == "history_lost":  # what only the replica still had
-                await self._sending.run(self.strategy, tally)
+            if tally.resynced != "no" or tally.is_unexplained:  # it knows better what to push
+                await self._sending.run(self.strategy, tally, is_informed=True)
             await self._fetching.tidy()
         return tally.result()
 

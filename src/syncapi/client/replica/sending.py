@@ -9,6 +9,8 @@ from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, InvalidRequest, NotFound
 from syncapi.client.replica.conflicts import Strategy
 from syncapi.client.replica.failures import Failures, What, raise_what_ends_the_run
+from syncapi.client.replica.histories import is_in_history
+from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.outbox import LONG_AGO, Outbox
 from syncapi.client.replica.overlay import changed_fields
 from syncapi.client.replica.pushing import Answer, push_each
@@ -37,31 +39,41 @@ class Sending:
         client: Client,
         tables: Tables,
         outbox: Outbox,
-        uploader: Uploader,
         remote: Remote,
         settling: Settling,
+        losses: Losses,
         failures: Failures,
     ) -> None:
         self._client = client
         self._tables = tables
         self._outbox = outbox
-        self._uploader = uploader
+        self._uploader = Uploader(client)
         self._remote = remote
         self._settling = settling
+        self._losses = losses
         self._failures = failures
 
-    async def run(self, strategy: Strategy, tally: Tally) -> None:
-        """Send until all is answered, or has failed in this run."""
+    async def run(self, strategy: Strategy, tally: Tally, *, is_informed: bool = False) -> None:
+        """Send until all is answered, or has failed in this run.
+
+        Args:
+            strategy: settles conflicts.
+            tally: counts what is done.
+            is_informed: the feed was read just before. Otherwise, where the server has nothing of
+                a document that is held, the feed must tell first whether it was deleted or lost.
+        """
         done: set[UUID] = set()
         tries: Counter[UUID] = Counter()
         await self._settling.judge_new(strategy, tally)
         while batch := self._outbox.batch(done):
             tries.update(change.id for change in batch)
-            done |= await self._send(batch, tally)
+            done |= await self._send(batch, tally, is_informed=is_informed)
             done |= {document for document, times in tries.items() if times >= _MOST_TRIES}
             await self._settling.judge_new(strategy, tally)
 
-    async def _send(self, batch: list[PendingChange], tally: Tally) -> set[UUID]:
+    async def _send(
+        self, batch: list[PendingChange], tally: Tally, *, is_informed: bool
+    ) -> set[UUID]:
         """Send a batch; returns the documents to leave alone for the rest of the run."""
         files, failed = await self._upload(batch, tally)
         ready = self._write([change for change in batch if change.id not in failed], files, tally)
@@ -73,9 +85,16 @@ class Sending:
         changes = [ready[change.id] for change in sent]
         answers = await push_each(self._client, changes, sent[0].on_conflict)
         made = await self._versions_made(sent, answers)
+        lost = await self._lost_meanwhile(sent, answers)
         with self._tables.store.transaction():
             for change, answer in zip(sent, answers, strict=True):
-                is_done = self._take(change, answer, made.get(change.id), tally)
+                if not is_informed and self._is_unexplained(change, answer):
+                    tally.is_unexplained = True
+                    is_done = False
+                elif change.id in lost and isinstance(answer, ChangeResult):
+                    is_done = self._keep_lost(change, answer, lost[change.id], tally)
+                else:
+                    is_done = self._take(change, answer, made.get(change.id), tally)
                 if not is_done:
                     failed.add(change.id)
                     self._release(change, answer, was_sent=before[change.id])
@@ -151,21 +170,73 @@ class Sending:
             self._failures.note_refusal(change.id, "push", refusal, tally)
             return False
         self._failures.clear(change.id)
-        if is_done:
-            self._remote.answered(change.id, answer.document)
-            self._outbox.advance(change, answer.document, made)
-            return True
-        return self._record(change, answer)
-
-    def _record(self, change: PendingChange, answer: ChangeResult) -> bool:
-        server = None if answer.conflict is None else answer.conflict.server
+        server = _server_of(answer)
         if _is_older(server, change):
             self._remote.note_that_it_went_back()
             return False
+        if is_done:
+            self._remote.answered(change.id, answer.document)
+            self._outbox.advance(change, answer.document, made)
+            self._settling.follow(change.id, answer.document)
+            return True
         has_base = answer.conflict is not None and answer.conflict.base is not None
         self._remote.answered(change.id, server)
         self._settling.record(change, server, has_base=has_base)
         return True
+
+    def _is_unexplained(self, change: PendingChange, answer: Answer) -> bool:
+        """Whether the server has nothing of a document that is held: it is deleted, or lost."""
+        if isinstance(answer, ApiError) or answer.document is not None or change.op == "create":
+            return False
+        if not self._outbox.is_head(change):
+            return False
+        is_nothing = answer.status == "unchanged" or (
+            answer.problem is not None and answer.problem.code == "not_found"
+        )
+        return is_nothing and self._tables.documents.get(str(change.id)) is not None
+
+    def _keep_lost(
+        self, change: PendingChange, answer: ChangeResult, held: Document, tally: Tally
+    ) -> bool:
+        """Act on an answer that shows that the server has lost the version held here."""
+        server = _server_of(answer)
+        assert server is not None  # noqa: S101 - the version is held against it
+        tally.pushed.append(answer)
+        self._remote.note_that_it_went_back()
+        if not self._outbox.is_head(change):
+            return True  # it was given up meanwhile: the resync that is due finds the version
+        self._failures.clear(change.id)
+        if answer.conflict is None:
+            self._losses.keep_overwritten(change, held, server)
+            self._remote.answered(change.id, server, has_overwritten=True)
+        else:
+            self._remote.answered(change.id, server, has_overwritten=True)
+            self._settling.record(change, server, has_base=answer.conflict.base is not None)
+            self._losses.keep_third(held)
+        return True
+
+    async def _lost_meanwhile(
+        self, sent: list[PendingChange], answers: list[Answer]
+    ) -> dict[UUID, Document]:
+        """Versions held here that the server has lost, though it is no older than the change.
+
+        They came after the change was made. To take it, the server must have lost them, unless it
+        took it before they came; to refuse it, it must have them in its history.
+        """
+        lost = {}
+        for change, answer in zip(sent, answers, strict=True):
+            held = self._tables.documents.get(str(change.id))
+            server = None if isinstance(answer, ApiError) else _server_of(answer)
+            if isinstance(answer, ApiError) or held is None or server is None or change.is_lost:
+                continue
+            is_newer = held.updated_at > (change.base_updated_at or LONG_AGO)
+            if not is_newer or held.updated_at == server.updated_at or _is_older(server, change):
+                continue
+            if is_as_changed(held, change):
+                continue
+            if answer.status == "applied" or not await is_in_history(self._client, held):
+                lost[change.id] = held
+        return lost
 
     async def _versions_made(
         self, sent: list[PendingChange], answers: list[Answer]
@@ -199,6 +270,11 @@ class Sending:
 
 def _file_of(change: PendingChange, files: dict[str, UUID]) -> UUID | None:
     return None if change.content is None else files[change.content.sha256]
+
+
+def _server_of(answer: ChangeResult) -> Document | None:
+    """The document as the server has it now."""
+    return answer.document if answer.conflict is None else answer.conflict.server
 
 
 def _is_older(server: Document | None, change: PendingChange) -> bool:

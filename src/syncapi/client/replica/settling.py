@@ -17,6 +17,7 @@ from syncapi.client.replica.conflicts import (
     contents_of,
     judge,
     kept_name,
+    theirs,
     values_of,
 )
 from syncapi.client.replica.failures import Failures
@@ -61,18 +62,48 @@ class Settling:
             has_base: the server still knows the version that was changed.
         """
         mine = self._outbox.take_off(change.id)
-        if mine is None or (mine.is_lost and server is None):
-            return  # made and deleted here meanwhile; or lost, and deleted since for good
+        if mine is None:
+            return  # made and deleted here meanwhile
+        self._open(mine, server, mine.base if has_base else None)
+        self.follow(change.id, server)
+
+    def oppose(self, mine: PendingChange, held: Document) -> None:
+        """Open a conflict with a version that only this replica has; in a transaction.
+
+        Args:
+            mine: what was changed here of an older version; it is in no queue.
+            held: the version that the server has lost.
+        """
+        self._open(mine, held, None if mine.is_lost else mine.base)
+
+    def _open(self, mine: PendingChange, server: Document | None, base: Document | None) -> None:
         record = ConflictRecord(
-            id=change.id,
-            mine=mine,
-            server=server,
-            base=mine.base if has_base else None,
-            fields=(),
-            seen_at=self._clock(),
+            id=mine.id, mine=mine, server=server, base=base, fields=(), seen_at=self._clock()
         )
-        fields = conflict_of(record).apart
-        self._tables.conflicts.put(str(change.id), record.model_copy(update={"fields": fields}))
+        before = self._tables.conflicts.get(str(mine.id))
+        if before is not None:  # what was to bring its other side back has met a third version
+            self._tables.conflicts.put(
+                str(mine.id), before.model_copy(update={"is_judged": False})
+            )
+            self._keep_third(record)
+            return
+        conflict = conflict_of(record)
+        record = record.model_copy(update={"fields": conflict.apart})
+        self._tables.conflicts.put(str(mine.id), record)
+
+    def _keep_third(self, record: ConflictRecord) -> None:
+        """Keep a lost version that is no side of the conflict that is open."""
+        if record.server is None or conflict_of(record).mine is None:
+            self._keep_for_a_while(record)
+        else:
+            self.keep_beside(record.mine)
+
+    def keep_beside(self, lost: PendingChange) -> None:
+        """Make a document of its own of a lost version; in a transaction."""
+        record = ConflictRecord(
+            id=lost.id, mine=lost, server=None, base=None, fields=(), seen_at=self._clock()
+        )
+        self._outbox.put(self._beside(record))
 
     async def judge_new(self, strategy: Strategy, tally: Tally) -> None:
         """Ask the strategy about each conflict that it was not asked about yet."""
@@ -94,7 +125,8 @@ class Settling:
             if asked is None or asked.is_judged:
                 return  # settled by another hand meanwhile
             tally.conflicts[document_id] = asked
-            resolution = await judge(strategy, conflict_of(asked))
+            is_erased = asked.mine.is_lost and asked.server is None  # on purpose: it stays so
+            resolution = await judge(theirs if is_erased else strategy, conflict_of(asked))
             with self._tables.store.transaction():
                 if conflicts.get(key) == asked or not isinstance(resolution, Take):
                     self.settle(document_id, resolution, tally)
@@ -122,9 +154,14 @@ class Settling:
             tally.conflicts[document_id] = judged
 
     def follow(self, document_id: UUID, server: Document | None) -> None:
-        """The server's side of an open conflict has changed, or come round to mine."""
+        """The server's side of an open conflict has changed, or come round to mine.
+
+        While the other side is a version that the server has lost and does not have again yet, it
+        stays as it is.
+        """
         record = self._tables.conflicts.get(str(document_id))
-        if record is None or record.server == server:
+        head = self._tables.outbox.get(str(document_id))
+        if record is None or record.server == server or (head is not None and head.is_lost):
             return
         now = record.model_copy(update={"server": server})
         conflict = conflict_of(now)
@@ -148,7 +185,7 @@ class Settling:
         change = None if values == conflict.theirs else self._change_to(record, values)
         self._close(record, keeps=_gives_up(conflict, values))
         if change is not None:
-            self._outbox.put(change)
+            self._outbox.follow(change)
         return outcome
 
     def _keep_both(self, record: ConflictRecord) -> Outcome:
@@ -156,25 +193,18 @@ class Settling:
         if conflict.mine is None or conflict.theirs is None:
             survivor = conflict.mine or conflict.theirs  # an edit beside a deletion
             return self._take(record, survivor, "theirs" if conflict.mine is None else "mine")
-        content = contents_of(record)[str(conflict.mine["content"])]
-        name = kept_name(str(conflict.mine["filename"]), record.mine.queued_at, content.sha256[:4])
         self._close(record, keeps=False)
-        self._outbox.put(
-            record.mine.model_copy(
-                update={
-                    **self._new_change(),
-                    "id": self._make_id(),
-                    "op": "create",
-                    "base": None,
-                    "base_updated_at": None,
-                    "folder": conflict.mine["folder"],
-                    "filename": name,
-                    "mime_type": conflict.mine["mime_type"],
-                    "content": content,
-                }
-            )
-        )
+        self._outbox.put(self._beside(record))
         return "both"
+
+    def _beside(self, record: ConflictRecord) -> PendingChange:
+        """The change that makes a document of its own of mine."""
+        values = conflict_of(record).mine or {}
+        content = contents_of(record)[str(values["content"])]
+        name = kept_name(str(values["filename"]), record.mine.queued_at, content.sha256[:4])
+        own = {"id": self._make_id(), "op": "create", "base": None, "base_updated_at": None}
+        fields = {**values, "filename": name, "content": content}
+        return record.mine.model_copy(update={**self._new_change(), **own, **fields})
 
     def _change_to(self, record: ConflictRecord, values: Values | None) -> PendingChange:
         """The change that gives the server's document these values."""
@@ -212,8 +242,11 @@ class Settling:
         self._tables.conflicts.delete(str(record.id))
         self._tables.note_untidy()
         if keeps:
-            key = f"{record.seen_at.isoformat()} {record.id}"
-            self._tables.settled.put(key, record)
+            self._keep_for_a_while(record)
+
+    def _keep_for_a_while(self, record: ConflictRecord) -> None:
+        key = f"{record.seen_at.isoformat()} {record.id}"
+        self._tables.settled.put(key, record)
 
 
 def _gives_up(conflict: Conflict, values: Values | None) -> bool:

@@ -101,9 +101,10 @@ class Tables:
         """What was changed here and has not come to rest, in order."""
         key = str(document_id)
         conflict = self.conflicts.get(key)
+        if conflict is not None:
+            return [conflict.mine]  # what is queued beside it brings the other side back
         waiting = [self.outbox.get(key), self.later.get(key)]
-        mine = [] if conflict is None else [conflict.mine]
-        return mine + [change for change in waiting if change is not None]
+        return [change for change in waiting if change is not None]
 
     def contents_of_documents(self) -> Iterator[str]:
         """SHA-256 of every content that the server's documents have; only runs change them."""
@@ -119,9 +120,8 @@ class Tables:
             yield from _contents(conflict.mine)
             if conflict.server is not None:
                 yield conflict.server.file.sha256_hash
-        for settled in self.settled.values():  # the server has all else in its history
-            if settled.mine.content is not None:
-                yield settled.mine.content.sha256
+        for settled in self.settled.values():
+            yield from _contents(settled.mine)
 
     def contents_held(self) -> set[str]:
         """SHA-256 of every content that must be there: all in use but for what is to come yet."""
