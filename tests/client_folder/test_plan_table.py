@@ -62,6 +62,7 @@ HERE: dict[str, LocalFile | None] = {
     "": None,
     "as it was": local(),
     "edited": local(content="mine"),
+    "edited back": local(content="before"),
     "renamed": local("d/mine.txt"),
     "renamed and edited": local("e/report.txt", "mine"),
     "deleted": None,
@@ -158,3 +159,5 @@ def test_the_table_has_every_pair() -> None:
     ours = ("as it was", "edited", "renamed", "renamed and edited", "deleted")
     theirs = ("as it was", "edited", "renamed", "renamed and edited", "deleted")
     assert {(here, there) for here in ours for there in theirs} <= pairs
+    restored = {(here, there) for here in (*ours, "edited back") for there in OF_RESTORED}
+    assert restored <= pairs

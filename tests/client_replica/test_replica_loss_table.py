@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from fixtures.failovers import Failover
-from fixtures.replicas import Account, Device, MakeDevice
+from fixtures.replicas import Device, MakeDevice
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter
 from syncapi.client.errors import NotFound, Unreachable
@@ -64,11 +64,13 @@ class Scene:
     Attributes:
         ahead: the device that is looked at.
         other: writes what `ahead` sees before the loss.
+        has_lost: the server loses something.
     """
 
     ahead: Device
     other: Device
     cells: list[Cell]
+    has_lost: bool = True
     ids: dict[Cell, UUID] = field(default_factory=dict)
 
     def of(self, *here: str) -> Iterator[tuple[Cell, UUID]]:
@@ -94,7 +96,7 @@ class Scene:
                 other.update(id_, content=bytes_of(cell, "lost"))
         await other.sync()
         await ahead.sync()
-        await self._push_mine()
+        await self.push_mine()
         for cell, id_ in self.of("an older one edited"):
             ahead.update(id_, content=bytes_of(cell, "mine"))
             other.update(id_, content=bytes_of(cell, "lost"))
@@ -107,7 +109,8 @@ class Scene:
         for _, id_ in self.of("deleted"):
             ahead.delete(id_)
 
-    async def _push_mine(self) -> None:
+    async def push_mine(self) -> None:
+        """Push from `ahead` what only it writes."""
         for cell, id_ in self.of("as it was pushed"):
             self.ahead.replica.update(id_, content=bytes_of(cell, "lost"))
         for _, id_ in self.of("deleted, as it was pushed"):
@@ -129,7 +132,11 @@ class Scene:
         await survivor.replica.push()
 
     async def outcomes(self, reader: Device) -> dict[Cell, str]:
-        """What became of each document, in the words of the tables."""
+        """What became of each document, in the words of the tables.
+
+        Args:
+            reader: a device that holds nothing yet.
+        """
         await reader.replica.sync()
         copies = {
             reader.bytes_of(document.id)
@@ -144,7 +151,7 @@ class Scene:
         if cell[0] == "edited back":
             what[bytes_of(cell, "older")] = "mine"
         last = what[reader.bytes_of(id_) or b""] if reader.replica.document(id_) else "gone"
-        if last != "lost" and await self._was_brought_back(cell, reader):
+        if self.has_lost and last != "lost" and await self._was_brought_back(cell, reader):
             words.append("lost")
         words.append(last)
         replica = self.ahead.replica
@@ -165,6 +172,15 @@ class Scene:
         except NotFound:
             return False
         return lost in {version.file.sha256_hash for version in versions if version.file}
+
+
+async def push_only(scene: Scene, *, made_later: bool) -> None:
+    """Make and write documents with one device, which pulls nothing."""
+    replica = scene.ahead.replica
+    for cell in scene.cells:
+        if (cell[1] == "nothing") is made_later:
+            scene.ids[cell] = replica.create("name.txt", bytes_of(cell, "older")).id
+    await replica.push()
 
 
 async def at_once(_device: Device) -> None:
@@ -203,8 +219,9 @@ async def is_cut_short_while_resyncing(device: Device) -> None:
 
 
 async def is_cut_short_while_comparing(device: Device) -> None:
+    """The history is asked for in the comparison, and for pages with what was pushed."""
     await pull_in_vain(device, lambda request: request.url.path.endswith("/history"))
-    assert device.replica._tables.machine.phase is Phase.COMPARING
+    assert device.replica._tables.machine.phase in {Phase.COMPARING, Phase.FOLLOWING}
 
 
 async def pull_in_vain(device: Device, loses: Callable[[httpx.Request], bool]) -> None:
@@ -245,5 +262,69 @@ async def test_what_the_server_has_lost(
     for _ in range(2):
         await ahead.replica.sync()
 
-    assert ahead.replica.pending() == ahead.replica.failures() == []
+    assert (ahead.replica.pending(), ahead.replica.failures()) == ([], [])
     assert await scene.outcomes(make_device(ahead.account)) == LOST
+
+
+async def is_new(device: Device) -> None:
+    """It pushed before its first run."""
+    device.replica._tables.keep(State())
+
+
+@pytest.mark.parametrize(
+    "order",
+    [at_once, pushes_first, is_new, is_filling, is_cut_short_while_comparing],
+    ids=lambda order: order.__name__,
+)
+async def test_what_was_pushed_and_never_pulled(
+    order: Callable[[Device], Awaitable[None]], failover: Failover, make_device: MakeDevice
+) -> None:
+    """The cursor is from before the loss, so that no 410 tells of it."""
+    rows = {cell: outcome for cell, outcome in LOST.items() if "pushed" in cell[0]}
+    ahead, survivor = make_device(failover.account, per_page=7), make_device(failover.account)
+    scene = Scene(ahead, survivor, list(rows))
+    await push_only(scene, made_later=False)
+    await ahead.replica.pull()
+    await survivor.replica.sync()
+    failover.fork()
+    await push_only(scene, made_later=True)
+    await scene.push_mine()
+    failover.take_over(ahead, survivor)
+    await scene.write_since(survivor)
+
+    await order(ahead)
+    for _ in range(2):
+        await ahead.replica.sync()
+
+    assert (ahead.replica.pending(), ahead.replica.failures()) == ([], [])
+    assert await scene.outcomes(make_device(ahead.account)) == rows
+
+
+@pytest.mark.parametrize(
+    "order", [at_once, pushes_first, pulls_first], ids=lambda order: order.__name__
+)
+async def test_what_tombstones_were_collected_of(
+    order: Callable[[Device], Awaitable[None]],
+    tenant: TestTenant,
+    make_device: MakeDevice,
+    make_writer: MakeWriter,
+) -> None:
+    ahead, other, survivor = (make_device(tenant) for _ in range(3))
+    scene = Scene(ahead, other, list(COLLECTED), has_lost=False)
+    await scene.create(made_later=False)
+    await scene.create(made_later=True)
+    await scene.write()
+    await survivor.replica.sync()
+    await scene.write_since(survivor)
+    for cell, id_ in scene.ids.items():
+        if cell[1] == "nothing":
+            survivor.replica.delete(id_)
+    await survivor.replica.push()
+    await (await make_writer(tenant.id)).collect_tombstones()
+
+    await order(ahead)
+    for _ in range(2):
+        await ahead.replica.sync()
+
+    assert (ahead.replica.pending(), ahead.replica.failures()) == ([], [])
+    assert await scene.outcomes(make_device(tenant)) == COLLECTED

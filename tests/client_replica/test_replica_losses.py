@@ -144,3 +144,163 @@ async def test_without_contents_it_is_told_what_was_lost(
     assert set(reader.replica.lost()) == {made}
     assert (await reader.replica.pull()).resynced == "no"
     assert set(reader.replica.lost()) == {made}
+
+
+async def test_two_losses_in_a_row(failover: Failover, make_device: MakeDevice) -> None:
+    """What was brought back after the first one is lost in the second, pushed or not."""
+    device, reader = make_device(failover.account), make_device(failover.account)
+    replica = device.replica
+    pushed, queued = (
+        replica.create(f"{n}.txt", f"{n} 1".encode()).id for n in ("pushed", "queued")
+    )
+    await replica.sync()
+    await replica.sync()
+    failover.fork()
+    for id_ in (pushed, queued):
+        replica.update(id_, content=b"2")
+    await replica.sync()
+    await replica.sync()
+    failover.take_over(device)
+    failover.fork()
+    device.replica.update(pushed, filename="renamed.txt")
+    await device.replica.push()
+    await device.replica.pull()
+    failover.take_over(device, reader)
+    await assert_in_step(device, reader)
+    assert device.names() == {"renamed.txt": b"2", "queued.txt": b"2"}
+
+
+async def test_a_conflict_is_settled_while_its_other_side_waits_to_be_pushed(
+    failover: Failover, make_device: MakeDevice
+) -> None:
+    names = ("mine", "theirs", "both", "by hand")
+    device, other = make_device(failover.account), make_device(failover.account)
+    ids = {name: other.replica.create(f"{name}.txt", b"1").id for name in names}
+    await other.replica.sync()
+    await device.replica.sync()
+    failover.fork()
+    for name, id_ in ids.items():
+        other.replica.update(id_, content=f"theirs, {name}".encode())
+        device.replica.update(id_, content=f"mine, {name}".encode())
+    await other.replica.sync()
+    await device.replica.sync()
+    reader = make_device(failover.account)
+    failover.take_over(device, reader)
+    await device.replica.pull()
+    assert {record.id for record in device.replica.conflicts()} == set(ids.values())
+    assert device.names() == {f"{n}.txt": f"mine, {n}".encode() for n in names}
+    device.replica.resolve(ids["mine"], "mine")
+    device.replica.resolve(ids["theirs"], "theirs")
+    device.replica.resolve(ids["both"], "both")
+    device.replica.resolve(ids["by hand"], {"content": "theirs", "filename": "agreed.txt"})
+    await assert_in_step(device, reader)
+    contents = {reader.bytes_of(id_) for id_ in ids.values()}
+    assert contents == {b"mine, mine", b"theirs, theirs", b"theirs, both", b"theirs, by hand"}
+    assert sorted(reader.names()) == sorted(
+        ["mine.txt", "theirs.txt", "both.txt", "agreed.txt", *copies(reader)]
+    )
+    assert list(copies(reader).values()) == [b"mine, both"]
+
+
+def copies(device: Device) -> dict[str, bytes | None]:
+    return {name: content for name, content in device.names().items() if "(conflict" in name}
+
+
+async def test_an_edit_of_what_others_deleted_survives_that_both_are_lost(
+    failover: Failover, make_device: MakeDevice
+) -> None:
+    """Of the version that was edited here the server has an older one again."""
+    device, other = make_device(failover.account), make_device(failover.account)
+    document = other.replica.create("a.txt", b"1").id
+    await other.replica.sync()
+    failover.fork()
+    other.replica.update(document, content=b"2")
+    await other.replica.sync()
+    await device.replica.sync()
+    device.replica.update(document, filename="b.txt")
+    other.replica.delete(document)
+    await other.replica.sync()
+    await device.replica.pull()
+    reader = make_device(failover.account)
+    failover.take_over(device, reader)
+    await assert_in_step(device, reader)
+    assert reader.names() == {"b.txt": b"2"}
+
+
+async def test_bytes_that_had_not_come_are_named(
+    failover: Failover, make_device: MakeDevice
+) -> None:
+    writer, device = make_device(failover.account), make_device(failover.account)
+    failover.fork()
+    made = writer.replica.create("a.txt", b"a").id
+    await writer.replica.sync()
+    device.storage.loses = lambda _request: True
+    await device.replica.sync()
+    (held,) = device.replica.remote()
+    failover.take_over(device)
+    device.storage.loses = lambda _request: False
+    await device.replica.sync()
+    assert (device.replica.documents(), device.replica.pending()) == ([], [])
+    assert device.replica.lost() == {made: held.updated_at}
+
+
+async def test_without_contents_what_is_queued_does_not_resync_for_ever(
+    failover: Failover, make_device: MakeDevice
+) -> None:
+    device, other = (
+        make_device(failover.account, keep_contents=False),
+        make_device(failover.account),
+    )
+    document = other.replica.create("a.txt", b"1").id
+    await other.replica.sync()
+    failover.fork()
+    other.replica.update(document, content=b"2")
+    await other.replica.sync()
+    await device.replica.sync()
+    device.replica.update(document, filename="b.txt")
+    failover.take_over(device)
+    assert (await device.replica.sync()).resynced == "history_lost"
+    assert set(device.replica.lost()) == {document}
+    assert device.replica.pending() == []
+    assert (await device.replica.sync()).resynced == "no"
+    (found,) = device.replica.remote()
+    assert found.filename == "b.txt"
+
+
+async def test_who_gives_up_an_edit_keeps_the_lost_version(
+    failover: Failover, make_device: MakeDevice
+) -> None:
+    device = make_device(failover.account)
+    document = device.replica.create("a.txt", b"1").id
+    await device.replica.sync()
+    failover.fork()
+    device.replica.update(document, content=b"2")
+    await device.replica.sync()
+    await device.replica.sync()
+    device.replica.update(document, content=b"3")
+    failover.take_over(device)
+    await device.replica.pull()
+    assert device.names() == {"a.txt": b"3"}
+    device.replica.revert(document)
+    assert device.names() == {"a.txt": b"2"}
+    device.replica.revert(document)
+    assert device.names() == {"a.txt": b"1"}
+
+
+async def test_an_undo_stays_though_others_hold_what_was_undone(
+    failover: Failover, make_device: MakeDevice
+) -> None:
+    device, other = make_device(failover.account), make_device(failover.account)
+    document = device.replica.create("a.txt", b"1").id
+    await device.replica.sync()
+    failover.fork()
+    device.replica.update(document, content=b"2")
+    for one in (device, device, other):
+        await one.replica.sync()
+    device.replica.update(document, content=b"1")
+    failover.take_over(device, other)
+    for one in (device, other):
+        await one.replica.sync()
+    assert other.replica.conflicts() == []
+    await assert_in_step(device, other)
+    assert other.names() == {"a.txt": b"1"}

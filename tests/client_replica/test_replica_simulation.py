@@ -6,157 +6,21 @@ with the device that wrote it. The same seed makes the same run.
 
 import random
 from collections import Counter
-from dataclasses import dataclass, field
-from typing import Any
-from uuid import UUID
 
-import httpx
 import pytest
 
-from fixtures.replicas import Crash, Device, MakeDevice, crashing
+from fixtures.replica_actors import (
+    STRATEGIES,
+    Actor,
+    at_rest,
+    in_the_history,
+    twice_applied,
+)
+from fixtures.replicas import Device, MakeDevice
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.client.errors import Unreachable
-from syncapi.client.replica.conflicts import (
-    KEEP_BOTH,
-    Strategy,
-    default_strategy,
-    first_write_wins,
-    last_write_wins,
-    manual,
-    merge,
-)
 
 ROUNDS = 70
-STRATEGIES: list[Strategy] = [
-    default_strategy,
-    lambda _: KEEP_BOTH,
-    last_write_wins,
-    first_write_wins,
-    merge,
-    manual,
-]
-
-
-@dataclass
-class Actor:
-    """A device, and what it is known to have written.
-
-    Attributes:
-        written: SHA-256 of contents, with the document of each.
-        replaced: of them those that it wrote over itself before they had left the device.
-    """
-
-    device: Device
-    rng: random.Random
-    trace: list[str]
-    written: dict[str, UUID] = field(default_factory=dict)
-    replaced: set[str] = field(default_factory=set)
-    count: int = 0
-    _last: bytes = b""
-
-    def edit(self) -> None:
-        self.count += 1
-        replica = self.device.replica
-        known = sorted(replica.documents(), key=lambda document: document.id)
-        kind = self.rng.choices(("create", "content", "name", "type", "delete"), (3, 5, 4, 2, 1))
-        if not known or kind[0] == "create":
-            content = self._content()
-            made = replica.create(f"{self.count}.txt", content, folder=self._folder())
-            self._wrote(made.id)
-            return
-        document = self.rng.choice(known)
-        match kind[0]:
-            case "content":
-                self._replace(document.id)
-                replica.update(document.id, content=self._content())
-                self._wrote(document.id)
-            case "name":
-                name, folder = f"renamed {self.count}.txt", self._folder()
-                replica.update(document.id, filename=name, folder=folder)
-            case "type":
-                kind_of = self.rng.choice(("text/plain", "text/csv", "text/markdown"))
-                replica.update(document.id, mime_type=kind_of)
-            case _:
-                self._replace(document.id)
-                replica.delete(document.id)
-
-    def resolve(self) -> None:
-        """Settle an open conflict by hand."""
-        conflicts = self.device.replica.conflicts()
-        if conflicts:
-            conflict = self.rng.choice(conflicts)
-            self.device.replica.resolve(conflict.id, self.rng.choice(("mine", "theirs", "both")))
-
-    async def run(self) -> None:
-        """A run, that may be cut short in three ways; or wholly."""
-        replica = self.device.replica
-        run = self.rng.choices((replica.sync, replica.pull, replica.push), (4, 2, 2))[0]
-        way = self.rng.choice(("whole", "whole", "crash", "lost", "down"))
-        outcome = "whole"
-        at, share = self.rng.randint(1, 16), self.rng.random()
-        losses = random.Random(share)
-        if way in {"lost", "down"}:
-            self.device.line.loses = lambda request: _is_lost(request, losses, way)
-        try:
-            with crashing(at if way == "crash" else 0, only_commits=True):
-                await run()
-        except (Crash, Unreachable) as end:
-            outcome = type(end).__name__
-            self.device.line.loses = lambda _request: False
-            self.device.reopen()
-        self.device.line.loses = lambda _request: False
-        self.trace.append(f"{run.__name__} {way} {outcome}")
-
-    def kept(self) -> set[str]:
-        """Contents that did not win, or have not been settled yet."""
-        replica = self.device.replica
-        records = [*replica.settled(), *replica.conflicts()]
-        return {record.mine.content.sha256 for record in records if record.mine.content}
-
-    def _content(self) -> bytes:
-        self._last = f"{self.rng.random()} {self.count}".encode()
-        return self._last
-
-    def _wrote(self, document: UUID) -> None:
-        found = self.device.replica.document(document)
-        assert found is not None
-        assert self.device.bytes_of(document) == self._last
-        self.written[found.file.sha256_hash] = document
-
-    def _replace(self, document: UUID) -> None:
-        """What waits of this document gives way to what comes now, by one's own will."""
-        replica = self.device.replica
-        mine = [change for change in replica.pending() if change.id == document]
-        mine += [record.mine for record in replica.conflicts() if record.id == document]
-        self.replaced |= {change.content.sha256 for change in mine if change.content}
-
-    def _folder(self) -> str:
-        return self.rng.choice(("", "a", "a/b"))
-
-
-def _is_lost(request: httpx.Request, losses: random.Random, way: str) -> bool:
-    """Of pages and pushes, which go one after the other: their order is the same each time."""
-    is_one = request.url.path.endswith("/documents/sync")
-    return is_one and (way == "down" or request.method == "POST") and losses.random() < 0.4
-
-
-async def in_the_history(writer: SqlWriter) -> set[str]:
-    rows: list[Any] = await writer.connection.fetch(
-        "SELECT sha256_hash FROM document_history AS version JOIN files AS file"
-        " ON file.tenant_id = version.tenant_id AND file.id = version.file_id"
-        " WHERE version.tenant_id = $1",
-        writer.tenant_id,
-    )
-    return {row["sha256_hash"] for row in rows}
-
-
-async def twice_applied(writer: SqlWriter) -> list[Any]:
-    query = """SELECT change_id FROM document_history
-               WHERE tenant_id = $1 AND change_id IS NOT NULL
-               GROUP BY change_id HAVING count(*) > 1"""
-    rows: list[Any] = await writer.connection.fetch(query, writer.tenant_id)
-    return rows
 
 
 async def disturb(
@@ -210,20 +74,6 @@ async def play(
         if rng.random() < 0.2:
             trace.append(await disturb(rng, writer, tenant, erased))
     return trace, actors, erased
-
-
-async def at_rest(actors: list[Actor]) -> None:
-    """Settle what is open, and run until nobody has anything to say."""
-    for _ in range(20):
-        busy = False
-        for actor in actors:
-            for conflict in actor.device.replica.conflicts():
-                actor.device.replica.resolve(conflict.id, "both")
-            result = await actor.device.replica.sync()
-            busy |= bool(result.pushed or result.added or result.modified or result.deleted)
-        if not busy:
-            return
-    raise AssertionError("they never come to rest")
 
 
 def seen_by(device: Device) -> list[tuple[str, str, str, bytes | None]]:

@@ -92,6 +92,8 @@ class Create:
     Attributes:
         revives: the server may have had the id: it was deleted there and edited here, or a create
             was not answered. Push it with ``on_conflict=merge``.
+        restores: the server has lost it, and nobody changed it here. Push it with
+            ``on_conflict=reject`` first: if it was erased there, it stays erased.
     """
 
     id: UUID
@@ -101,6 +103,7 @@ class Create:
     filename: str
     revives: bool
     entry: Base
+    restores: bool = False
 
 
 @dataclass(frozen=True, slots=True)

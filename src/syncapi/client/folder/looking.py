@@ -103,7 +103,7 @@ class Looking:
                 ignores
             )  # a server that cannot be reached changes nothing here
             await self._replica.pull()
-            self._mark_lost()
+            await self._mark_lost()
         found = await asyncio.to_thread(self._scan, ignores)
         documents = {document.id: document for document in self._replica.remote()}
         rules = self._rules(ignores, direction)
@@ -119,10 +119,8 @@ class Looking:
         They stay so until each has come. Were it otherwise, what an interrupted sync has not
         fetched yet would pass for deleted here by the next one.
         """
-        return self._as_lost(a.id for a in planned.actions if isinstance(a, Delete))
-
-    def _as_lost(self, documents: Iterable[UUID]) -> list[Base]:
-        entries = map(self._ledger.find, documents)
+        deleted = (a.id for a in planned.actions if isinstance(a, Delete))
+        entries = map(self._ledger.find, deleted)
         return [dataclasses.replace(entry, lost=True) for entry in entries if entry is not None]
 
     def _plan(
@@ -161,8 +159,18 @@ class Looking:
         self._index.update(known, found)
         return found
 
-    def _mark_lost(self) -> None:
-        """The server was restored: what it has lost is pushed again, not deleted here."""
+    async def _mark_lost(self) -> None:
+        """The server was restored: what it has lost is pushed again, not deleted here.
+
+        The folder may have an older version than was pulled last, which the server may still have.
+        """
         lost = self._replica.lost()
-        self._ledger.put(*self._as_lost(lost))
+        for document_id, version in lost.items():
+            entry = self._ledger.find(document_id)
+            if entry is None or entry.version is None:
+                continue
+            if entry.version == version or await self._replica.has_lost(
+                document_id, entry.version
+            ):
+                self._ledger.put(dataclasses.replace(entry, lost=True))
         self._replica.settle_lost(lost.keys())

@@ -48,6 +48,9 @@ class _Ready:
     change: PushedChange
 
 
+_Answered: TypeAlias = tuple[_Ready, ChangeResult]
+
+
 class ServerHalf:
     """Carries out what a plan does there.
 
@@ -86,12 +89,12 @@ class ServerHalf:
             wanted = (a for a in current.plan.actions if isinstance(a, kind))
             while batch := [a for a in islice(wanted, MOST_CHANGES) if current.admits(a)]:
                 ready = await self._made_ready(batch, current)
-                for revives in (False, True):
-                    await self._push(
-                        [one for one in ready if _revives(one.action) is revives],
-                        "merge" if revives else "reject",
-                        current,
-                    )
+                restoring = [one for one in ready if _restores(one.action)]
+                deleted = await self._restore(restoring, current)
+                reviving = [one for one in ready if _revives(one.action) and one not in restoring]
+                await self._push([*reviving, *deleted], "merge", current)
+                plain = [one for one in ready if not _revives(one.action)]
+                await self._push(plain, "reject", current)
 
     async def _made_ready(self, batch: Sequence[Pushed], current: Round) -> list[_Ready]:
         changes: dict[UUID, PushedChange] = {}
@@ -164,23 +167,50 @@ class ServerHalf:
     async def _push(
         self, ready: Sequence[_Ready], on_conflict: OnConflict, current: Round
     ) -> None:
+        self._learn(await self._submit(ready, on_conflict, current), current)
+
+    async def _restore(self, ready: Sequence[_Ready], current: Round) -> list[_Ready]:
+        """Push what the server has lost; return what others have deleted there since.
+
+        What was erased there is not lost: the next plan takes it for deleted.
+        """
+        answered: list[_Answered] = []
+        deleted: list[_Ready] = []
+        for one, result in await self._submit(ready, "reject", current):
+            if result.status == "conflict" and result.document is None:
+                self._ledger.put(*self._erased(one.action.id))
+            if result.status == "conflict" and result.document and result.document.is_deleted:
+                deleted.append(one)
+            else:
+                answered.append((one, result))
+        self._learn(answered, current)
+        return deleted
+
+    def _erased(self, document_id: UUID) -> Iterator[Base]:
+        entry = self._ledger.find(document_id)
+        if entry is not None:
+            yield replace(entry, lost=False, sent=None)
+
+    async def _submit(
+        self, ready: Sequence[_Ready], on_conflict: OnConflict, current: Round
+    ) -> list[_Answered]:
+        """Note in the ledger what is about to be sent, and push it."""
         if not ready:
-            return
+            return []
         if not current.rules_hold():
             for one in ready:
                 current.postpone(one.action)
-            return
+            return []
         self._ledger.put(*self._notes(ready))
-        results = await self._replica.submit(
-            [one.change for one in ready], on_conflict=on_conflict
-        )
-        agreed = [
-            entry
-            for one, result in zip(ready, results, strict=True)
-            if (entry := self._answered(one.action, result, current)) is not None
-        ]
-        gone = [one.action.id for one in ready if isinstance(one.action, Delete)]
-        self._ledger.put(*agreed)
+        changes = [one.change for one in ready]
+        results = await self._replica.submit(changes, on_conflict=on_conflict)
+        return list(zip(ready, results, strict=True))
+
+    def _learn(self, answered: Sequence[_Answered], current: Round) -> None:
+        """Keep in the ledger what is agreed on now."""
+        agreed = [self._answered(one.action, result, current) for one, result in answered]
+        self._ledger.put(*(entry for entry in agreed if entry is not None))
+        gone = [one.action.id for one, _ in answered if isinstance(one.action, Delete)]
         self._ledger.drop(*(i for i in gone if i not in current.blocked))
 
     def _notes(self, ready: Sequence[_Ready]) -> Iterator[Base]:
@@ -212,6 +242,10 @@ class ServerHalf:
 
 def _revives(action: Pushed) -> bool:
     return isinstance(action, Create) and action.revives
+
+
+def _restores(action: Pushed) -> bool:
+    return isinstance(action, Create) and action.restores
 
 
 def _agreed(entry: Base, document: Document | None) -> Base | None:

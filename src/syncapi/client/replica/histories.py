@@ -2,7 +2,9 @@
 
 import asyncio
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Final
+from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import NotFound
@@ -33,15 +35,29 @@ async def is_in_history(client: Client, held: Document) -> bool:
 
     A later one is the version after somebody else has brought it back.
     """
+    since = await _versions_since(client, held.id, held.updated_at)
+    return any(v.updated_at == held.updated_at or _is_alike(v, held) for v in since)
+
+
+async def has_version(client: Client, document_id: UUID, version: datetime) -> bool:
+    """Whether a document's history has the version of this time."""
+    since = await _versions_since(client, document_id, version)
+    return any(found.updated_at == version for found in since)
+
+
+async def _versions_since(
+    client: Client, document_id: UUID, version: datetime
+) -> list[DocumentVersion]:
+    """The version of a time and those after it; none of a document that the server has not."""
+    found: list[DocumentVersion] = []
     try:
-        async for version in client.versions(held.id):
-            if version.updated_at <= held.updated_at:
-                return version.updated_at == held.updated_at
-            if _is_alike(version, held):
-                return True
+        async for one in client.versions(document_id):
+            if one.updated_at < version:
+                break
+            found.append(one)
     except NotFound:
-        pass
-    return False
+        return []
+    return found
 
 
 def _is_alike(version: DocumentVersion, held: Document) -> bool:

@@ -71,6 +71,9 @@ class Outbox:
         """Note that a change was refused for certain: it may be altered again."""
         key = str(change.id)
         free = change.model_copy(update={"is_sent": False, "change_id": self._make_id()})
+        if change.is_lost:
+            self._tables.outbox.put(key, free)
+            return
         later = self._tables.later.get(key)
         self._tables.later.delete(key)
         self._put_head(key, free if later is None else fold(free, later))

@@ -21,6 +21,7 @@ from syncapi.client.replica.exclusion import Exclusion
 from syncapi.client.replica.failures import Failures
 from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.histories import has_version
 from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.machine import Phase
 from syncapi.client.replica.outbox import Outbox
@@ -282,6 +283,10 @@ class Replica:
     def lost(self) -> dict[UUID, datetime]:
         """Documents that were held in a version that the server has lost, and which one it was."""
         return {UUID(key): held.version for key, held in self._tables.lost.items()}
+
+    async def has_lost(self, document_id: UUID, version: datetime) -> bool:
+        """Ask the server whether it has no such version of a document any more."""
+        return not await has_version(self._client, document_id, version)
 
     def settle_lost(self, document_ids: Iterable[UUID]) -> None:
         """Forget of these that they were lost."""

@@ -61,9 +61,12 @@ class Settling:
             server: what stands against it.
             has_base: the server still knows the version that was changed.
         """
+        is_edited = self._tables.later.get(str(change.id)) is not None
         mine = self._outbox.take_off(change.id)
         if mine is None:
             return  # made and deleted here meanwhile
+        if is_edited and server is None:
+            mine = mine.model_copy(update={"is_lost": False})
         self._open(mine, server, mine.base if has_base else None)
         self.follow(change.id, server)
 

@@ -109,7 +109,7 @@ def document_of(base: Base | None, remote: Remote | None) -> Doc:
     elif known.version is not None and remote.version < known.version:
         doc.restored, doc.agreed_sha256 = True, remote.sha256
         doc.agreed_place = doc.there  # what is newer here counts as changed here
-    elif known.lost:
+    elif known.lost and remote.version != known.version:
         doc.agreed_sha256 = ""
     return doc
 

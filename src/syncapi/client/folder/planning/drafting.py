@@ -62,7 +62,16 @@ def _revive(doc: Doc, sheet: Sheet) -> None:
         return
     entry = Base(doc.id, file.path, None, file.sha256, folder, name, file.inode, file.birth_ns)
     sheet.actions.append(
-        Create(doc.id, file.path, file.sha256, folder, name, revives=True, entry=entry)
+        Create(
+            doc.id,
+            file.path,
+            file.sha256,
+            folder,
+            name,
+            revives=True,
+            restores=doc.restored and file.sha256 == _base(doc).sha256,
+            entry=entry,
+        )
     )
     if doc.restored:
         _settle(doc, sheet, "restored", "The server had lost it, and gets it again.")
