@@ -55,6 +55,8 @@ class Worker:
         window = nullcontext() if is_seen else unseen(self._db)
         transaction = self._db.transaction()
         await transaction.start()
+        if self._rng.random() < 0.7:
+            await self._db.execute(self._rng.choice(_MODES))
         async with window:
             await self._write(self._rng.randint(1, 6))
         if self._rng.random() < 0.1:
