@@ -16,7 +16,7 @@ from fixtures.service import MakeTenant
 from fixtures.unseen import unseen
 from fixtures.writing import MakeWriter
 
-DOCUMENTS = 4
+DOCUMENTS = 2
 """So few that a transaction writes the same ones again and again."""
 
 _MINE = "tenant_id = $1 AND id = $2"
@@ -58,7 +58,7 @@ class Worker:
         if self._rng.random() < 0.7:
             await self._db.execute(self._rng.choice(_MODES))
         async with window:
-            await self._write(self._rng.randint(1, 6))
+            await self._write(self._rng.randint(2, 12))
         if self._rng.random() < 0.1:
             await transaction.rollback()
         else:
