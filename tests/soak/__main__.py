@@ -9,12 +9,15 @@ import asyncio
 import random
 import sys
 from contextlib import AsyncExitStack
+from pathlib import Path
 
 from soak.checker import Cast, Checker, Outcome
 from soak.disturbances import make_clock_step, make_stamps_naive
 from soak.ground import ground
 from soak.killer import kill
 from soak.promoter import Promoter
+from soak.reader import ProtocolError
+from soak.restorer import Restorer
 from soak.session import session
 from soak.stories import Fork
 from soak.tally import Budget, Tally
@@ -26,13 +29,31 @@ def main() -> int:
     """Run the checker on servers of its own."""
     options = _options()
     print(f"seed {options.seed}, {options.seconds} s; starting PostgreSQL, S3, Valkey, syncapi")
-    outcome = asyncio.run(_run(options))
+    try:
+        outcome = asyncio.run(_run(options))
+    except* ProtocolError as group:
+        _keep(group, options.evidence)
+        raise
     print(outcome)
     if outcome.misses:
-        print(f"\n{len(outcome.misses)} misses.")
+        outcome.keep_evidence(options.evidence)
+        print(
+            f"\n{len(outcome.misses)} misses. All of them, and the last requests of each client "
+            f"that has one, are in {options.evidence}."
+        )
         return 1
     print("\nEvery replica equals the server, and every push became what it was told.")
     return 0
+
+
+def _keep(group: BaseExceptionGroup[ProtocolError], folder: Path) -> None:
+    """Write the last requests of each client that had an answer which must not be."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for error in group.exceptions:
+        if isinstance(error, BaseExceptionGroup):
+            _keep(error, folder)
+        else:
+            error.exchanges.write(folder / f"{error.actor}.log")
 
 
 def _options() -> argparse.Namespace:
@@ -40,10 +61,16 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--seconds", type=float, default=60, help="how long is written")
     parser.add_argument("--seed", type=int, default=1, help="of all draws")
     parser.add_argument("--tenants", type=int, default=3)
+    parser.add_argument(
+        "--evidence", type=Path, default=Path("soak-evidence"), help="folder for what was missed"
+    )
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--no-kills", action="store_true", help="leave all processes alone")
     kind.add_argument(
         "--promotions", action="store_true", help="fail over, again and again, to lagging standbys"
+    )
+    kind.add_argument(
+        "--restores", action="store_true", help="put base backups back, again and again"
     )
     kind.add_argument(
         "--naive", action="store_true", help="stamp with now(): the checker must find misses"
@@ -67,6 +94,9 @@ async def _run(options: argparse.Namespace) -> Outcome:
         if standby_port is not None:
             promoter = stack.enter_context(Promoter(found, standby_port, forks))
             others.append(promoter.promote(budget, checker.tally, rng))
+        elif options.restores:
+            restorer = stack.enter_context(Restorer(found, forks))
+            others.append(restorer.restore(budget, checker.tally, rng))
         elif not (options.no_kills or options.naive):
             others.append(kill(found, world, budget, checker.tally, rng))
         return await checker.run(budget, *others)
@@ -75,15 +105,16 @@ async def _run(options: argparse.Namespace) -> Outcome:
 def _cast(options: argparse.Namespace) -> Cast:
     if options.naive:  # its clock is a view: what ticks it does not work there
         return Cast(api_writers=0, devices=0, is_disturbed=False)
-    if options.promotions:  # a time alone does not tell which history it belongs to
+    if options.promotions or options.restores:
+        # A time alone does not say which history it belongs to.
         return Cast(
             cursor_readers=6,
             time_readers=0,
             largest_page=20,
             is_voided=False,
-            is_checked_under_way=False,
+            loses_history=True,
         )
-    return Cast(time_readers=2)
+    return Cast(time_readers=1)
 
 
 async def _progress(budget: Budget, tally: Tally) -> None:

@@ -1,6 +1,7 @@
 """Writes through the API: uploads, renames, new content, deletions."""
 
 import asyncio
+import hashlib
 import random
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -18,6 +19,7 @@ _OUTCOMES = {
     HTTPStatus.CREATED: "done",
     HTTPStatus.NOT_FOUND: "gone already",
     HTTPStatus.BAD_REQUEST: "content gone already",
+    HTTPStatus.CONFLICT: "conflict",
     HTTPStatus.PRECONDITION_FAILED: "changed meanwhile",
     HTTPStatus.SERVICE_UNAVAILABLE: "503",
 }
@@ -27,12 +29,17 @@ _STRATEGIES = ("reject", "last_write_wins", "first_write_wins", "merge")
 
 @dataclass(slots=True)
 class ApiWriter:
-    """A member who works with documents."""
+    """A member who works with documents.
+
+    Attributes:
+        declares: whether files are sent straight to S3, too.
+    """
 
     world: World
     member: Member
     rng: random.Random
     tally: Tally
+    declares: bool = True
     _known: list[dict[str, Any]] = field(default_factory=list)
 
     async def write(self, budget: Budget) -> None:
@@ -45,6 +52,7 @@ class ApiWriter:
             self.erase: 1,
             self.push: 6,
             self.look: 3,
+            self.declare: 3 if self.declares else 0,
         }
         while budget.take():
             act = self.rng.choices(list(acts), list(acts.values()))[0]
@@ -62,6 +70,56 @@ class ApiWriter:
         answer = await self._send("upload", "POST", "/documents", files=files)
         if answer.status_code == HTTPStatus.CREATED:
             self._remember(answer.json()["data"]["document"])
+
+    async def declare(self) -> None:
+        """Send bytes straight to S3, and refer to them a moment later, whatever is erased."""
+        content = f"content {self.rng.randint(0, 200)}".encode()
+        declared = {
+            "sha256_hash": hashlib.sha256(content).hexdigest(),
+            "md5_hash": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+            "file_size": len(content),
+            "mime_type": "text/plain",
+        }
+        answer = await self._send("declaration", "POST", "/files", json=declared)
+        if not answer.is_success:
+            return
+        found = answer.json()["data"]
+        if found["status"] == "pending":
+            found = await self._complete(found["id"], found["upload"], content)
+        if found is not None:
+            await asyncio.sleep(self.rng.random() * 0.3)
+            await self._refer(found["file"]["id"])
+
+    async def _complete(
+        self, id_: str, upload: dict[str, Any], content: bytes
+    ) -> dict[str, Any] | None:
+        """The answer that has the file; None where it takes another try from the start."""
+        for part in upload["parts"]:
+            piece = content[part["offset"] : part["offset"] + part["size"]]
+            sent = await self.world.http.put(part["url"], content=piece, headers=upload["headers"])
+            if not sent.is_success:
+                return None
+        answer = await self._send("completion", "POST", f"/files/{id_}/complete")
+        data: dict[str, Any] | None = answer.json()["data"] if answer.is_success else None
+        return data
+
+    async def _refer(self, file_id: str) -> None:
+        """The file was promised by an answer a moment ago: a document with it must be made."""
+        change = {
+            "op": "create",
+            "change_id": self._id(),
+            "id": self._id(),
+            "filename": "declared.txt",
+            "mime_type": "text/plain",
+            "file_id": file_id,
+        }
+        answer = await self._send("push", "POST", "/documents/sync", json={"changes": [change]})
+        if answer.status_code == HTTPStatus.OK:
+            result = answer.json()["data"]["results"][0]
+            self.tally(f"api: a document with a declared file, {result['status']}")
+            if result["status"] != "applied":
+                what = f"a file that an answer promised is gone: {result}"
+                raise ProtocolError("api writer", what, self.member.exchanges)
 
     async def look(self) -> None:
         """See what others wrote."""
@@ -152,6 +210,7 @@ class ApiWriter:
         answer = await self.world.request(self.member, method, path, **arguments)  # type: ignore[arg-type]  # passed through
         outcome = _OUTCOMES.get(HTTPStatus(answer.status_code))
         if outcome is None or (outcome == "503" and "retry-after" not in answer.headers):
-            raise ProtocolError(f"{name}: {answer.status_code} {answer.text}")
+            what = f"{name}: {answer.status_code} {answer.text}"
+            raise ProtocolError("api writer", what, self.member.exchanges)
         self.tally(f"api: {name}, {outcome}")
         return answer

@@ -6,8 +6,9 @@ machine, so a seed makes a run like another one, not the same.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID
 
 import asyncpg
@@ -17,6 +18,7 @@ from soak import truth
 from soak.api_writer import ApiWriter
 from soak.device import Device
 from soak.disturbances import disturb
+from soak.exchanges import Exchanges
 from soak.reader import Reader
 from soak.replica import ByCursor, ByTime, Disk, Progress
 from soak.session import session
@@ -32,6 +34,13 @@ from soak.world import Member, World
 _SHOWN = 5
 _LONGEST_WAY_SECONDS = 180
 
+_TIME_READERS = (
+    ByTime(takes_first=False),
+    ByTime(takes_first=True),
+    ByTime(takes_first=True, counts=True),
+    ByTime(takes_first=False, counts=True),
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Cast:
@@ -40,16 +49,17 @@ class Cast:
     Attributes:
         cursor_readers: replicas of each tenant that follow by cursor; every other is prone to
             crash.
-        time_readers: pairs of replicas of each tenant that follow by `since` and page: two
-            devices of one user, who share what the server keeps of their pages.
+        time_readers: groups of replicas of each tenant that go by `since` and page. Those of a
+            group are devices of one user: two that follow `next_page`, in pages of changing
+            sizes, and two that count.
         longest_pause: seconds that a writer's transaction stays open, each time.
         largest_page: rows; small pages make runs long.
         devices: clients of each tenant that work offline and push; every other takes what it is
             told into its replica at once.
         is_disturbed: whether the clock steps and tombstones are collected.
         is_voided: whether all cursors are voided now and then, too. That heals what was missed.
-        is_checked_under_way: whether replicas are compared with the server before the end, too;
-            not where the server may have lost what a replica has seen.
+        loses_history: whether the server may lose what a replica has seen. Then replicas are
+            compared with it only at the end, and nobody counts on a file that it took.
     """
 
     sql_writers: int = 8
@@ -61,7 +71,7 @@ class Cast:
     largest_page: int = 500
     is_disturbed: bool = True
     is_voided: bool = True
-    is_checked_under_way: bool = True
+    loses_history: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,11 +80,19 @@ class Outcome:
 
     tally: Tally
     misses: Sequence[Miss]
+    exchanges: Mapping[str, Exchanges]
 
     @override
     def __str__(self) -> str:
         shown = [f"\nMISS {miss}" for miss in self.misses[:_SHOWN]]
         return "\n".join([*self.tally.lines(), *shown])
+
+    def keep_evidence(self, folder: Path) -> None:
+        """Write all misses, and the last requests of each replica that has one."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "misses.log").write_text("\n".join(map(str, self.misses)))
+        for name, exchanges in self.exchanges.items():
+            exchanges.write(folder / f"{name}.log")
 
 
 class Checker:
@@ -117,7 +135,13 @@ class Checker:
                 for reader in readers:
                     await reader.verify(connection)
                 await verify_pushes(connection, devices, self._forks)
-        return Outcome(self.tally, [miss for reader in readers for miss in reader.misses])
+        failing = {
+            f"{reader.name} of tenant {reader.member.tenant_id}": reader.member.exchanges
+            for reader in readers
+            if reader.misses
+        }
+        misses = [miss for reader in readers for miss in reader.misses]
+        return Outcome(self.tally, misses, failing)
 
     async def _write(
         self, budget: Budget, devices: Sequence[Device], others: Sequence[Awaitable[None]]
@@ -133,7 +157,10 @@ class Checker:
             for number in range(self._cast.api_writers):
                 member = await world.member(tenants[number % len(tenants)])
                 rng = self._rng(f"api writer {number}")
-                writing.create_task(ApiWriter(world, member, rng, self.tally).write(budget))
+                writer = ApiWriter(
+                    world, member, rng, self.tally, declares=not self._cast.loses_history
+                )
+                writing.create_task(writer.write(budget))
             for device in devices:
                 writing.create_task(device.live(budget))
             if self._cast.is_disturbed:
@@ -150,11 +177,11 @@ class Checker:
             for number in range(self._cast.cursor_readers):
                 member = await self._world.member(tenant)
                 readers.append(self._reader(f"cursor reader {number}", member, ByCursor(), number))
-            for pair in range(self._cast.time_readers):
+            for group in range(self._cast.time_readers):
                 member = await self._world.member(tenant)
-                for number, takes_first in enumerate((False, True)):
-                    name = f"time reader {pair}.{number}"
-                    readers.append(self._reader(name, member, ByTime(takes_first), number))
+                for number, start in enumerate(_TIME_READERS):
+                    name, device = f"time reader {group}.{number}", member.on_another_device()
+                    readers.append(self._reader(name, device, start, number))
         return readers
 
     async def _devices(self) -> list[Device]:
@@ -177,7 +204,7 @@ class Checker:
             self._rng(f"{name} of {self._world.tenants.index(member.tenant_id)}"),
             self.tally,
             is_crash_prone=number % 2 == 1,
-            is_checked_under_way=self._cast.is_checked_under_way,
+            is_checked_under_way=not self._cast.loses_history,
             largest_page=self._cast.largest_page,
         )
 

@@ -18,6 +18,7 @@ from soak.outbox import Batch, Outbox
 from soak.reader import Reader, Watcher
 from soak.stories import STRATEGIES, Json, Story, Telling, moment, now
 from soak.tally import Budget, Tally
+from soak.truth import Difference
 
 _WAYS = {"read": 12, "answered": 4, "sent": 1, "half sent": 1, "forgotten": 2, "twice": 2}
 _HANGING_UP: Mapping[str, When] = {
@@ -46,7 +47,7 @@ class Device(Watcher):
     is_eager: bool
     outbox: Outbox
     stories: list[Story] = field(default_factory=list)
-    faults: list[tuple[UUID, str]] = field(default_factory=list)
+    faults: list[Difference] = field(default_factory=list)
     _confirmations: Confirmations = field(default_factory=Confirmations)
     _is_at_rest: bool = False
 
@@ -135,6 +136,7 @@ class Device(Watcher):
     async def _hang_up(self, batch: Batch, when: When) -> None:
         url, headers = self.reader.world.way_of(self.reader.member, "/documents/sync")
         _abandon(batch)
+        self.reader.member.exchanges.note(f"POST {batch.body} -> hung up, request {when}")
         await post_and_hang_up(url, headers, batch.body, when=when)
         self.tally(f"pushed: hung up, request {when}")
 
@@ -234,7 +236,7 @@ class Device(Watcher):
             self.outbox.settle(story)
 
     def _fault(self, batch: Batch, what: str) -> None:
-        self.faults.append((batch.stories[0].document_id, what))
+        self.faults.append(Difference(batch.stories[0].document_id, "push", what))
 
     @override
     def run_begins(self) -> None:

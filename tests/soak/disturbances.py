@@ -1,12 +1,16 @@
-"""What else happens: clocks step, tombstones and versions are collected, cursors voided."""
+"""What else happens: clocks step, garbage is collected, cursors are voided, Valkey forgets."""
 
+import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
 from soak.session import session
 from soak.tally import Budget, Tally
@@ -20,9 +24,7 @@ from syncapi.wiring import database_urls
 
 # More than the 60 s that a `since` may be ahead of the API's own clock, which does not step.
 _FURTHEST_STEP = 90.0
-
-_VOIDING = 0.97
-_FORGETTING = 0.2
+_LONGEST_LOCK_SECONDS = 4.0
 
 _STEPPING_CLOCK = """
 CREATE TABLE IF NOT EXISTS soak_wall (step interval NOT NULL);
@@ -45,6 +47,21 @@ FROM former_clock, LATERAL (
   WHERE entry.tenant_id = former_clock.tenant_id) stamps;
 """
 
+_SOME = "id IN (SELECT id FROM documents WHERE tenant_id = $1 AND id >= $2 ORDER BY id LIMIT $3)"
+_HIDDEN_INSERT = """
+INSERT INTO documents (tenant_id, id, filename, mime_type, file_id)
+SELECT $1, gen_random_uuid(), 'hidden ' || $2::uuid, 'text/plain', id
+FROM files WHERE tenant_id = $1 LIMIT $3
+"""
+_HIDDEN = (
+    _HIDDEN_INSERT,
+    f"UPDATE documents SET filename = 'hidden' WHERE tenant_id = $1 AND {_SOME}",
+    f"UPDATE documents SET is_deleted = true, deleted_at = now() WHERE tenant_id = $1 AND {_SOME}",
+    f"UPDATE documents SET is_deleted = false, deleted_at = NULL WHERE tenant_id = $1 AND {_SOME}",
+    f"DELETE FROM documents WHERE tenant_id = $1 AND {_SOME}",
+)
+"""What the triggers do not see."""
+
 
 async def make_clock_step(connection: asyncpg.Connection) -> None:
     """Give the database a clock that `disturb` can step."""
@@ -60,50 +77,119 @@ async def disturb(
     world: World, budget: Budget, tally: Tally, rng: random.Random, *, voids: bool
 ) -> None:
     """Disturb until the budget is spent; with `voids`, cursors are voided too."""
-    while not budget.is_over:
-        await budget.pause(rng.uniform(0.1, 0.8))
-        try:
-            draw = rng.random() * (1 if voids else _VOIDING)
-            async with session(world.database_url) as connection:
-                await _disturb_once(connection, world.tenants, draw, tally, rng)
-            await _collect_versions(world, tally, rng)
-        except Unavailable:
-            tally("disturbed: in vain")
-        except Exception as error:
-            if not (is_down(error) or is_transient(error)):
-                raise
-            tally("disturbed: in vain")
+    disturbances = Disturbances(world, budget, tally, rng)
+    acts = disturbances.weights(voids=voids)
+    async with asyncio.TaskGroup() as locks:
+        while not budget.is_over:
+            await budget.pause(rng.uniform(0.1, 0.8))
+            act = rng.choices(list(acts), list(acts.values()))[0]
+            if act == disturbances.leave_rows_locked:
+                locks.create_task(_try(act, tally))
+            else:
+                await _try(act, tally)
 
 
-async def _disturb_once(
-    connection: asyncpg.Connection,
-    tenants: Sequence[UUID],
-    draw: float,
-    tally: Tally,
-    rng: random.Random,
-) -> None:
-    if draw < 0.6:
-        step = timedelta(seconds=rng.uniform(-_FURTHEST_STEP, _FURTHEST_STEP))
-        await connection.execute("UPDATE soak_wall SET step = $1", step)
-        tally("disturbed: clock stepped")
-    elif draw < _VOIDING:
-        keep = timedelta(seconds=rng.uniform(0, 3))
+async def _try(act: Callable[[], Awaitable[None]], tally: Tally) -> None:
+    try:
+        await act()
+    except (Unavailable, RedisError):
+        tally("disturbed: in vain")
+    except Exception as error:
+        if not (is_down(error) or is_transient(error)):
+            raise
+        tally("disturbed: in vain")
+
+
+@dataclass(frozen=True, slots=True)
+class Disturbances:
+    """Each disturbs once."""
+
+    world: World
+    budget: Budget
+    tally: Tally
+    rng: random.Random
+
+    def weights(self, *, voids: bool) -> dict[Callable[[], Awaitable[None]], int]:
+        """How often each happens, of a hundred or so."""
+        return {
+            self.step_clock: 50,
+            self.collect_tombstones: 30,
+            self.collect_versions: 15,
+            self.leave_rows_locked: 4,
+            self.evict: 5,
+            self.flush: 2,
+            self.void: 3 if voids else 0,
+            self.work_unseen: 3 if voids else 0,
+        }
+
+    async def step_clock(self) -> None:
+        step = timedelta(seconds=self.rng.uniform(-_FURTHEST_STEP, _FURTHEST_STEP))
+        async with session(self.world.database_url) as connection:
+            await connection.execute("UPDATE soak_wall SET step = $1", step)
+        self.tally("disturbed: clock stepped")
+
+    async def collect_tombstones(self) -> None:
+        keep = timedelta(seconds=self.rng.uniform(0, 3))
         collect = "SELECT feed.collect_tombstones($1, $2, $3)"
-        tenant, most = rng.choice(tenants), rng.randint(1, 200)
-        collected = await connection.fetchval(collect, tenant, keep, most)
-        tally("disturbed: tombstones collected", collected)
-    else:
-        await connection.execute("SELECT feed.void_cursors()")
-        tally("disturbed: all cursors voided")
+        async with session(self.world.database_url) as connection:
+            collected = await connection.fetchval(
+                collect, self._tenant(), keep, self.rng.randint(1, 200)
+            )
+        self.tally("disturbed: tombstones collected", collected)
 
+    async def collect_versions(self) -> None:
+        """Forget old versions, as `syncapi gc` does; the ledger of pushes must not."""
+        limits = VersionLimits(None, self.rng.randint(1, 3))
+        tenant, after = operator(self._tenant(), DEFAULT_DATABASE), UUID(int=0)
+        urls = database_urls(self.world.settings)
+        async with Databases(urls, PoolLimits(size=1)) as databases:
+            collect = partial(collect_versions, limits=limits, after=after, most=500)
+            collected, _ = await databases.writing(tenant, collect)
+        self.tally("disturbed: versions collected", collected)
 
-async def _collect_versions(world: World, tally: Tally, rng: random.Random) -> None:
-    """Forget old versions now and then, as `syncapi gc` does; the ledger of pushes must not."""
-    if rng.random() > _FORGETTING:
-        return
-    limits = VersionLimits(None, rng.randint(1, 3))
-    tenant, after = operator(rng.choice(world.tenants), DEFAULT_DATABASE), UUID(int=0)
-    async with Databases(database_urls(world.settings), PoolLimits(size=1)) as databases:
-        collect = partial(collect_versions, limits=limits, after=after, most=500)
-        collected, _ = await databases.writing(tenant, collect)
-    tally("disturbed: versions collected", collected)
+    async def leave_rows_locked(self) -> None:
+        """As somebody at psql who has gone to lunch."""
+        lock = f"SELECT FROM documents WHERE tenant_id = $1 AND {_SOME} FOR UPDATE"
+        async with session(self.world.database_url) as connection, connection.transaction():
+            await connection.execute(lock, self._tenant(), uuid4(), self.rng.randint(1, 20))
+            self.tally("disturbed: rows left locked")
+            await self.budget.pause(self.rng.uniform(0.5, _LONGEST_LOCK_SECONDS))
+
+    async def void(self) -> None:
+        async with session(self.world.database_url) as connection:
+            await connection.execute("SELECT feed.void_cursors()")
+        self.tally("disturbed: all cursors voided")
+
+    async def work_unseen(self) -> None:
+        """Write what the triggers do not see, and void the cursors, as operators are asked to."""
+        async with session(self.world.database_url) as connection, connection.transaction():
+            await connection.execute("SET LOCAL session_replication_role = replica")
+            for statement in self.rng.choices(_HIDDEN, k=self.rng.randint(1, 6)):
+                some = uuid4(), self.rng.randint(1, 10)
+                await connection.execute(statement, self._tenant(), *some)
+            await connection.execute("SET LOCAL session_replication_role = origin")
+            await connection.execute("SELECT feed.void_cursors()")
+        self.tally("disturbed: work that the triggers did not see, then a void")
+
+    async def evict(self) -> None:
+        """Take half of what Valkey keeps of the tenants, as one does that is short of memory."""
+        await self._forget(0.5)
+        self.tally("disturbed: Valkey evicted keys")
+
+    async def flush(self) -> None:
+        """Take all that Valkey keeps of the tenants; others may share it."""
+        await self._forget(1)
+        self.tally("disturbed: Valkey flushed")
+
+    async def _forget(self, part: float) -> None:
+        url = self.world.settings.redis_url
+        assert url is not None
+        async with Redis.from_url(url.get_secret_value()) as redis:
+            for tenant in self.world.tenants:
+                keys = [key async for key in redis.scan_iter(f"*{tenant}*")]
+                for key in keys:
+                    if self.rng.random() < part:
+                        await redis.delete(key)
+
+    def _tenant(self) -> UUID:
+        return self.rng.choice(self.world.tenants)

@@ -7,6 +7,7 @@ from typing import Self
 
 from soak.ground import DATABASE, Ground
 from soak.standby import (
+    copy_of,
     is_receiving,
     newest_stamps,
     promote,
@@ -16,6 +17,8 @@ from soak.standby import (
 from soak.stories import Fork, now
 from soak.tally import Budget, Tally
 from syncapi.embedded import PostgresServer
+
+_SIBLINGS = 0.3
 
 
 class Promoter:
@@ -51,17 +54,29 @@ class Promoter:
     async def promote(self, budget: Budget, tally: Tally, rng: random.Random) -> None:
         """Fail over until the budget is spent."""
         while not budget.is_over:
+            has_sibling = rng.random() < _SIBLINGS
             await asyncio.to_thread(self._make_standby)
+            sibling = await asyncio.to_thread(self._copy_standby) if has_sibling else None
             await budget.pause(rng.uniform(1, 5))
             await self._let_lag(budget, rng)
             await asyncio.to_thread(self._fail_over)
             tally("promoted: a standby that lagged")
             await budget.pause(rng.uniform(1, 5))
+            if sibling is not None:
+                await asyncio.to_thread(self._fail_over_to, sibling)
+                tally("promoted: its sibling, on the same timeline")
+                await budget.pause(rng.uniform(1, 5))
 
     def _make_standby(self) -> None:
         self._number += 1
         folder = self._folder / f"standby {self._number}"
         self._standby = start_standby(self._primary, folder, self._spare_port)
+
+    def _copy_standby(self) -> PostgresServer:
+        """A standby of the same primary, which stays at the state that it is made in."""
+        self._number += 1
+        folder = self._folder / f"standby {self._number}"
+        return copy_of(self._primary, folder, self._primary.port, "--write-recovery-conf")
 
     async def _let_lag(self, budget: Budget, rng: random.Random) -> None:
         standby = self._standby
@@ -73,9 +88,20 @@ class Promoter:
 
     def _fail_over(self) -> None:
         assert self._standby is not None
+        standby, self._standby = self._standby, None
         self._spare_port = self._primary.port
         self._primary.kill()
-        kept = newest_stamps(self._standby, DATABASE)
-        promote(self._standby)
+        self._promote(standby)
+
+    def _fail_over_to(self, sibling: PostgresServer) -> None:
+        """Its port is that of the first primary, which is dead."""
+        self._spare_port = self._primary.port
+        self._primary.kill()
+        sibling.start()
+        self._promote(sibling)
+
+    def _promote(self, standby: PostgresServer) -> None:
+        kept = newest_stamps(standby, DATABASE)
+        promote(standby)
         self._forks.append(Fork(now(), kept))
-        self._primary, self._standby = self._standby, None
+        self._primary = standby

@@ -2,8 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from http import HTTPStatus
 from typing import Any, Protocol
 from uuid import UUID
@@ -12,7 +12,8 @@ import asyncpg
 import httpx
 
 from soak import truth
-from soak.replica import Disk
+from soak.exchanges import Exchanges
+from soak.replica import ByTime, Disk, Progress
 from soak.tally import Tally
 from soak.truth import Miss
 from soak.world import Member, World
@@ -25,7 +26,17 @@ _CHECKS = 0.05
 
 
 class ProtocolError(AssertionError):
-    """The server answered what it must not answer."""
+    """The server answered what it must not answer.
+
+    Attributes:
+        actor: whose request it was.
+        exchanges: the actor's last requests.
+    """
+
+    def __init__(self, actor: str, what: str, exchanges: Exchanges) -> None:
+        super().__init__(f"{actor}: {what}")
+        self.actor = actor
+        self.exchanges = exchanges
 
 
 class Watcher(Protocol):
@@ -82,11 +93,10 @@ class Reader:
 
     async def pull(self) -> bool:
         """Ask for one page; whether a run has ended with it."""
-        progress = self.disk.progress
         if self.watcher is not None and self.disk.complete_to is not None:
             self.watcher.run_begins()
-        per_page = str(self._draw_page_size())  # in the middle of a run, too
-        query = {**progress.query(), "per_page": per_page, "include_urls": "false"}
+        query = {"per_page": str(self._draw_page_size()), "include_urls": "false"}
+        query |= self._progress().query()
         headers = {} if self._etag is None else {"If-None-Match": self._etag}
         try:
             answer = await self.world.request(
@@ -97,6 +107,14 @@ class Reader:
             await asyncio.sleep(0.1)
             return False
         return await self._take(answer)
+
+    def _progress(self) -> Progress:
+        """Where to go on; one that counts its pages first settles how many rows they have."""
+        progress = self.disk.progress
+        if isinstance(progress, ByTime) and progress.counts and progress.page_size is None:
+            progress = replace(progress, page_size=self._draw_page_size())
+            self.disk = replace(self.disk, progress=progress)
+        return progress
 
     def _draw_page_size(self) -> int:
         sizes = {size: weight for size, weight in _PAGE_SIZES.items() if size <= self.largest_page}
@@ -116,16 +134,33 @@ class Reader:
                 self.disk, self._etag = self.disk.expired(), None
                 if self.watcher is not None:
                     self.watcher.expired()
+            case HTTPStatus.BAD_REQUEST if self._counts_too_far(answer):
+                self.tally("read: counted further than is served, and began again")
             case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
                 self.tally("read: 503 with Retry-After")
                 await asyncio.sleep(0.2)
             case status:
-                raise ProtocolError(f"{self.name}: {status} {answer.text} to {answer.request.url}")
+                what = f"{status} {answer.text} to {answer.request.url}"
+                raise ProtocolError(self.name, what, self.member.exchanges)
         return False
+
+    def _counts_too_far(self, answer: httpx.Response) -> bool:
+        """Whether it is refused for counting that far; then it takes the way out."""
+        progress = self.disk.progress
+        if not isinstance(progress, ByTime) or not progress.counts or progress.page == 1:
+            return False
+        if "page" not in {error["field"] for error in answer.json()["errors"]}:
+            return False
+        has_way = progress.page_size is not None and progress.page_size < self.largest_page
+        self.disk = self.disk.beginning_again(
+            progress.in_pages_of(self.largest_page) if has_way else progress.that_follows()
+        )
+        return True
 
     def _apply(self, data: dict[str, Any], etag: str | None) -> bool:
         if self._crashes(_CRASHES):
             self.tally("read: crash before storing")
+            self.member.exchanges.note("read: crash before storing")
             self._etag = None
             return False
         self._count(data)
@@ -136,9 +171,11 @@ class Reader:
                 self.watcher.run_ends()
         if self._crashes(_CRASHES):
             self.tally("read: crash after storing")
+            self.member.exchanges.note("read: crash after storing")
             self._etag = None
         elif self._crashes(_RESTORES) and self._backup is not None:
             self.tally("read: disk set back to a backup")
+            self.member.exchanges.note("read: disk set back to a backup")
             self.disk, self._etag = self._backup, None
             return False
         elif self._crashes(_RESTORES):
@@ -183,8 +220,12 @@ class Reader:
         self.tally("checked: documents at rest", len(server))
         await self.record(connection, truth.differences(self.disk.documents, server))
 
-    async def record(self, connection: asyncpg.Connection, found: truth.Differences) -> None:
+    async def record(
+        self, connection: asyncpg.Connection, found: Iterable[truth.Difference]
+    ) -> None:
         """Keep misses with what the database says of them."""
-        for document, what in found:
-            told = await truth.evidence(connection, self.member.tenant_id, document)
-            self.misses.append(Miss(self.member.tenant_id, document, self.name, what, told))
+        tenant = self.member.tenant_id
+        for document, kind, what in found:
+            evidence = await truth.evidence(connection, tenant, document)
+            self.misses.append(Miss(tenant, document, self.name, kind, what, evidence))
+            self.tally(f"MISSED by {self.name}: {kind}")

@@ -5,8 +5,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple, Protocol
 from uuid import UUID
 
-from typing_extensions import override
-
 BEGINNING = "1970-01-01T00:00:00Z"
 
 
@@ -55,46 +53,49 @@ class ByCursor:
 
 @dataclass(frozen=True, slots=True)
 class ByTime:
-    """Sends `since` and the page number that it was given.
+    """Sends `since` and page numbers.
 
     Attributes:
         takes_first: whether the next `since` is the `server_time` of the run's first page; else
             of its last one.
+        counts: whether it counts the pages by itself; else it follows `next_page`.
+        page_size: rows a page where it counts, for a whole run; None where each page may differ.
         first: the `server_time` of the run's first page.
     """
 
     takes_first: bool
+    counts: bool = False
+    page_size: int | None = None
     since: str = BEGINNING
     page: int = 1
     first: str | None = None
 
     def query(self) -> dict[str, str]:
-        return {"since": self.since, "page": str(self.page)}
+        size = {} if self.page_size is None else {"per_page": str(self.page_size)}
+        return {"since": self.since, "page": str(self.page), **size}
 
     def after(self, data: Mapping[str, Any]) -> "ByTime":
         first = self.first or data["server_time"]
-        page = self._following(data)
-        if page is not None:
+        if data["has_more"]:
+            page = self.page + 1 if self.counts else data["next_page"]
             return replace(self, page=page, first=first)
-        since = first if self.takes_first else data["server_time"]
-        return replace(self, since=since, page=1, first=None)
+        return self.from_time(first if self.takes_first else data["server_time"])
+
+    def from_time(self, since: str) -> "ByTime":
+        """The beginning of a run."""
+        return replace(self, since=since, page=1, page_size=None, first=None)
 
     def expired(self) -> "ByTime | None":
         """The pages of a run are forgotten after a while: then it begins again."""
-        return replace(self, page=1, first=None) if self.page > 1 else None
+        return self.from_time(self.since) if self.page > 1 else None
 
-    def _following(self, data: Mapping[str, Any]) -> int | None:
-        page: int | None = data["next_page"]
-        return page
+    def in_pages_of(self, size: int) -> "ByTime":
+        """A run that begins anew, with as many rows to each page."""
+        return replace(self.from_time(self.since), page_size=size)
 
-
-@dataclass(frozen=True, slots=True)
-class ByCount(ByTime):
-    """Sends `since` and counts the pages by itself."""
-
-    @override
-    def _following(self, data: Mapping[str, Any]) -> int | None:
-        return self.page + 1 if data["has_more"] else None
+    def that_follows(self) -> "ByTime":
+        """The same client when its maker has read what the refusal of its count says."""
+        return replace(self.from_time(self.since), counts=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +138,16 @@ class Disk:
                 documents[key] = _copy(document)
         return replace(self, documents=documents)
 
+    def beginning_again(self, progress: Progress) -> "Disk":
+        """A run that begins anew, of which nothing has been brought yet."""
+        brought = None if self.brought is None else frozenset[UUID]()
+        return replace(self, progress=progress, brought=brought)
+
     def expired(self) -> "Disk":
         """What 410 asks for: go back to where the protocol can go on, and keep the documents."""
         back = self.progress.expired()
         if back is not None:
-            brought = None if self.brought is None else frozenset[UUID]()
-            return replace(self, progress=back, brought=brought)
+            return self.beginning_again(back)
         return replace(self, progress=self.start, complete_to=None, brought=frozenset())
 
 

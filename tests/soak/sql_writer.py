@@ -13,8 +13,13 @@ from syncapi.postgres.failures import is_down, is_transient
 
 _ATTEMPTS = 5
 
-# What a plan may run into by no fault of the feed: a file that was dropped with its last document.
-_REFUSALS = (asyncpg.ForeignKeyViolationError, asyncpg.NotNullViolationError)
+# What a plan may run into by no fault of the feed: a file that was dropped with its last document,
+# and a time that no page can carry.
+_REFUSALS = (
+    asyncpg.CheckViolationError,
+    asyncpg.ForeignKeyViolationError,
+    asyncpg.NotNullViolationError,
+)
 
 
 async def write_by_sql(

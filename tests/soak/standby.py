@@ -1,4 +1,4 @@
-"""A streaming standby of an embedded PostgreSQL."""
+"""Copies of an embedded PostgreSQL: streaming standbys, and base backups."""
 
 import os
 import subprocess
@@ -17,24 +17,36 @@ def start_standby(
     primary: PostgresServer, folder: Path, port: int | None = None
 ) -> PostgresServer:
     """Copy the running `primary` into `folder` and start the copy as its standby."""
-    standby = PostgresServer(folder, port)
+    standby = copy_of(primary, folder, port, "--write-recovery-conf")
+    standby.start()
+    return standby
+
+
+def copy_of(
+    primary: PostgresServer, folder: Path, port: int | None, *options: str
+) -> PostgresServer:
+    """A base backup of the running `primary` in `folder`: a server that is not started yet.
+
+    Without further options of `pg_basebackup` it starts as a primary of the same timeline, which
+    knows nothing of what came after it.
+    """
+    copy = PostgresServer(folder, port)
     folder.mkdir()
-    standby.folder.remember(password=primary.password)
+    copy.folder.remember(password=primary.password)
     subprocess.run(
         [
             *(primary.bin_dir / "pg_basebackup", f"--dbname={primary.admin_url}"),
-            *(f"--pgdata={standby.cluster}", "--write-recovery-conf", "--checkpoint=fast"),
+            *(f"--pgdata={copy.cluster}", "--checkpoint=fast", *options),
         ],
         check=True,
         capture_output=True,
     )
     owner = unprivileged_user()
     if owner is not None:
-        for path in (standby.cluster, *standby.cluster.rglob("*")):
+        for path in (copy.cluster, *copy.cluster.rglob("*")):
             os.chown(path, *owner)
     (folder / "initialised").touch()  # so that it is not made anew
-    standby.start()
-    return standby
+    return copy
 
 
 def stop_receiving(standby: PostgresServer) -> None:

@@ -64,6 +64,7 @@ _AGAIN = f"""
 WITH gone AS (DELETE FROM documents WHERE tenant_id = $1 AND {_SOME} RETURNING *)
 INSERT INTO documents ({_COLUMNS}) SELECT {_COLUMNS} FROM gone
 """
+_STRANGE_TIMES = ("infinity", "-infinity", "0044-03-15 BC", "12026-01-01", "294276-12-31")
 _FLUSH = "SET CONSTRAINTS ALL IMMEDIATE"
 _DEFER = "SET CONSTRAINTS ALL DEFERRED"
 
@@ -93,6 +94,7 @@ class Planner:
             (3, self._change_id),
             (2, self._delete_and_insert),
             (3, self._change_nothing),
+            (2, self._set_strange_times),
         ]
 
     def transaction(self) -> Transaction:
@@ -154,6 +156,12 @@ class Planner:
 
     def _change_nothing(self, tenant: UUID) -> Statement:
         return self._update("no change", tenant, "filename = filename")
+
+    def _set_strange_times(self, tenant: UUID) -> Statement:
+        """What PostgreSQL can hold, and hardly anything else can."""
+        column = self._rng.choice(("created_at", "deleted_at", "updated_at"))
+        strange = self._rng.choice(_STRANGE_TIMES)
+        return self._update("strange time", tenant, f"{column} = '{strange}'::timestamptz")
 
     def _update(self, name: str, tenant: UUID, what: str, *values: object) -> Statement:
         sql = f"UPDATE documents SET {what} WHERE tenant_id = $1 AND {_SOME}"

@@ -1,8 +1,9 @@
 """What the server holds, read past the API, and where a replica differs from it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import NamedTuple
 from uuid import UUID
 
 import asyncpg
@@ -32,8 +33,18 @@ UNION ALL (SELECT 'version: ' || to_jsonb(version)::text FROM document_history v
 UNION ALL SELECT 'clock: ' || to_jsonb(clock)::text FROM tenant_clock clock WHERE tenant_id = $1
 """
 
-Differences = Iterable[tuple[UUID, str]]
-"""Documents, and how each differs."""
+
+class Difference(NamedTuple):
+    """How a replica, or the answer to a push, differs from what the server has.
+
+    Attributes:
+        kind: a few words that are the same for every document, for the counts.
+        what: the details of this one.
+    """
+
+    document: UUID
+    kind: str
+    what: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +54,14 @@ class Miss:
     tenant: UUID
     document: UUID
     replica: str
+    kind: str
     what: str
     evidence: tuple[str, ...]
 
     @override
     def __str__(self) -> str:
-        told = f"{self.replica}: document {self.document} of tenant {self.tenant}: {self.what}"
-        return "\n    ".join((told, *self.evidence))
+        where = f"{self.replica}: document {self.document} of tenant {self.tenant}"
+        return "\n    ".join((f"{where}: {self.kind}: {self.what}", *self.evidence))
 
 
 async def ends(connection: asyncpg.Connection) -> dict[UUID, str]:
@@ -67,21 +79,22 @@ async def documents(connection: asyncpg.Connection, tenant: UUID) -> dict[UUID, 
     return {UUID(str(id_)): Copy(format_time(version), *values) for id_, version, *values in rows}
 
 
-def differences(replica: Mapping[UUID, Copy], server: Mapping[UUID, Copy]) -> Differences:
+def differences(replica: Mapping[UUID, Copy], server: Mapping[UUID, Copy]) -> Iterator[Difference]:
     """Each document that differs, and how."""
     for document in replica.keys() | server.keys():
         here, there = replica.get(document), server.get(document)
         if here is None:
-            yield document, f"missed: the server has {there}"
+            yield Difference(document, "missed", f"the server has {there}")
         elif there is None:
-            yield document, f"its deletion was missed: the replica has {here}"
+            yield Difference(document, "deletion missed", f"the replica has {here}")
         elif here != there:
-            yield document, f"stale: the replica has {here}, the server {there}"
+            what = f"the replica has {here}, the server {there}"
+            yield Difference(document, "stale", what)
 
 
 async def unsettled(
     connection: asyncpg.Connection, tenant: UUID, replica: Mapping[UUID, Copy], complete_to: str
-) -> list[tuple[UUID, str]]:
+) -> list[Difference]:
     """Where a replica, complete up to a time, differs from what is older and still stands.
 
     It will never get those: its position has passed them.
@@ -91,10 +104,14 @@ async def unsettled(
     for id_, updated_at, is_deleted in await connection.fetch(_SETTLED, tenant, moment):
         copy, version = replica.get(UUID(str(id_))), format_time(updated_at)
         if is_deleted and copy is not None:
-            found.append((UUID(str(id_)), f"deleted at {version}, and the replica has {copy}"))
+            kind, done = "deletion passed by", "deleted"
         elif not is_deleted and (copy is None or copy.version != version):
-            found.append((UUID(str(id_)), f"written at {version}, and the replica has {copy}"))
-    return [(id_, f"{what}, complete to {complete_to}") for id_, what in found]
+            kind, done = "passed by", "written"
+        else:
+            continue
+        what = f"{done} at {version}, and the replica has {copy}, complete to {complete_to}"
+        found.append(Difference(UUID(str(id_)), kind, what))
+    return found
 
 
 async def evidence(

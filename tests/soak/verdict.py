@@ -9,6 +9,7 @@ from soak.audit import Audit
 from soak.device import Device
 from soak.stories import Fork
 from soak.trail import Trail, read_trail
+from soak.truth import Difference
 
 
 async def verify_pushes(
@@ -29,11 +30,11 @@ async def verify_pushes(
             trails[tenant] = await read_trail(connection, tenant, is_kept=is_trail_kept)
         audit = Audit(trails[tenant], forks)
         found = [
-            (story.document_id, f"{what}: {story}")
+            Difference(story.document_id, "push", f"{what}: {story}")
             for story in device.stories
             for what in audit.faults(story)
         ]
-        await device.reader.record(connection, device.faults + found)
+        await device.reader.record(connection, [*device.faults, *found])
         lost = sum(audit.was_taken_back(story) for story in device.stories)
         tally("checked: pushed changes that a fail-over took back", lost)
         written = trails[tenant].ledger

@@ -8,6 +8,7 @@ from uuid import UUID, uuid4
 
 import httpx
 
+from soak.exchanges import Exchanges
 from soak.session import session
 from soak.transactions import Planner
 from syncapi.domain.access import Role
@@ -25,10 +26,19 @@ _FILES = 5
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """An admin of a tenant, and the token."""
+    """A device of an admin of a tenant.
+
+    Attributes:
+        exchanges: the device's last requests, for the evidence.
+    """
 
     tenant_id: UUID
     token: str
+    exchanges: Exchanges = field(default_factory=Exchanges)
+
+    def on_another_device(self) -> "Member":
+        """The same user, with requests of its own."""
+        return Member(self.tenant_id, self.token)
 
 
 @dataclass(slots=True)
@@ -76,7 +86,13 @@ class World:
         """
         url, authorisation = self.way_of(member, path)
         authorised = {**(headers or {}), **authorisation}
-        return await self.http.request(method, url, headers=authorised, **arguments)  # type: ignore[arg-type]  # passed through
+        try:
+            answer = await self.http.request(method, url, headers=authorised, **arguments)  # type: ignore[arg-type]  # passed through
+        except httpx.TransportError as error:
+            member.exchanges.failed(method, path, arguments, error)
+            raise
+        member.exchanges.answered(method, path, arguments, answer)
+        return answer
 
     def way_of(self, member: Member, path: str) -> tuple[str, dict[str, str]]:
         """The URL and the headers of a request, for the process whose turn it is."""
