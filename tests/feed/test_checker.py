@@ -1,5 +1,7 @@
 """A short run of the randomised checker, and the proof that it finds what it looks for."""
 
+from pathlib import Path
+
 import pytest
 
 from fixtures.worlds import MakeWorld
@@ -29,11 +31,24 @@ async def test_at_rest_every_replica_equals_the_server(make_world: MakeWorld) ->
         "read: crash before storing",
         "read: crash after storing",
         "disturbed: clock stepped",
+        "api: a document with a declared file, applied",
         "checked: a replica under way",
         "checked: documents at rest",
         "checked: pushed changes that were written",
     ):
         assert counts[what], f"the run proves nothing of '{what}':\n{outcome}"
+
+
+@pytest.mark.slow
+async def test_so_it_does_with_a_seed_that_no_run_had_before(
+    make_world: MakeWorld, fresh_seed: int, tmp_path: Path
+) -> None:
+    world = await make_world(2)
+    async with session(world.database_url) as connection:
+        await make_clock_step(connection)
+    outcome = await Checker(world, seed=fresh_seed, cast=Cast()).run(Budget(acts=250))
+    outcome.keep_evidence(tmp_path)
+    assert not outcome.misses, f"{outcome}\nevidence in {tmp_path}"
 
 
 @pytest.mark.slow
