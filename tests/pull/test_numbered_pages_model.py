@@ -29,7 +29,7 @@ from feed.following import Client, raw
 from feed.raw_tenant import RawTenant
 from fixtures.worlds import ServeDatabase
 from soak import truth
-from soak.replica import ByCount, ByTime
+from soak.replica import ByTime
 from soak.session import session
 from soak.world import open_world
 from syncapi.redis.client import connect
@@ -99,8 +99,8 @@ class Paging(RuleBasedStateMachine):
         self.tenant: RawTenant = await raw(self.ground.db, world.tenants[0])
         await self.tenant.insert(*IDS[:8])
         self.devices = [
-            Client(world, member, kind(takes_first))
-            for kind in (ByTime, ByCount)
+            Client(world, member, ByTime(takes_first, counts=counts))
+            for counts in (False, True)
             for takes_first in (False, True)
         ]
 
