@@ -146,7 +146,10 @@ async def filled(setting: Setting, documents: int) -> UUID:
     await _put(setting, files)
     connection = await asyncpg.connect(setting.database_url)
     await connection.execute(
-        "INSERT INTO tenants (id, name, slug) VALUES ($1, 'bench', $2)", tenant, f"b-{tenant.hex}"
+        "INSERT INTO tenants (id, name, slug, feed_id) "
+        "VALUES ($1, 'bench', $2, feed.open($1, gen_random_uuid()))",
+        tenant,
+        f"b-{tenant.hex}",
     )
     await connection.execute(
         "INSERT INTO memberships (tenant_id, user_id, role) VALUES ($1, $2, 'admin')",

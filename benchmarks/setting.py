@@ -79,7 +79,10 @@ async def seed(setting: Setting, documents: int) -> UUID:
     tenant = uuid4()
     connection = await asyncpg.connect(setting.database_url)
     await connection.execute(
-        "INSERT INTO tenants (id, name, slug) VALUES ($1, 'bench', $2)", tenant, f"b-{tenant.hex}"
+        "INSERT INTO tenants (id, name, slug, feed_id) "
+        "VALUES ($1, 'bench', $2, feed.open($1, gen_random_uuid()))",
+        tenant,
+        f"b-{tenant.hex}",
     )
     await connection.execute(
         "INSERT INTO memberships (tenant_id, user_id, role) VALUES ($1, $2, 'admin')",
@@ -120,9 +123,9 @@ async def _copy_in(connection: asyncpg.Connection, tenant: UUID, documents: int)
     )
     await connection.execute("SET session_replication_role = DEFAULT")
     await connection.execute(
-        """INSERT INTO tenant_clock (tenant_id, last, opened_at, lineage)
-           SELECT $1, max(updated_at), min(updated_at), feed.lineage()
-           FROM feed_entries WHERE tenant_id = $1""",
+        """UPDATE tenant_clock SET (last, opened_at) = (
+             SELECT max(updated_at), min(updated_at) FROM feed_entries WHERE tenant_id = $1)
+           WHERE tenant_id = $1""",
         tenant,
     )
 

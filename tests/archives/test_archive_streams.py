@@ -6,7 +6,7 @@ import signal
 import zipfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -99,7 +99,7 @@ async def stock(tenant: TestTenant, make_writer: MakeWriter, client: httpx.Async
     assert made.status_code == 201, made.text
     file_id = UUID(made.json()["data"]["document"]["file"]["id"])
     writer = await make_writer(tenant.id)
-    return Library(tenant, SqlWriter(writer.connection, tenant.id, file_id))
+    return Library(tenant, replace(writer, file_id=file_id))
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import subprocess
 import tarfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -273,7 +273,7 @@ async def test_five_hundred_documents(
     tenant: TestTenant, documents: list[Document], writer: SqlWriter, format_: str
 ) -> None:
     ids = [uuid4() for _ in range(500)]
-    await SqlWriter(writer.connection, tenant.id, documents[0].file.id).insert(*ids)
+    await replace(writer, file_id=documents[0].file.id).insert(*ids)
     unpacked = await download(tenant.viewer, *ids, format_=format_)
     assert len(unpacked.contents) == 501
     assert [entry.id for entry in unpacked.manifest.documents] == ids

@@ -36,8 +36,14 @@ async def tenant(db: asyncpg.Connection) -> RawTenant:
 
 
 @pytest.fixture
-async def own_db(create_migrated_database: Callable[[], str]) -> AsyncIterator[asyncpg.Connection]:
+def own_url(create_migrated_database: Callable[[], str]) -> str:
+    """A database of the test's own."""
+    return create_migrated_database()
+
+
+@pytest.fixture
+async def own_db(own_url: str) -> AsyncIterator[asyncpg.Connection]:
     """A session in a database of the test's own, whose functions it may replace."""
-    connection = await connector(create_migrated_database())()
+    connection = await connector(own_url)()
     yield connection
     await connection.close()

@@ -64,8 +64,13 @@ class RawTenant:
         return [UUID(str(row["id"])) for row in await self.db.fetch(query, self.id)]
 
     async def clock(self) -> Any:  # noqa: ANN401 - a row of asyncpg, untyped
-        """The clock's row, None before the first write."""
+        """The clock's row, None where the feed is not open."""
         return await self.db.fetchrow("SELECT * FROM tenant_clock WHERE tenant_id = $1", self.id)
+
+    async def forks(self) -> dict[bytes, datetime]:
+        """The lineages that were left, and where."""
+        query = "SELECT lineage, forked_at FROM feed_forks WHERE tenant_id = $1"
+        return {row["lineage"]: row["forked_at"] for row in await self.db.fetch(query, self.id)}
 
     async def history(self, document: UUID) -> list[Any]:
         """The versions of a document, oldest first."""
@@ -76,9 +81,11 @@ class RawTenant:
         return list(await self.db.fetch(query, self.id, document))
 
 
-async def tenant_in(db: asyncpg.Connection) -> RawTenant:
-    """A new tenant with a file whose bytes are nowhere."""
+async def tenant_in(db: asyncpg.Connection, *, opens: bool = True) -> RawTenant:
+    """A new tenant with a file whose bytes are nowhere, and its feed, if it `opens` one."""
     tenant, file = uuid4(), uuid4()
+    if opens:
+        await db.execute("SELECT feed.open($1, gen_random_uuid())", tenant)
     sha256 = hashlib.sha256(file.bytes).hexdigest()
     await db.execute(
         "INSERT INTO files (tenant_id, id, md5_hash, sha256_hash, s3_path, file_size) "

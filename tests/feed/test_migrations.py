@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import Any
 
 import asyncpg
@@ -149,7 +150,7 @@ class TestFolders:
         target = Target(Tree.TENANT, "own", create_database())
         await migrated(target, "tenant_0002")
         async with session(target.url) as db:
-            tenant = await tenant_in(db)
+            tenant = await tenant_in(db, opens=False)
             document = await tenant.inserted()
             await tenant.update("filename = 'b.txt'", document)
             await migrated(target)
@@ -180,7 +181,7 @@ class TestRowsAsTheyAre:
         target = Target(Tree.TENANT, "own", create_database())
         await migrated(target, "tenant_0004")
         async with session(target.url) as db:
-            tenant = await tenant_in(db)
+            tenant = await tenant_in(db, opens=False)
             early, late, fine = [await tenant.inserted() for _ in range(3)]
             await tenant.update("created_at = '-infinity'", early)
             await tenant.update("is_deleted = true, deleted_at = '20000-01-01'", late)
@@ -196,6 +197,29 @@ class TestRowsAsTheyAre:
             path = await db.fetchval("SELECT s3_path FROM files")
             assert path == f"{tenant.id}/{tenant.file_id}"
             assert await db.fetchval("SELECT bool_and(convalidated) FROM pg_constraint")
+
+
+class TestLineages:
+    async def test_what_cursors_of_before_carry_is_known(
+        self, create_database: CreateDatabase
+    ) -> None:
+        """They carry the digests of the lineages' texts."""
+        target = Target(Tree.TENANT, "own", create_database())
+        await migrated(target, "tenant_0004")
+        async with session(target.url) as db:
+            tenant = await tenant_in(db, opens=False)
+            await tenant.inserted()
+            await db.execute("UPDATE tenant_clock SET lineage = 'before', generation = 3")
+            forked_at = (await tenant.clock())["last"]
+            await tenant.inserted()
+            await db.execute("UPDATE tenant_clock SET lineage = 'now', generation = 4")
+            last = (await tenant.clock())["last"]
+            await migrated(target)
+            before, now = (sha256(text).digest()[:8] for text in (b"before#3", b"now#4"))
+            assert (await tenant.clock())["lineage"] == now
+            assert await tenant.forks() == {before: forked_at}
+            await tenant.inserted()
+            assert await tenant.forks() == {before: forked_at, now: last}
 
 
 class TestTimeouts:

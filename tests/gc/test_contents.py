@@ -325,7 +325,8 @@ async def test_a_tenant_that_is_not_in_its_database_loses_nothing(
     await sql.execute("DELETE FROM tenant_clock WHERE tenant_id = $1", tenant.id)
     error = (await collect.outcome(tenant, UNUSED)).error
     assert error is not None
-    assert "not in the database 'default'" in error
+    assert "no feed in the database 'default'" in error
+    assert "Nothing was deleted" in error
     assert len(await keys(store, tenant)) == 1
 
 

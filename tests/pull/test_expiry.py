@@ -122,7 +122,7 @@ async def test_a_cursor_ahead_of_the_feed(tenant: TestTenant, writer: SqlWriter)
 async def _fork(writer: SqlWriter) -> None:
     """As a promotion does: the next write notes that the history before was another one."""
     await writer.connection.execute(
-        "UPDATE tenant_clock SET lineage = 'the old primary' WHERE tenant_id = $1",
+        "UPDATE tenant_clock SET place = 'the old primary' WHERE tenant_id = $1",
         writer.tenant_id,
     )
 
@@ -206,6 +206,23 @@ async def test_voided_cursors(tenant: TestTenant, writer: SqlWriter) -> None:
     assert fresh.documents == await writer.live()
     await writer.connection.execute(void)
     await expired(tenant, LOST, cursor=fresh.token or "")
+
+
+async def test_a_time_from_before_a_void(tenant: TestTenant, writer: SqlWriter) -> None:
+    """Also one from before the tenant's first stamp, and one from a clock that was ahead."""
+    await writer.insert_one()
+    last = await writer.last_stamp()
+    times = [format_time(last + timedelta(minutes=minutes)) for minutes in (-100_000, 0, 59)]
+    await pull(tenant.viewer, since=times[0])
+    await writer.connection.execute("SELECT feed.void($1)", tenant.id)
+    for time in times:
+        await expired(tenant, LOST, since=time)
+    replica = Replica(tenant.viewer)
+    page = (await replica.pull_run())[-1]
+    assert replica.documents == await writer.live()
+    assert page.server_time > last + timedelta(minutes=59)
+    late = await writer.insert_one()
+    assert added(await pull(tenant.viewer, since=format_time(page.server_time))) == {late}
 
 
 async def test_what_is_lost_outdoes_what_is_collected(

@@ -2,9 +2,11 @@
 
 The feed here is a list in memory with the database's semantics: one stamp per transaction, a
 document's entry moves to its latest stamp, tombstones are collected under a floor. The rules are
-the real ones, and every cursor goes through the real codec.
+the real ones, and every cursor goes through the real codec. A server may be put back to any of
+its backups, again and again, and be put back to what was itself put back.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from uuid import UUID
@@ -15,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from syncapi.domain.cursor import CursorCodec, Position
 from syncapi.domain.errors import CursorExpired
-from syncapi.domain.feed import EMPTY, Head, Run, Start, begin, is_idle
+from syncapi.domain.feed import Head, Run, Start, begin, is_idle
 
 TENANT = UUID(int=1)
 CODEC = CursorCodec(["model"])
@@ -34,14 +36,34 @@ class Entry:
         return self.position.id
 
 
+OPENED = 10
+VOID_AHEAD = 1000
+NONCES = itertools.count(1)
+
+
+def new_lineage() -> bytes:
+    return next(NONCES).to_bytes(8, "big")
+
+
+def opened() -> Head:
+    return Head(OPENED, OPENED, new_lineage(), 0, 0)
+
+
 @dataclass
 class Server:
-    head: Head = EMPTY
+    """One copy of the database. It forks at its first write after it was put back."""
+
+    head: Head = field(default_factory=opened)
     entries: dict[UUID, Entry] = field(default_factory=dict)
-    epochs: int = 0
+    forks: dict[bytes, int] = field(default_factory=dict)
+    is_elsewhere: bool = False
+
+    def copy(self) -> "Server":
+        return Server(self.head, dict(self.entries), dict(self.forks), is_elsewhere=True)
 
     def write(self, states: Sequence[tuple[UUID, bool]]) -> None:
         """Commit one transaction: each document of it lives (True) or is deleted (False)."""
+        self.fork()
         stamp = self.head.last + 10
         for document, lives in states:
             known = self.entries.get(document)
@@ -50,9 +72,18 @@ class Server:
             came = known is None or (known.is_deleted and lives)
             appeared = stamp if came or known is None else known.appeared_at
             self.entries[document] = Entry(Position(stamp, document), appeared, not lives)
-        opened = self.head.opened_at or stamp
-        lineage = self.head.lineage if self.head.last else self.new_lineage()
-        self.head = replace(self.head, last=stamp, opened_at=opened, lineage=lineage)
+        self.head = replace(self.head, last=stamp)
+
+    def fork(self) -> None:
+        if self.is_elsewhere:
+            self.forks[self.head.lineage] = self.head.last
+            self.head = replace(self.head, lineage=new_lineage())
+            self.is_elsewhere = False
+
+    def void(self) -> None:
+        floor = self.head.last + VOID_AHEAD
+        self.forks, self.is_elsewhere = {}, False
+        self.head = Head(floor, 1, new_lineage(), floor, floor)
 
     def collect(self, up_to: int) -> None:
         old = [e for e in self.entries.values() if e.is_deleted and e.position.time <= up_to]
@@ -61,13 +92,10 @@ class Server:
         floor = max([e.position.time for e in old], default=0)
         self.head = replace(self.head, tombstone_floor=max(self.head.tombstone_floor, floor))
 
-    def new_lineage(self) -> bytes:
-        self.epochs += 1
-        return self.epochs.to_bytes(8, "big")
-
     def page(self, start: Start, most: int) -> tuple[Run, list[Entry], bool]:
         """As the SQL does: rows behind the position, up to the bound, tombstones if wanted."""
-        run = begin(start, self.head)
+        forked_at = self.forks.get(start.cursor.lineage) if start.cursor else None
+        run = begin(start, replace(self.head, forked_at=forked_at))
         ordered = sorted(self.entries.values(), key=lambda entry: entry.position)
         wanted = [
             entry
@@ -125,7 +153,7 @@ class Paging(RuleBasedStateMachine):
     @initialize(clients=st.integers(1, 3))
     def begin(self, clients: int) -> None:
         self.server = Server()
-        self.backup = Server()
+        self.backups = [self.server.copy()]
         self.clients = [Client() for _ in range(clients)]
 
     @rule(states=st.lists(st.tuples(st.sampled_from(IDS), st.booleans()), min_size=1, max_size=6))
@@ -143,22 +171,20 @@ class Paging(RuleBasedStateMachine):
 
     @rule()
     def back_up(self) -> None:
-        self.backup = replace(self.server, entries=dict(self.server.entries))
+        self.backups.append(self.server.copy())
 
-    @rule(states=st.lists(st.tuples(st.sampled_from(IDS), st.booleans()), min_size=1, max_size=3))
-    def restore(self, states: list[tuple[UUID, bool]]) -> None:
-        """Back to an older state on a new lineage; the first write there notes the fork."""
-        epochs = self.server.epochs
-        self.server = replace(self.backup, entries=dict(self.backup.entries), epochs=epochs)
-        if self.server.head.last:
-            head = self.server.head
-            self.server.head = replace(
-                head,
-                lineage=self.server.new_lineage(),
-                previous_lineage=head.lineage,
-                forked_at=head.last,
-            )
-        self.server.write(states)
+    @rule(which=st.integers(0, 9))
+    def restore(self, which: int) -> None:
+        """Back to an older state; clients may come before the first write there, or after it."""
+        self.server = self.backups[which % len(self.backups)].copy()
+
+    @rule()
+    def start_anew(self) -> None:
+        self.server.is_elsewhere = True
+
+    @rule()
+    def void(self) -> None:
+        self.server.void()
 
     @rule(which=st.integers(0, 2), most=st.integers(1, 4))
     def pull(self, which: int, most: int) -> None:

@@ -18,7 +18,8 @@ from soak.world import World
 from syncapi.domain.access import operator
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.collection import VersionLimits, collect_versions
-from syncapi.postgres.databases import DEFAULT_DATABASE, Databases, PoolLimits
+from syncapi.postgres.control import ControlStore
+from syncapi.postgres.databases import Databases, PoolLimits
 from syncapi.postgres.failures import is_down, is_transient
 from syncapi.wiring import database_urls
 
@@ -40,8 +41,8 @@ CREATE OR REPLACE FUNCTION feed.stamp(tenant uuid) RETURNS timestamptz LANGUAGE 
 $$ SELECT now() $$;
 ALTER TABLE tenant_clock RENAME TO former_clock;
 CREATE VIEW tenant_clock AS SELECT
-  tenant_id, coalesce(newest, last) AS last, opened_at, lineage, generation, previous_lineage,
-  forked_at, tombstone_floor
+  tenant_id, coalesce(newest, last) AS last, opened_at, lineage, tombstone_floor, place, feed_id,
+  voided_at
 FROM former_clock, LATERAL (
   SELECT max(updated_at) AS newest FROM feed_entries entry
   WHERE entry.tenant_id = former_clock.tenant_id) stamps;
@@ -140,11 +141,13 @@ class Disturbances:
     async def collect_versions(self) -> None:
         """Forget old versions, as `syncapi gc` does; the ledger of pushes must not."""
         limits = VersionLimits(None, self.rng.randint(1, 3))
-        tenant, after = operator(self._tenant(), DEFAULT_DATABASE), UUID(int=0)
-        urls = database_urls(self.world.settings)
+        after, urls = UUID(int=0), database_urls(self.world.settings)
         async with Databases(urls, PoolLimits(size=1)) as databases:
+            tenant = await ControlStore(databases.control).tenant(self._tenant())
+            assert tenant is not None
+            scope = operator(tenant.id, tenant.database, tenant.feed_id)
             collect = partial(collect_versions, limits=limits, after=after, most=500)
-            collected, _ = await databases.writing(tenant, collect)
+            collected, _ = await databases.writing(scope, collect)
         self.tally("disturbed: versions collected", collected)
 
     async def leave_rows_locked(self) -> None:

@@ -21,7 +21,7 @@ def unique() -> str:
 
 
 async def has_clock(databases: Databases, tenant: Tenant) -> bool:
-    scope = operator(tenant.id, tenant.database)
+    scope = operator(tenant.id, tenant.database, tenant.feed_id)
     async with databases.reading(scope) as reading:
         found = await reading.connection.execute(
             text("SELECT count(*) FROM tenant_clock WHERE tenant_id = :id"), {"id": tenant.id}

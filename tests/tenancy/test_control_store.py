@@ -52,13 +52,15 @@ async def test_the_database_itself_refuses_nonsense(databases: Databases, statem
 
 async def test_a_member_has_one_role_at_a_time(control: ControlStore) -> None:
     user, tenant_id = uuid.uuid4(), uuid.uuid4()
-    await control.add_tenant(tenant_id, name="x", slug=f"t-{tenant_id.hex}", database="far")
+    feed_id, slug = uuid.uuid4(), f"t-{tenant_id.hex}"
+    await control.add_tenant(tenant_id, name="x", slug=slug, database="far", feed_id=feed_id)
     assert await control.membership(user, tenant_id) is None
     for role in Role:
         await control.put_member(tenant_id, user, role)
         membership = await control.membership(user, tenant_id)
         assert membership is not None
         assert (membership.role, membership.database) == (role, "far")
+        assert membership.feed_id == feed_id
     assert [member.user_id for member in await control.members(tenant_id)] == [user]
     assert await control.remove_member(tenant_id, user)
     assert not await control.remove_member(tenant_id, user)

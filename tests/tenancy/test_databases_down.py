@@ -15,6 +15,7 @@ from syncapi.postgres.databases import (
     PoolLimits,
     TenantConnection,
 )
+from syncapi.postgres.feed_identity import open_feed
 
 
 async def _nothing(_connection: TenantConnection) -> None:
@@ -30,8 +31,10 @@ async def test_a_server_that_stops_while_it_is_connected_to(
     async def stopped(*_arguments: object, **_options: object) -> None:
         raise error("cannot switch to state 12; another operation (2) is in progress")
 
-    scope = operator(uuid4(), DEFAULT_DATABASE)
+    scope = operator(uuid4(), DEFAULT_DATABASE, uuid4())
     async with Databases(DatabaseUrls(database_url), PoolLimits(size=1)) as databases:
+        async with databases.database(DEFAULT_DATABASE) as driver:
+            await open_feed(driver, scope.tenant_id, scope.feed_id or uuid4())
         with monkeypatch.context() as patched:
             patched.setattr(PreparedStatement, "fetch", stopped)
             with pytest.raises(Unavailable):

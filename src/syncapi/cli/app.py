@@ -73,6 +73,7 @@ VERBS = (
     Verb("config", "syncapi.cli.config", "Show the settings, secrets hidden.", Extra.SERVER),
     Verb("openapi", "syncapi.cli.openapi", "Print the API's description.", Extra.SERVER),
     Verb("tenant", "syncapi.cli.tenants", "Create, list and suspend tenants.", Extra.SERVER),
+    Verb("feed", "syncapi.cli.feeds", "Open and void the feeds of tenants.", Extra.SERVER),
     Verb("member", "syncapi.cli.members", "Add, remove and list members.", Extra.SERVER),
     Verb("token", "syncapi.cli.tokens", "Issue bearer tokens.", Extra.SERVER),
     Verb("gc", "syncapi.cli.gc", "Collect what nobody needs any more.", Extra.SERVER),

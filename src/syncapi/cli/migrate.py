@@ -11,6 +11,7 @@ import typer
 
 from syncapi.cli.configuration import load_settings
 from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.operation import administer_feeds
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.databases import DEFAULT_DATABASE, DatabaseUrls
 from syncapi.postgres.failures import is_down
@@ -52,7 +53,8 @@ def migrate(
 ) -> None:
     """Bring the control database and every tenant database up to date.
 
-    A database that fails does not stop the others; those that failed are named at the end.
+    A database that fails does not stop the others; those that failed are named at the end. A
+    tenant of which it is not known which feed is its own gets the one that its database alone has.
     """
     if check and dry_run:
         raise CommandFailed("give --check or --dry-run, not both", ExitCode.USAGE)
@@ -63,6 +65,16 @@ def migrate(
     tenants, lost = _tenant_targets(urls, control)
     outcomes += [*lost, *_run(tenants, work, jobs)]
     _summarise(outcomes)
+    if not dry_run:
+        _adopt([target.database for target in tenants], is_dry=check)
+
+
+def _adopt(databases: Sequence[str], *, is_dry: bool) -> None:
+    left = administer_feeds(lambda feeds: feeds.adopt(databases, is_dry=is_dry))
+    if left:
+        named = "\n".join(f"  {one.tenant.slug}: {one.why}" for one in left)
+        way_out = "run `syncapi migrate`" if is_dry else "`syncapi feed open` makes one its own"
+        _fail(f"which feed is a tenant's is not known of {len(left)}; {way_out}:\n{named}")
 
 
 def _tenant_targets(urls: DatabaseUrls, control: Target) -> tuple[list[Target], list[Outcome]]:

@@ -11,38 +11,51 @@ from syncapi.postgres.databases import Databases, PoolLimits
 from syncapi.redis.client import connect
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
+from syncapi.usecases.feeds import FeedAdministration
 from syncapi.usecases.tenants import TenantAdministration
 from syncapi.wiring import database_urls
 
 Result = TypeVar("Result")
 
+_Tools = tuple[ControlStore, Databases, Invalidations]
+
+
+# Seconds a statement may take: one that mends a feed looks at all documents of a tenant.
+_STATEMENT_TIMEOUT = 3600.0
+
 
 def administer(work: Callable[[TenantAdministration], Awaitable[Result]]) -> Result:
-    """Run ``work`` against the control database that the settings name.
+    """Run ``work`` on tenants against the databases that the settings name.
 
     Raises:
         CommandFailed: the settings are not right.
         Refusal: as ``work`` does.
     """
+    return _run(lambda tools: work(TenantAdministration(*tools)))
+
+
+def administer_feeds(work: Callable[[FeedAdministration], Awaitable[Result]]) -> Result:
+    """Run ``work`` on feeds. Raises as `administer` does."""
+    return _run(lambda tools: work(FeedAdministration(*tools)))
+
+
+def _run(work: Callable[[_Tools], Awaitable[Result]]) -> Result:
     settings = load_settings()
 
     async def run() -> Result:
-        async with _administration(settings) as administration:
-            return await work(administration)
+        async with _tools(settings) as tools:
+            return await work(tools)
 
     return asyncio.run(run())
 
 
 @asynccontextmanager
-async def _administration(settings: Settings) -> AsyncIterator[TenantAdministration]:
+async def _tools(settings: Settings) -> AsyncIterator[_Tools]:
     async with AsyncExitStack() as stack:
-        databases = await stack.enter_async_context(
-            Databases(database_urls(settings), PoolLimits(size=1))
-        )
+        limits = PoolLimits(size=1, statement_timeout=_STATEMENT_TIMEOUT)
+        databases = await stack.enter_async_context(Databases(database_urls(settings), limits))
         redis = None
         if settings.redis_url is not None:
             redis = connect(settings.redis_url.get_secret_value())
             stack.push_async_callback(redis.aclose)
-        yield TenantAdministration(
-            ControlStore(databases.control), databases, Invalidations(redis)
-        )
+        yield ControlStore(databases.control), databases, Invalidations(redis)

@@ -37,6 +37,7 @@ class Membership:
 
     Attributes:
         database: name of the tenant database that holds the tenant.
+        feed_id: the feed there that is the tenant's; None where that is not known yet.
         is_active: False for a suspended tenant.
     """
 
@@ -44,6 +45,7 @@ class Membership:
     user_id: UUID
     role: Role
     database: str
+    feed_id: UUID | None
     is_active: bool
 
 
@@ -57,6 +59,7 @@ class TenantScope:
 
     tenant_id: UUID
     database: str
+    feed_id: UUID | None
     user_id: UUID | None
     role: Role
     permission: Permission
@@ -80,12 +83,13 @@ def grant(membership: Membership | None, permission: Permission) -> TenantScope:
     return TenantScope(
         tenant_id=membership.tenant_id,
         database=membership.database,
+        feed_id=membership.feed_id,
         user_id=membership.user_id,
         role=membership.role,
         permission=permission,
     )
 
 
-def operator(tenant_id: UUID, database: str) -> TenantScope:
+def operator(tenant_id: UUID, database: str, feed_id: UUID | None) -> TenantScope:
     """The scope of an operator's verb, which has no user."""
-    return TenantScope(tenant_id, database, None, Role.ADMIN, Permission.ADMIN)
+    return TenantScope(tenant_id, database, feed_id, None, Role.ADMIN, Permission.ADMIN)

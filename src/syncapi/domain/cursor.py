@@ -31,7 +31,6 @@ CURSOR_LENGTH = -(-_LENGTH * 4 // 3)
 
 _REMEMBERED = 10_000
 
-NO_LINEAGE = bytes(8)
 LAST_ID = UUID(int=2**128 - 1)
 
 
@@ -60,7 +59,7 @@ class Cursor:
     """What the service remembers of a client, kept by the client.
 
     Attributes:
-        lineage: digest of the history that the times belong to; `NO_LINEAGE` if there was none.
+        lineage: stands for the history that the times belong to.
         filters: fingerprint of the filters that the run was begun with.
         base: µs; what appeared after it is *added*.
         upper: µs; the run ends there. Equal to ``position.time`` in a TOKEN.

@@ -7,7 +7,7 @@ first page saw, so it ends however much is written meanwhile. All times are µs 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from syncapi.domain.cursor import LAST_ID, NO_LINEAGE, Cursor, Kind, Position, invalid_cursor
+from syncapi.domain.cursor import LAST_ID, Cursor, Kind, Position, invalid_cursor
 from syncapi.domain.errors import CursorExpired, ExpiryReason
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -38,20 +38,18 @@ class Head:
         last: the highest committed stamp.
         opened_at: no stamp is older.
         lineage: eight bytes that stand for the history that the stamps belong to.
-        previous_lineage: of the history before the last fork, which agrees up to `forked_at`.
         tombstone_floor: the highest stamp of a collected tombstone.
+        voided_at: no position from before it goes on, whatever it has seen.
+        forked_at: of the lineage that was asked about: up to here it agrees with the present one.
+            None if it is the present one, or no history of this tenant.
     """
 
     last: int
     opened_at: int
     lineage: bytes
-    previous_lineage: bytes | None
-    forked_at: int | None
     tombstone_floor: int
-
-
-EMPTY = Head(0, 0, NO_LINEAGE, None, None, 0)
-"""The head of a tenant that never held a document."""
+    voided_at: int
+    forked_at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,12 +148,7 @@ def begin(start: Start, head: Head) -> Run:
         _check_lineage(start.cursor, head)  # first: of what is lost no tombstone tells
     is_first = start.is_from_nothing(head.opened_at)
     if not is_first and Position(head.tombstone_floor, LAST_ID) > start.position:
-        raise CursorExpired(
-            "Deletions older than the retention are no longer listed, and this position is from "
-            f"before them. {_AGAIN}, and drop each local document that this run does not bring, "
-            "unless it holds changes that were not pushed.",
-            reason=ExpiryReason.TOMBSTONES_COLLECTED,
-        )
+        raise _history_lost() if start.position.time < head.voided_at else _collected()
     base = start.base
     if is_first and start.cursor is None:
         base = BEGUN if start.is_begun else NEVER
@@ -169,17 +162,27 @@ def _check_lineage(cursor: Cursor, head: Head) -> None:
     The position alone may lie before the fork while the page was read after it: a document that
     had moved on by then is back at its old place, behind the position.
     """
-    if cursor.lineage == NO_LINEAGE:
-        return  # issued when the tenant had no history at all
-    agrees_to = {head.lineage: head.last, head.previous_lineage: head.forked_at}
-    known = agrees_to.get(cursor.lineage)
-    if known is None or cursor.seen > known:
-        raise CursorExpired(
-            "The server was restored or failed over, and what this position has seen is partly "
-            f"lost. {_AGAIN}. A local document that this run does not bring, or brings in an "
-            "older version, may be one that the server lost: push it again, do not drop it.",
-            reason=ExpiryReason.HISTORY_LOST,
-        )
+    agrees_to = head.last if cursor.lineage == head.lineage else head.forked_at
+    if agrees_to is None or cursor.seen > agrees_to:
+        raise _history_lost()
+
+
+def _history_lost() -> CursorExpired:
+    return CursorExpired(
+        "The server was restored or failed over, and what this position has seen is partly "
+        f"lost. {_AGAIN}. A local document that this run does not bring, or brings in an "
+        "older version, may be one that the server lost: push it again, do not drop it.",
+        reason=ExpiryReason.HISTORY_LOST,
+    )
+
+
+def _collected() -> CursorExpired:
+    return CursorExpired(
+        "Deletions older than the retention are no longer listed, and this position is from "
+        f"before them. {_AGAIN}, and drop each local document that this run does not bring, "
+        "unless it holds changes that were not pushed.",
+        reason=ExpiryReason.TOMBSTONES_COLLECTED,
+    )
 
 
 def is_idle(start: Start, head: Head) -> bool:

@@ -24,6 +24,7 @@ class Tenant:
     Attributes:
         slug: a short name for people; unique, and never the form of a uuid.
         database: name of the tenant database that holds the tenant.
+        feed_id: the feed there that is the tenant's; None where that is not known yet.
         is_active: False while it is suspended: to its members it does not exist.
     """
 
@@ -34,6 +35,7 @@ class Tenant:
     is_active: bool
     created_at: datetime
     settings: Mapping[str, Any]
+    feed_id: UUID | None
 
 
 @dataclass(frozen=True, slots=True)

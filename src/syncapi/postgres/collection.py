@@ -10,8 +10,6 @@ from uuid import UUID
 
 from syncapi.postgres.databases import TenantConnection
 
-_IS_OPEN = "SELECT EXISTS (SELECT FROM tenant_clock WHERE tenant_id = $1)"
-
 _COUNT_TOMBSTONES = """
 SELECT count(*) FROM feed_entries
 WHERE tenant_id = $1 AND is_deleted AND updated_at < feed.wall_clock() - $2::interval
@@ -133,11 +131,6 @@ class Unreferenced:
     last: UUID | None
     ids: Sequence[UUID]
     file_bytes: int
-
-
-async def is_open(connection: TenantConnection) -> bool:
-    """Whether the tenant is in this database."""
-    return bool(await connection.driver.fetchval(_IS_OPEN, connection.tenant_id))
 
 
 async def count_tombstones(connection: TenantConnection, age: timedelta) -> int:

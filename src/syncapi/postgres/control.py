@@ -57,6 +57,11 @@ tenants = Table(
     Column("is_active", Boolean, nullable=False, server_default=text("true")),
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("settings", JSONB, nullable=False, server_default=text("'{}'::jsonb")),
+    Column(
+        "feed_id",
+        Uuid,
+        comment="The feed that is the tenant's: no database whose clock has another one is used.",
+    ),
     PrimaryKeyConstraint("id"),
     UniqueConstraint("slug"),
     CheckConstraint("slug ~ '^[a-z0-9]+(-[a-z0-9]+)*$'", name="slug"),
@@ -88,7 +93,7 @@ class ControlStore:
     async def membership(self, user_id: UUID, tenant_id: UUID) -> Membership | None:
         """The role of a user in a tenant, active or not; None for a stranger."""
         query = (
-            select(memberships.c.role, tenants.c.database, tenants.c.is_active)
+            select(memberships.c.role, tenants.c.database, tenants.c.feed_id, tenants.c.is_active)
             .join_from(memberships, tenants)
             .where(memberships.c.user_id == user_id, memberships.c.tenant_id == tenant_id)
         )
@@ -96,7 +101,9 @@ class ControlStore:
             row = (await connection.execute(query)).one_or_none()
         if row is None:
             return None
-        return Membership(tenant_id, user_id, Role(row.role), row.database, row.is_active)
+        return Membership(
+            tenant_id, user_id, Role(row.role), row.database, row.feed_id, row.is_active
+        )
 
     async def tenant(self, tenant_id: UUID) -> Tenant | None:
         """The tenant with this id."""
@@ -113,12 +120,12 @@ class ControlStore:
             return [_tenant(row) for row in rows]
 
     async def add_tenant(
-        self, tenant_id: UUID, *, name: str, slug: str, database: str
+        self, tenant_id: UUID, *, name: str, slug: str, database: str, feed_id: UUID
     ) -> Tenant | None:
         """The new tenant; None where the slug is taken."""
         statement = (
             upsert(tenants)
-            .values(id=tenant_id, name=name, slug=slug, database=database)
+            .values(id=tenant_id, name=name, slug=slug, database=database, feed_id=feed_id)
             .on_conflict_do_nothing(index_elements=[tenants.c.slug])
             .returning(*tenants.c)
         )
@@ -128,15 +135,11 @@ class ControlStore:
 
     async def set_active(self, tenant_id: UUID, *, is_active: bool) -> Tenant | None:
         """Suspend or resume a tenant; None where there is no such tenant."""
-        statement = (
-            update(tenants)
-            .where(tenants.c.id == tenant_id)
-            .values(is_active=is_active)
-            .returning(*tenants.c)
-        )
-        async with self._connection() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-        return None if row is None else _tenant(row)
+        return await self._change(tenant_id, is_active=is_active)
+
+    async def set_feed(self, tenant_id: UUID, feed_id: UUID) -> Tenant | None:
+        """Say which feed is the tenant's; None where there is no such tenant."""
+        return await self._change(tenant_id, feed_id=feed_id)
 
     async def change_settings(
         self, tenant_id: UUID, values: Mapping[str, object], unset: Collection[str]
@@ -146,15 +149,7 @@ class ControlStore:
         Those that are not named stay as they are.
         """
         left = tenants.c.settings.op("-")(cast(list(unset), ARRAY(Text)))
-        statement = (
-            update(tenants)
-            .where(tenants.c.id == tenant_id)
-            .values(settings=left.op("||")(cast(dict(values), JSONB)))
-            .returning(*tenants.c)
-        )
-        async with self._connection() as connection:
-            row = (await connection.execute(statement)).one_or_none()
-        return None if row is None else _tenant(row)
+        return await self._change(tenant_id, settings=left.op("||")(cast(dict(values), JSONB)))
 
     async def members(self, tenant_id: UUID) -> list[Member]:
         """The tenant's members, by user."""
@@ -186,6 +181,14 @@ class ControlStore:
         )
         async with self._connection() as connection:
             return (await connection.execute(statement)).rowcount > 0
+
+    async def _change(self, tenant_id: UUID, **values: object) -> Tenant | None:
+        statement = (
+            update(tenants).where(tenants.c.id == tenant_id).values(**values).returning(*tenants.c)
+        )
+        async with self._connection() as connection:
+            row = (await connection.execute(statement)).one_or_none()
+        return None if row is None else _tenant(row)
 
     async def _tenant_where(self, condition: ColumnElement[bool]) -> Tenant | None:
         async with self._connection() as connection:

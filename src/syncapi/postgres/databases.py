@@ -32,6 +32,7 @@ from syncapi.postgres.failures import (
     locked,
     unavailable,
 )
+from syncapi.postgres.feed_identity import check_own, require_own
 from syncapi.postgres.lanes import LOCK_SECONDS, Lanes
 
 __all__ = [
@@ -49,7 +50,8 @@ WRITE_ATTEMPTS = 6
 
 _FLUSH = text("SELECT feed.flush(:tenant)")
 _BEGIN = text(
-    "SELECT set_config('syncapi.actor', :actor, true), "
+    "SELECT (SELECT feed_id FROM tenant_clock WHERE tenant_id = :tenant), "
+    "set_config('syncapi.actor', :actor, true), "
     f"set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', true)"
 )
 
@@ -135,9 +137,10 @@ class Databases:
         """A connection for reads: each statement is a snapshot of its own.
 
         Raises:
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer, or has not the tenant's own feed.
         """
         async with self._connection(scope.database, autocommit=True) as (connection, driver):
+            await check_own(connection, driver, scope)
             yield TenantConnection(scope, connection, driver)
 
     @asynccontextmanager
@@ -154,12 +157,14 @@ class Databases:
                 there are for such work.
 
         Raises:
-            Unavailable: the database does not answer, or there was no connection in time.
+            Unavailable: the database does not answer, or has not the tenant's own feed, or there
+                was no connection in time.
         """
         async with (
             self._place(scope, until, is_held_up=is_held_up),
             self._connection(scope.database, autocommit=True) as (connection, driver),
         ):
+            await check_own(connection, driver, scope)
             yield TenantConnection(scope, connection, driver)
 
     async def writing(
@@ -186,7 +191,8 @@ class Databases:
             is_held_up: as in `autocommitting`.
 
         Raises:
-            Unavailable: the database does not answer, a lock is held, or every attempt failed.
+            Unavailable: the database does not answer, or has not the tenant's own feed, a lock is
+                held, or every attempt failed.
         """
         until = until or time.monotonic() + self._limits.statement_timeout
         failures = 0
@@ -226,7 +232,8 @@ class Databases:
             connection.begin(),
         ):
             # Also opens the transaction, so that work on the bare driver is inside it.
-            await connection.execute(_BEGIN, {"actor": str(scope.user_id or "")})
+            values = {"tenant": scope.tenant_id, "actor": str(scope.user_id or "")}
+            require_own(scope, (await connection.execute(_BEGIN, values)).one()[0])
             return await work(TenantConnection(scope, connection, driver))
 
     def _place(

@@ -13,6 +13,8 @@ RETRY_AFTER = 2.0
 
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
+NO_FEED = "SYF01"
+"""Of our own triggers: a write to a tenant that has no feed where it is written."""
 
 # serialization_failure, deadlock_detected, lock_not_available: each can also come from COMMIT,
 # where the deferred triggers take the clock. The transaction left nothing; run it again.
@@ -101,14 +103,15 @@ def locked() -> Unavailable:
 
 @contextmanager
 def down_as_unavailable(database: str) -> Iterator[None]:
-    """Raise `Unavailable` where the database does not answer.
+    """Raise `Unavailable` where the database does not answer, or lacks the tenant's feed.
 
     Raises:
-        Unavailable: no connection, no free connection, a time-out, a server that stops.
+        Unavailable: no connection, no free connection, a time-out, a server that stops; a feed
+            that was taken out while it was written to.
     """
     try:
         yield
     except Exception as error:
-        if is_down(error):
+        if is_down(error) or sqlstate(error) == NO_FEED:
             raise unavailable(database) from error
         raise

@@ -2,13 +2,15 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import Position
-from syncapi.domain.feed import EMPTY, NEVER, Head, Start, from_micros, to_micros
+from syncapi.domain.feed import NEVER, Head, Start, from_micros, to_micros
 from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.feed_identity import require_own
 
 FeedRow = Mapping[str, Any]
 """One row of a page: the entry, and for a live document its columns and its file's.
@@ -17,17 +19,13 @@ FeedRow = Mapping[str, Any]
 for a document that is gone.
 """
 
-# Lineages as digests, as cursors have them.
-_HEAD = """
-  last, opened_at, forked_at, tombstone_floor,
-  substr(sha256(convert_to(lineage || '#' || generation, 'UTF8')), 1, 8) AS lineage,
-  substr(sha256(convert_to(previous_lineage, 'UTF8')), 1, 8) AS previous_lineage
-"""
+_HEAD = "feed_id, last, opened_at, lineage, tombstone_floor, voided_at"
 
 # $1 tenant  $2, $3 position  $4 upper bound of the run so far, NULL on its first page
 # $5 most rows  $6 whether tombstones are wanted
 # $7 tombstones are wanted only if the tenant's first stamp is not after this; NULL for always
 # $8 base of the run: what appeared after it is new
+# $9 lineage that the position belongs to, NULL for a time
 #
 # - One statement is one snapshot: the head, the page and the documents agree.
 # - The keyset is spelt `tenant_id = … AND (updated_at, id) > (…)`: the three-column comparison
@@ -40,7 +38,9 @@ _HEAD = """
 # - The head comes in the first row alone: repeated in each it would cost a fifth of the page.
 PAGE_SQL = f"""
 WITH head AS MATERIALIZED (
-  SELECT 1::bigint AS n, {_HEAD} FROM tenant_clock WHERE tenant_id = $1
+  SELECT 1::bigint AS n, {_HEAD},
+         (SELECT forked_at FROM feed_forks WHERE tenant_id = $1 AND lineage = $9) AS forked_at
+  FROM tenant_clock WHERE tenant_id = $1
 ), wanted AS MATERIALIZED (
   SELECT least($4, last) AS upper,
          $6 AND opened_at <= coalesce($7, opened_at) AS tombstones
@@ -54,8 +54,8 @@ WITH head AS MATERIALIZED (
     ORDER BY updated_at, id LIMIT $5) entry
 )
 SELECT
-  head.last, head.opened_at, head.lineage, head.previous_lineage, head.forked_at,
-  head.tombstone_floor,
+  head.feed_id, head.last, head.opened_at, head.lineage, head.tombstone_floor, head.voided_at,
+  head.forked_at,
   page.id::text, page.appeared_at > $8 AS is_new,
   page.updated_at AT TIME ZONE 'UTC' AS updated_at,
   document.folder, document.filename, document.mime_type,
@@ -77,13 +77,16 @@ ORDER BY page.n
 _HEADS = f"SELECT tenant_id, {_HEAD} FROM tenant_clock WHERE tenant_id = ANY($1)"  # noqa: S608
 
 
+_VOID = "SELECT floor, mended FROM feed.void($1)"
+
+
 async def read_page(
     connection: TenantConnection, start: Start, *, most: int, with_tombstones: bool
 ) -> tuple[Head, Sequence[FeedRow]]:
     """Read at most `most` entries behind `start`, in the feed's order, with the tenant's head.
 
     Raises:
-        Unavailable: the database does not answer.
+        Unavailable: the database does not answer, or has not the tenant's own feed.
     """
     rows = await connection.driver.fetch(
         PAGE_SQL,
@@ -95,10 +98,20 @@ async def read_page(
         with_tombstones and start.base != NEVER,
         from_micros(start.base) if start.cursor is None and not start.is_begun else None,
         from_micros(start.base),
+        None if start.cursor is None else start.cursor.lineage,
     )
-    if not rows:
-        return EMPTY, ()
+    require_own(connection.scope, rows[0]["feed_id"] if rows else None)
     return _head(rows[0]), rows if rows[0]["id"] is not None else ()
+
+
+async def void_feed(tx: TenantConnection) -> tuple[datetime, int]:
+    """Have every client of the tenant synchronise anew.
+
+    Returns:
+        The feed's time from here on, and how many entries said otherwise than their documents.
+    """
+    row = await tx.driver.fetchrow(_VOID, tx.tenant_id)
+    return row["floor"], row["mended"]
 
 
 def position(row: FeedRow) -> Position:
@@ -119,18 +132,22 @@ class Heads:
         self._waiting: dict[str, _Waiters] = {}
         self._readers: dict[str, asyncio.Task[None]] = {}
 
-    async def read(self, database: str, tenant: UUID) -> Head:
-        """The head of a tenant, read after this call began.
+    async def read(self, scope: TenantScope) -> Head:
+        """The head of the scope's tenant, read after this call began.
 
         Raises:
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer, or has not the tenant's own feed.
         """
+        database = scope.database
         # A future each, so that one poller that hangs up takes nothing from the others.
-        mine: asyncio.Future[Head] = asyncio.get_running_loop().create_future()
-        self._waiting.setdefault(database, {}).setdefault(tenant, []).append(mine)
+        mine: asyncio.Future[FeedRow | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(database, {}).setdefault(scope.tenant_id, []).append(mine)
         if database not in self._readers:
             self._readers[database] = asyncio.create_task(self._drain(database))
-        return await mine
+        row = await mine
+        require_own(scope, None if row is None else row["feed_id"])
+        assert row is not None  # noqa: S101 - else it is not the tenant's own
+        return _head(row)
 
     async def _drain(self, database: str) -> None:
         try:
@@ -147,29 +164,29 @@ class Heads:
             for future in _still_there(waiters.values()):
                 future.set_exception(error)
             return
-        heads = {row["tenant_id"]: _head(row) for row in rows}
+        found = {row["tenant_id"]: row for row in rows}
         for tenant, futures in waiters.items():
             for future in _still_there([futures]):
-                future.set_result(heads.get(tenant, EMPTY))
+                future.set_result(found.get(tenant))
 
 
-_Waiters = dict[UUID, list["asyncio.Future[Head]"]]
+_Waiters = dict[UUID, list["asyncio.Future[FeedRow | None]"]]
 
 
 def _still_there(
-    waiters: Iterable[list["asyncio.Future[Head]"]],
-) -> Iterator["asyncio.Future[Head]"]:
+    waiters: Iterable[list["asyncio.Future[FeedRow | None]"]],
+) -> Iterator["asyncio.Future[FeedRow | None]"]:
     """The futures of those who have not hung up."""
     return (future for futures in waiters for future in futures if not future.done())
 
 
 def _head(row: FeedRow) -> Head:
-    forked_at = row["forked_at"]
+    forked_at = row.get("forked_at")  # only a page is read for one cursor
     return Head(
         last=to_micros(row["last"]),
         opened_at=to_micros(row["opened_at"]),
         lineage=row["lineage"],
-        previous_lineage=row["previous_lineage"],
-        forked_at=None if forked_at is None else to_micros(forked_at),
         tombstone_floor=to_micros(row["tombstone_floor"]),
+        voided_at=to_micros(row["voided_at"]),
+        forked_at=None if forked_at is None else to_micros(forked_at),
     )

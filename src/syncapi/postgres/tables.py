@@ -13,7 +13,6 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
-    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -130,12 +129,23 @@ tenant_clock = Table(
     Column("tenant_id", UUID, nullable=False),
     Column("last", Moment, nullable=False),
     Column("opened_at", Moment, nullable=False),
-    Column("lineage", Text, nullable=False),
-    Column("generation", Integer, nullable=False, server_default=text("0")),
-    Column("previous_lineage", Text),
-    Column("forked_at", Moment),
+    Column("lineage", LargeBinary, nullable=False),
     Column("tombstone_floor", Moment, nullable=False, server_default=text("'epoch'")),
+    # Where the clock ticked last, and which feed this is, see feed.place and tenants.feed_id.
+    Column("place", Text, nullable=False),
+    Column("feed_id", UUID, nullable=False),
+    Column("voided_at", Moment, nullable=False, server_default=text("'epoch'")),
     PrimaryKeyConstraint("tenant_id"),
+)
+
+# Histories that were left for another one: up to `forked_at` they agree with the present.
+feed_forks = Table(
+    "feed_forks",
+    metadata,
+    Column("tenant_id", UUID, nullable=False),
+    Column("lineage", LargeBinary, nullable=False),
+    Column("forked_at", Moment, nullable=False),
+    PrimaryKeyConstraint("tenant_id", "lineage"),
 )
 
 feed_entries = Table(

@@ -1,27 +1,25 @@
-"""What it means that a table or function of ours is not there."""
+"""What it means that a table, column or function of ours is not there."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from sqlalchemy.exc import DBAPIError
-
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.failures import sqlstate
 
-# undefined_function, undefined_table, invalid_schema_name
-_MISSING = frozenset({"42883", "42P01", "3F000"})
+# undefined_function, undefined_table, undefined_column, invalid_schema_name
+_MISSING = frozenset({"42883", "42P01", "42703", "3F000"})
 
 
 @contextmanager
 def unmigrated_as_unavailable(database: str) -> Iterator[None]:
-    """Say that the database needs its migrations, where a table or function is missing.
+    """Say that the database needs its migrations, where something of ours is missing.
 
     Raises:
         Unavailable: until an operator has migrated the database.
     """
     try:
         yield
-    except DBAPIError as error:
+    except Exception as error:
         if sqlstate(error) not in _MISSING:
             raise
         raise Unavailable(

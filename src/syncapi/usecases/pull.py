@@ -126,7 +126,7 @@ class Pull:
         Raises:
             Unavailable: as `page`.
         """
-        return from_micros((await self._heads.read(scope.database, scope.tenant_id)).last)
+        return from_micros((await self._heads.read(scope)).last)
 
     async def unchanged_since(self, scope: TenantScope, cursor: str, *, filters: int) -> bool:
         """Whether a pull from this cursor would find nothing; costs no query of its own.
@@ -166,7 +166,7 @@ class Pull:
     async def _is_idle(self, scope: TenantScope, start: Start) -> bool:
         if not start.starts_a_run:
             return False
-        return is_idle(start, await self._heads.read(scope.database, scope.tenant_id))
+        return is_idle(start, await self._heads.read(scope))
 
     async def _read(self, scope: TenantScope, request: PullRequest, start: Start) -> Page:
         async with self._databases.reading(scope) as connection:

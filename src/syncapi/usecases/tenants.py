@@ -5,13 +5,14 @@ from collections.abc import Collection, Mapping
 from contextlib import suppress
 from uuid import UUID
 
-from syncapi.domain.access import Role, operator
+from syncapi.domain.access import Role
 from syncapi.domain.errors import Conflict, NotFound
 from syncapi.domain.retention import checked_limit
 from syncapi.domain.tenancy import Member, Tenant, checked_name, checked_slug, slug_of
-from syncapi.postgres.clock import open_clock
 from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import DEFAULT_DATABASE, Databases
+from syncapi.postgres.feed_identity import open_feed
+from syncapi.postgres.unmigrated import unmigrated_as_unavailable
 from syncapi.redis.invalidation import Change, Invalidations
 
 
@@ -39,11 +40,15 @@ class TenantAdministration:
         slug = checked_slug(slug) if slug else slug_of(name)
         if await self._control.tenant_by_slug(slug) is not None:
             raise _taken(slug)
-        # The clock comes first: a crash here leaves a clock that nobody reads, never a tenant
-        # that has none.
-        tenant_id = uuid.uuid4()
-        await self._databases.writing(operator(tenant_id, database), open_clock)
-        tenant = await self._control.add_tenant(tenant_id, name=name, slug=slug, database=database)
+        # The feed comes first: a crash here leaves a feed of no tenant, never a tenant that has
+        # none, and the repeat makes all of it anew.
+        tenant_id, feed_id = uuid.uuid4(), uuid.uuid4()
+        with unmigrated_as_unavailable(database):
+            async with self._databases.database(database) as driver:
+                await open_feed(driver, tenant_id, feed_id)
+        tenant = await self._control.add_tenant(
+            tenant_id, name=name, slug=slug, database=database, feed_id=feed_id
+        )
         if tenant is None:
             raise _taken(slug)
         return tenant

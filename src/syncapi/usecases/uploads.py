@@ -142,11 +142,12 @@ class Uploads:
         return document
 
     async def _earlier(self, scope: TenantScope, key: str | None) -> Earlier | None:
-        """The first upload with this key, if it is over: then nothing has to be stored."""
-        if key is None:
-            return None
+        """The first upload with this key, if it is over: then nothing has to be stored.
+
+        Without a key, too, this sees that the database is the tenant's, before the bytes come.
+        """
         async with self._databases.reading(scope) as connection:
-            return await idempotency.find(connection, key)
+            return None if key is None else await idempotency.find(connection, key)
 
     async def _sent(self, key: str, chunks: AsyncIterator[bytes]) -> Digest:
         try:

@@ -12,7 +12,6 @@ from structlog import get_logger
 from syncapi.domain.errors import Conflict, Refusal, Unavailable
 from syncapi.domain.retention import Collected, Retention
 from syncapi.domain.tenancy import Tenant
-from syncapi.postgres import collection as store
 from syncapi.postgres.databases import Databases
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.collection import contents, rows
@@ -138,20 +137,19 @@ class GarbageCollection:
             self._batch,
             collected,
         )
-        await _require_open(turn)
+        await _see_the_feed(turn)
         for step in _STEPS:
             await step(turn)
 
 
-async def _require_open(turn: Turn) -> None:
-    """See that the tenant is where the settings say: elsewhere all its bytes are orphans.
+async def _see_the_feed(turn: Turn) -> None:
+    """See that the tenant is where its row says: elsewhere all its bytes are orphans.
 
     Raises:
-        Conflict: it is not.
+        Conflict: it is not, or cannot be asked.
     """
-    async with turn.reading() as connection:
-        if not await store.is_open(connection):
-            raise Conflict(
-                f"The tenant is not in the database '{turn.tenant.database}': see where its URL "
-                "leads. Nothing was deleted."
-            )
+    try:
+        async with turn.reading():
+            pass
+    except Unavailable as refusal:
+        raise Conflict(f"{refusal.detail} Nothing was deleted.") from refusal

@@ -9,6 +9,7 @@ from syncapi.domain.access import TenantScope, operator
 from syncapi.domain.retention import Collected, Kind, Retention
 from syncapi.domain.tenancy import Tenant
 from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.feed_identity import find_feed, require_own
 from syncapi.storage.s3 import ObjectStore
 
 Result = TypeVar("Result")
@@ -37,7 +38,7 @@ class Turn:
 
     @property
     def scope(self) -> TenantScope:
-        return operator(self.tenant.id, self.tenant.database)
+        return operator(self.tenant.id, self.tenant.database, self.tenant.feed_id)
 
     @property
     def prefix(self) -> str:
@@ -51,6 +52,8 @@ class Turn:
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[TenantConnection]:
         async with self.databases.reading(self.scope) as connection:
+            # Each time anew: of what another feed does not know, nothing may be deleted.
+            require_own(self.scope, await find_feed(connection.driver, self.tenant.id))
             yield connection
 
     async def writing(self, work: Callable[[TenantConnection], Awaitable[Result]]) -> Result:

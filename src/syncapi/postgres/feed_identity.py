@@ -1,0 +1,77 @@
+"""Whether a database has the feed that is the tenant's: which one that is, its control row says.
+
+A database that a wrong URL or half a move leads to must not be taken for the tenant's: its empty
+feed would look like a loss of history, and all the tenant's bytes like nobody's.
+"""
+
+import time
+from typing import Final
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from syncapi.domain.access import TenantScope
+from syncapi.domain.errors import Unavailable
+
+_FEED: Final = "SELECT feed_id FROM tenant_clock WHERE tenant_id = $1"
+_OPEN: Final = "SELECT feed.open($1, $2)"
+_RETRY_AFTER: Final = 30.0  # seconds: an operator is needed
+
+_SEEN: Final = "syncapi_feeds"
+_GOOD_FOR: Final = 10.0  # seconds: a pooler may lead a connection elsewhere
+_MOST_SEEN: Final = 1000
+
+
+def require_own(scope: TenantScope, found: UUID | None) -> None:
+    """See that a feed is the scope's.
+
+    Args:
+        scope: whose feed is wanted.
+        found: the feed that the database has of the tenant; None where it has none.
+
+    Raises:
+        Unavailable: it is another one, or none.
+    """
+    if scope.feed_id is None:
+        what = "Which feed is this tenant's is not known yet. An operator must run"
+        raise Unavailable(f"{what} `syncapi migrate`.", retry_after=_RETRY_AFTER)
+    if found == scope.feed_id:
+        return
+    what = "has no feed" if found is None else "has another feed than its own"
+    raise Unavailable(
+        f"The tenant {what} in the database '{scope.database}'. An operator must see where the "
+        "tenant's row and that database's URL lead; `syncapi feed open` makes the feed there the "
+        "tenant's.",
+        retry_after=_RETRY_AFTER,
+    )
+
+
+async def check_own(
+    connection: AsyncConnection, driver: asyncpg.Connection, scope: TenantScope
+) -> None:
+    """See that a connection leads to the scope's feed; asked once in ten seconds of each.
+
+    Raises:
+        Unavailable: it does not.
+    """
+    seen: dict[tuple[UUID, UUID | None], float] = connection.info.setdefault(_SEEN, {})
+    key, now = (scope.tenant_id, scope.feed_id), time.monotonic()
+    if seen.get(key, 0.0) > now:
+        return
+    require_own(scope, await find_feed(driver, scope.tenant_id))
+    if len(seen) >= _MOST_SEEN:
+        seen.clear()
+    seen[key] = now + _GOOD_FOR
+
+
+async def find_feed(driver: asyncpg.Connection, tenant_id: UUID) -> UUID | None:
+    """Which feed a database has of a tenant; None where it has none."""
+    feed: UUID | None = await driver.fetchval(_FEED, tenant_id)
+    return feed
+
+
+async def open_feed(driver: asyncpg.Connection, tenant_id: UUID, feed_id: UUID) -> UUID:
+    """Open a feed for a tenant, unless the database has one; return which one it has then."""
+    feed: UUID = await driver.fetchval(_OPEN, tenant_id, feed_id)
+    return feed

@@ -1,0 +1,278 @@
+"""A database that is not the tenant's: nothing is read there, written there, or deleted for it."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import asyncpg
+import httpx
+import pytest
+from pydantic import SecretStr
+from typing_extensions import override
+
+from fixtures.collecting import AT_ONCE, Collector, keys
+from fixtures.pulling import BEGINNING, ask, problem_of, pull
+from fixtures.pushing import create, send
+from fixtures.sending import content_of
+from fixtures.server import serving
+from fixtures.service import TestTenant
+from fixtures.uploads import document_of, upload
+from syncapi.domain.access import operator
+from syncapi.domain.errors import Conflict, Unavailable
+from syncapi.domain.retention import Retention
+from syncapi.domain.tenancy import Tenant
+from syncapi.main import create_app
+from syncapi.postgres.control import ControlStore
+from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits, TenantConnection
+from syncapi.redis.invalidation import Invalidations
+from syncapi.settings import Settings
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.feeds import FeedAdministration
+from syncapi.usecases.tenants import TenantAdministration
+
+OTHER = "other"
+UNUSED = Retention(files=AT_ONCE)
+
+
+@dataclass(frozen=True)
+class Ground:
+    """A tenant, a service that knows two databases and remembers no memberships, and the other
+    database."""
+
+    tenant: TestTenant
+    client: httpx.AsyncClient
+    databases: Databases
+    control: ControlStore
+    other: asyncpg.Connection
+
+    @property
+    def feeds(self) -> FeedAdministration:
+        return FeedAdministration(self.control, self.databases, Invalidations(None))
+
+    async def name(self, database: str) -> None:
+        """Have the tenant's row name a database."""
+        async with self.databases.database("default") as driver:
+            await driver.execute(
+                "UPDATE tenants SET database = $2 WHERE id = $1", self.tenant.id, database
+            )
+
+    async def forget_feed(self) -> None:
+        """As a tenant of before feeds were known."""
+        async with self.databases.database("default") as driver:
+            await driver.execute("UPDATE tenants SET feed_id = NULL WHERE id = $1", self.tenant.id)
+
+    async def feed_id(self) -> UUID | None:
+        tenant = await self.control.tenant(self.tenant.id)
+        assert tenant is not None
+        return tenant.feed_id
+
+    async def open_other(self, feed_id: UUID) -> None:
+        await self.other.execute("SELECT feed.open($1, $2)", self.tenant.id, feed_id)
+
+
+@pytest.fixture
+async def ground(
+    settings: Settings,
+    tenant: TestTenant,
+    control: ControlStore,
+    database_url: str,
+    create_migrated_database: Callable[[], str],
+) -> AsyncIterator[Ground]:
+    other_url = create_migrated_database()
+    changes = {
+        "tenant_database_urls": {OTHER: SecretStr(other_url)},
+        "membership_cache_seconds": 0,
+    }
+    urls = DatabaseUrls(database_url, named={OTHER: other_url})
+    other = await asyncpg.connect(other_url)
+    with serving(create_app(settings.model_copy(update=changes))) as url:
+        async with (
+            Databases(urls, PoolLimits(size=2)) as databases,
+            httpx.AsyncClient(
+                base_url=f"{url}/api/tenants/{tenant.id}",
+                headers=tenant.admin.headers,
+                timeout=60,
+                trust_env=False,
+            ) as client,
+        ):
+            yield Ground(tenant, client, databases, control, other)
+    await other.close()
+
+
+async def send_everything(client: httpx.AsyncClient, document: UUID, token: str) -> None:
+    """Send a request of each kind; each is a 503 with the way out."""
+    file = {"file": ("a.txt", b"new")}
+    answers = [
+        await ask(client, since=BEGINNING),
+        await ask(client, cursor=token),
+        await client.get(
+            "/documents/sync",
+            params={"cursor": token},
+            headers={"If-None-Match": f'W/"{token[-16:]}"'},
+        ),
+        await send(client, create(uuid4())),
+        await client.post("/documents", files=file),
+        await client.post("/documents", files=file, headers={"Idempotency-Key": "one"}),
+        await client.post("/files", json=content_of(b"declared")),
+        await client.get("/documents"),
+        await client.get(f"/documents/{document}"),
+        await client.get(f"/documents/{document}/history"),
+        await client.get(f"/documents/{document}/download-url"),
+        await client.patch(f"/documents/{document}", json={"filename": "b.txt"}),
+        await client.delete(f"/documents/{document}"),
+        await client.post("/documents/batch-download", json={"document_ids": [str(document)]}),
+    ]
+    for answer in answers:
+        problem = problem_of(answer, 503, "unavailable")
+        assert "in the database 'other'" in problem.detail
+        assert "syncapi feed open" in problem.detail
+        assert int(answer.headers["Retry-After"]) > 0
+
+
+@pytest.mark.parametrize("has_another", [False, True])
+async def test_a_write_into_a_wrong_database_does_not_disarm_the_collector(
+    ground: Ground, store: ObjectStore, *, has_another: bool
+) -> None:
+    """A move half done, or a wrong URL: for clients it is a failure that passes, not a loss."""
+    tenant, client = ground.tenant, ground.client
+    document = UUID((await upload(client, b"precious"))["id"])
+    token = (await pull(client, since=BEGINNING)).sync_token
+    known = await keys(store, tenant)
+    collect = Collector(ground.databases, store, ground.control)
+    if has_another:
+        await ground.open_other(uuid4())
+    await ground.name(OTHER)
+
+    for _ in range(2):
+        error = (await collect.outcome(tenant, UNUSED)).error
+        assert error is not None
+        assert "in the database 'other'" in error
+        assert "Nothing was deleted" in error
+        await send_everything(client, document, token)
+    assert await keys(store, tenant) >= known
+    for table in ("files", "documents", "direct_uploads", "idempotency_keys"):
+        assert await ground.other.fetchval(f"SELECT count(*) FROM {table}") == 0
+
+    await ground.name("default")
+    assert (await pull(client, cursor=token)).sync_token == token
+    assert document_of(await client.get(f"/documents/{document}"))["id"] == str(document)
+    assert (await collect.outcome(tenant, UNUSED)).error is None
+    assert await keys(store, tenant) == known
+
+
+async def test_the_collector_stops_where_the_database_changes_under_it(
+    ground: Ground, store: ObjectStore
+) -> None:
+    """The same connection, and the feed is another one from one step to the next."""
+    await upload(ground.client, b"precious")
+    collect = Collector(ground.databases, store, ground.control)
+    assert (await collect.outcome(ground.tenant, UNUSED)).error is None
+    async with ground.databases.database("default") as driver:
+        await driver.execute(
+            "UPDATE tenant_clock SET feed_id = $2 WHERE tenant_id = $1", ground.tenant.id, uuid4()
+        )
+    assert "another feed" in ((await collect.outcome(ground.tenant, UNUSED)).error or "")
+    assert len(await keys(store, ground.tenant)) == 1
+
+
+async def test_a_feed_that_is_taken_out_while_it_is_written_to(ground: Ground) -> None:
+    """The write began while the feed was there: the triggers refuse it."""
+    document = UUID((await upload(ground.client, b"precious"))["id"])
+    scope = ground.tenant.scope()
+
+    async def work(tx: TenantConnection) -> None:
+        async with ground.databases.database("default") as driver:
+            await driver.execute("DELETE FROM tenant_clock WHERE tenant_id = $1", scope.tenant_id)
+        await tx.driver.execute("DELETE FROM documents WHERE id = $1", document)
+
+    with pytest.raises(Unavailable):
+        await ground.databases.writing(scope, work)
+
+
+async def test_a_moved_tenant_goes_on_with_its_feed(ground: Ground) -> None:
+    """Copied with its feed's id, and not with that of another one."""
+    feed_id = await ground.feed_id()
+    assert feed_id is not None
+    await ground.open_other(feed_id)
+    await ground.name(OTHER)
+    await pull(ground.client, since=BEGINNING)
+    await upload(ground.client, b"after the move")
+    assert await ground.other.fetchval("SELECT count(*) FROM documents") == 1
+
+
+class TestOpen:
+    async def test_what_the_named_database_has_is_adopted(self, ground: Ground) -> None:
+        feed_id = uuid4()
+        await ground.open_other(feed_id)
+        await ground.name(OTHER)
+        for _ in range(2):
+            found = await ground.feeds.open(str(ground.tenant.id))
+            assert found.feed_id == feed_id == await ground.feed_id()
+        await pull(ground.client, since=BEGINNING)
+
+    async def test_nothing_is_opened_unasked(self, ground: Ground) -> None:
+        await ground.name(OTHER)
+        before = await ground.feed_id()
+        with pytest.raises(Conflict, match="--empty"):
+            await ground.feeds.open(str(ground.tenant.id))
+        assert await ground.feed_id() == before
+        assert await ground.other.fetchval("SELECT count(*) FROM tenant_clock") == 0
+
+    async def test_an_empty_feed_is_another_one(self, ground: Ground) -> None:
+        """So that the database of before is not taken for it."""
+        await ground.name(OTHER)
+        before = await ground.feed_id()
+        await ground.feeds.open(str(ground.tenant.id), empty=True)
+        assert await ground.feed_id() != before
+        await upload(ground.client, b"anew")
+        await ground.name("default")
+        problem_of(await ask(ground.client, since=BEGINNING), 503, "unavailable")
+
+
+class TestAdoption:
+    async def test_the_only_feed_is_adopted(self, ground: Ground) -> None:
+        feed_id = await ground.feed_id()
+        await ground.forget_feed()
+        refused = problem_of(await ask(ground.client, since=BEGINNING), 503, "unavailable")
+        assert "syncapi migrate" in refused.detail
+        left = await ground.feeds.adopt([OTHER], is_dry=True)
+        assert ground.tenant.id in {one.tenant.id for one in left}
+        left = await ground.feeds.adopt([OTHER])
+        assert ground.tenant.id not in {one.tenant.id for one in left}
+        assert await ground.feed_id() == feed_id
+        await pull(ground.client, since=BEGINNING)
+
+    @pytest.mark.parametrize("is_opened_there", [True, False])
+    async def test_what_is_in_two_places_or_in_none_is_not(
+        self, ground: Ground, *, is_opened_there: bool
+    ) -> None:
+        await ground.forget_feed()
+        if is_opened_there:
+            await ground.open_other(uuid4())
+        else:
+            await ground.name(OTHER)
+        left = {one.tenant.id: one.why for one in await ground.feeds.adopt([OTHER])}
+        where = "default, other" if is_opened_there else "none"
+        assert f"feeds of it are in: {where}" in left[ground.tenant.id]
+        assert await ground.feed_id() is None
+
+
+class DyingControl(ControlStore):
+    """Of a process that dies before it has written a tenant's row."""
+
+    @override
+    async def add_tenant(self, tenant_id: UUID, **_: object) -> Tenant | None:
+        raise ConnectionError(tenant_id)
+
+
+async def test_a_creation_that_was_cut_off_is_repeated(databases: Databases) -> None:
+    """The feed was opened already: nobody reads it, and it stands in nobody's way."""
+    name = f"Cut off {uuid4()}"
+    dying = TenantAdministration(DyingControl(databases.control), databases, Invalidations(None))
+    with pytest.raises(ConnectionError) as died:
+        await dying.create(name)
+    control = ControlStore(databases.control)
+    tenant = await TenantAdministration(control, databases, Invalidations(None)).create(name)
+    assert tenant.id != died.value.args[0]
+    async with databases.reading(operator(tenant.id, tenant.database, tenant.feed_id)):
+        pass
