@@ -106,12 +106,13 @@ async def test_a_first_run_is_not_disturbed_by_collecting(
 
 
 async def test_a_cursor_ahead_of_the_feed(tenant: TestTenant, writer: SqlWriter) -> None:
-    """A restored database: the client has seen what the server no longer knows."""
+    """A standby that lags and was promoted: the client has seen what it does not know."""
     await writer.insert_one()
     before: datetime = await writer.last_stamp()
     await writer.insert_one()
     replica = Replica(tenant.viewer)
     await replica.pull_run()
+    await _fork(writer)
     await writer.connection.execute(
         "UPDATE tenant_clock SET last = $2 WHERE tenant_id = $1", tenant.id, before
     )

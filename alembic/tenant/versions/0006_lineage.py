@@ -155,6 +155,20 @@ VOID = [
       DELETE FROM public.feed_forks WHERE tenant_id = tenant;
     END $$
     """,
+    # Of one whose clock was seen at a later time of this lineage, if it is still behind that and
+    # no fork will part it from that. For the service, which remembers.
+    """
+    CREATE FUNCTION feed.void_put_back(tenant uuid, seen_lineage bytea, seen timestamptz)
+      RETURNS boolean LANGUAGE plpgsql VOLATILE AS $$
+    BEGIN
+      PERFORM FROM public.tenant_clock
+      WHERE tenant_id = tenant AND place = feed.place() AND lineage = seen_lineage AND last < seen
+      FOR NO KEY UPDATE;
+      IF NOT FOUND THEN RETURN false; END IF;
+      PERFORM feed.void(tenant);
+      RETURN true;
+    END $$
+    """,
     """
     CREATE OR REPLACE FUNCTION feed.void_cursors() RETURNS bigint LANGUAGE sql VOLATILE AS $$
       SELECT count(feed.void(tenant_id))
@@ -181,6 +195,7 @@ OLD_TABLES = [
 
 OLD_FUNCTIONS = [
     *("DROP FUNCTION feed.void(uuid)", "DROP FUNCTION feed.void_cursors()"),
+    "DROP FUNCTION feed.void_put_back(uuid, bytea, timestamptz)",
     *("DROP FUNCTION feed.fork(uuid)", "DROP FUNCTION feed.open(uuid, uuid)"),
     *("DROP FUNCTION feed.place()", "DROP FUNCTION feed.new_lineage()"),
     """

@@ -78,6 +78,7 @@ _HEADS = f"SELECT tenant_id, {_HEAD} FROM tenant_clock WHERE tenant_id = ANY($1)
 
 
 _VOID = "SELECT floor, mended FROM feed.void($1)"
+_VOID_PUT_BACK = "SELECT feed.void_put_back($1, $2, $3)"
 
 
 async def read_page(
@@ -112,6 +113,15 @@ async def void_feed(tx: TenantConnection) -> tuple[datetime, int]:
     """
     row = await tx.driver.fetchrow(_VOID, tx.tenant_id)
     return row["floor"], row["mended"]
+
+
+async def void_if_put_back(tx: TenantConnection, *, lineage: bytes, last: int) -> bool:
+    """Void the tenant if its clock, once seen at `last` on this lineage, was put back here.
+
+    On another server it was not put back but left behind: its next tick is a fork.
+    """
+    values = (tx.tenant_id, lineage, from_micros(last))
+    return bool(await tx.driver.fetchval(_VOID_PUT_BACK, *values))
 
 
 def position(row: FeedRow) -> Position:

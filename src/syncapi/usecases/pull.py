@@ -8,11 +8,12 @@ from datetime import UTC, datetime
 from syncapi.domain.access import TenantScope
 from syncapi.domain.cursor import Cursor, CursorCodec
 from syncapi.domain.errors import CursorExpired, ExpiryReason, InvalidCursor, InvalidInput
-from syncapi.domain.feed import Run, Start, begin, from_micros, is_idle
+from syncapi.domain.feed import Head, Run, Start, begin, from_micros, is_idle
 from syncapi.postgres.databases import Databases
 from syncapi.postgres.feed import FeedRow, Heads, position, read_page
 from syncapi.redis.page_positions import PagePositions, is_drawn
 from syncapi.storage.signing import UrlSigner
+from syncapi.usecases.head_memory import HeadMemory
 from syncapi.usecases.plain import Json, utc
 
 COUNTED_ROWS = 5000
@@ -98,6 +99,7 @@ class Pull:
         """Sign URLs that last ``url_seconds``."""
         self._databases = databases
         self._heads = heads
+        self._memory = HeadMemory(databases, heads)
         self._codec = codec
         self._positions = positions
         self._signer = signer
@@ -126,7 +128,7 @@ class Pull:
         Raises:
             Unavailable: as `page`.
         """
-        return from_micros((await self._heads.read(scope)).last)
+        return from_micros((await self._head(scope)).last)
 
     async def unchanged_since(self, scope: TenantScope, cursor: str, *, filters: int) -> bool:
         """Whether a pull from this cursor would find nothing; costs no query of its own.
@@ -166,7 +168,12 @@ class Pull:
     async def _is_idle(self, scope: TenantScope, start: Start) -> bool:
         if not start.starts_a_run:
             return False
-        return is_idle(start, await self._heads.read(scope))
+        return is_idle(start, await self._head(scope))
+
+    async def _head(self, scope: TenantScope) -> Head:
+        head = await self._heads.read(scope)
+        await self._memory.check(scope, head)
+        return head
 
     async def _read(self, scope: TenantScope, request: PullRequest, start: Start) -> Page:
         async with self._databases.reading(scope) as connection:
@@ -176,6 +183,7 @@ class Pull:
                 most=request.rows + 1,
                 with_tombstones=request.include_deleted,
             )
+        await self._memory.check(scope, head)
         run = begin(start, head)
         has_more = len(rows) > request.rows
         rows = rows[: request.rows]
