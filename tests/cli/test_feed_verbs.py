@@ -13,6 +13,7 @@ from typer.testing import CliRunner, Result
 
 from feed.raw_tenant import RawTenant
 from fixtures.process import environment_of
+from fixtures.writing import SqlWriter
 from soak.session import session
 from syncapi.cli.app import app
 from syncapi.domain.tenancy import Tenant
@@ -68,6 +69,16 @@ async def place(
 def ok(result: Result) -> str:
     assert result.exit_code == 0, result.stderr
     return result.stdout
+
+
+async def test_void_mends_and_says_how_much(place: Place) -> None:
+    tenant = place.tenants["away"]
+    async with session(place.urls["far"]) as db:
+        writer = await SqlWriter.of(db, tenant.id)
+        await db.execute("SET session_replication_role = replica")
+        await writer.insert(uuid4(), uuid4())
+    (record,) = json.loads(ok(await place.run("feed", "void", "--tenant", "away", "--json")))
+    assert record["mended"] == 2
 
 
 async def test_void_takes_all_tenants_of_all_databases(place: Place) -> None:

@@ -5,10 +5,10 @@ one. It is drawn at random now, each time the clock ticks in another place than 
 of the server is another place. See docs/decisions/0017.
 """
 
-from alembic import op
+from alembic import context, op
 
 revision = "tenant_0006"
-down_revision = "tenant_0004"
+down_revision = "tenant_0005"
 branch_labels = None
 depends_on = None
 
@@ -143,10 +143,7 @@ VOID = [
     CREATE FUNCTION feed.void(tenant uuid, OUT floor timestamptz, OUT mended bigint)
       LANGUAGE plpgsql VOLATILE AS $$
     BEGIN
-      mended := 0;
-      IF to_regprocedure('feed.reconcile(uuid)') IS NOT NULL THEN  -- later migrations have it
-        EXECUTE 'SELECT feed.reconcile($1)' INTO mended USING tenant;
-      END IF;
+      mended := feed.reconcile(tenant);
       floor := greatest(feed.tick(tenant), feed.wall_clock() + interval '1 hour');
       UPDATE public.tenant_clock SET
         lineage = feed.new_lineage(), last = floor, tombstone_floor = floor, voided_at = floor,
@@ -234,19 +231,6 @@ OLD_FUNCTIONS = [
       RETURN stamp;
     END $$
     """,
-    """
-    CREATE FUNCTION feed.void_cursors() RETURNS bigint LANGUAGE plpgsql AS $$
-    DECLARE
-      voided bigint;
-    BEGIN
-      PERFORM feed.tick(tenant_id) FROM public.tenant_clock;
-      UPDATE public.tenant_clock SET
-        generation = generation + 1, previous_lineage = NULL, forked_at = NULL,
-        tombstone_floor = last;
-      GET DIAGNOSTICS voided = ROW_COUNT;
-      RETURN voided;
-    END $$
-    """,
 ]
 
 
@@ -256,5 +240,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    for statement in (*OLD_FUNCTIONS, *OLD_TABLES):
+    before = context.script.get_revision("tenant_0005").module
+    for statement in (*OLD_FUNCTIONS, before.VOID_CURSORS, *OLD_TABLES):
         op.execute(statement)
