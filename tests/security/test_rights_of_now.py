@@ -5,6 +5,7 @@ Nobody tells the service of the changes here: it must read them again.
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -161,7 +162,7 @@ async def test_an_upload_goes_where_its_tenant_is_when_it_ends(
     form = SlowForm()
     uploading = asyncio.create_task(client.post("/documents", content=form(), headers=FORM))
     await until(lambda: is_begun(store, tenant))
-    await execute(other_database, "SELECT feed.tick($1)", tenant.id)
+    await execute(other_database, "SELECT feed.open($1, $2)", tenant.id, tenant.feed_id)
     await execute(here, MOVED, tenant.id)
     form.may_end.set()
     document = document_of(await uploading)
@@ -343,7 +344,8 @@ async def test_pushes_to_two_databases_share_nothing(
     await execute(other_database, f"{copy} ($1, $2, $3, $4, $5, $6)", *row)
     urls = DatabaseUrls(database_url, named={"other": other_database})
     old = tenant.scope()
-    new = type(old)(old.tenant_id, "other", old.user_id, old.role, old.permission)
+    new = replace(old, database="other")
+    await execute(other_database, "SELECT feed.open($1, $2)", tenant.id, tenant.feed_id)
     holder = await asyncpg.connect(database_url)
     async with Databases(urls, PoolLimits(size=4)) as databases:
         pushes = GroupCommit(databases, Granted(), UploadRules(max_bytes=1))

@@ -50,7 +50,7 @@ WRITE_ATTEMPTS = 6
 
 _FLUSH = text("SELECT feed.flush(:tenant)")
 _BEGIN = text(
-    "SELECT (SELECT feed_id FROM tenant_clock WHERE tenant_id = :tenant), "
+    "SELECT (SELECT feed_id FROM tenant_clock WHERE tenant_id = :tenant), "  # noqa: S608
     "set_config('syncapi.actor', :actor, true), "
     f"set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', true)"
 )

@@ -7,8 +7,8 @@ of the server is another place. See docs/decisions/0017.
 
 from alembic import context, op
 
-revision = "tenant_0006"
-down_revision = "tenant_0005"
+revision = "tenant_0007"
+down_revision = "tenant_0006"
 branch_labels = None
 depends_on = None
 
