@@ -39,6 +39,8 @@ $$ SELECT clock_timestamp() + step FROM public.soak_wall $$;
 _NAIVE_STAMPS = """
 CREATE OR REPLACE FUNCTION feed.stamp(tenant uuid) RETURNS timestamptz LANGUAGE sql AS
 $$ SELECT now() $$;
+CREATE OR REPLACE FUNCTION feed.void_put_back(tenant uuid, seen_lineage bytea, seen timestamptz)
+RETURNS boolean LANGUAGE sql AS $$ SELECT false $$;
 ALTER TABLE tenant_clock RENAME TO former_clock;
 CREATE VIEW tenant_clock AS SELECT
   tenant_id, coalesce(newest, last) AS last, opened_at, lineage, tombstone_floor, place, feed_id,
