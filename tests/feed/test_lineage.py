@@ -74,6 +74,25 @@ class TestForks:
         assert {len(lineage) for lineage in [*lineages, now]} == {8}
         assert await tenant.forks() == forks
 
+    @pytest.mark.parametrize("verb", ["tick", "void"])
+    async def test_a_clock_that_alone_was_put_back_to_before_a_fork_ticks(
+        self, own_db: asyncpg.Connection, verb: str
+    ) -> None:
+        """The fork of its lineage is known already: now it agrees with less."""
+        tenant = await tenant_in(own_db)
+        await own_db.execute("CREATE TABLE dump AS TABLE tenant_clock")
+        before = await tenant.clock()
+        await tenant.inserted()
+        await move(own_db, "elsewhere")
+        await tenant.inserted()
+        assert (await tenant.forks())[before["lineage"]] > before["last"]
+        await own_db.execute("DELETE FROM tenant_clock; INSERT INTO tenant_clock TABLE dump")
+        await own_db.execute(f"SELECT feed.{verb}('{tenant.id}')")
+        await tenant.inserted()
+        assert await tenant.forks() == (
+            {before["lineage"]: before["last"]} if verb == "tick" else {}
+        )
+
     async def test_two_that_come_first_make_one_fork(
         self, own_db: asyncpg.Connection, own_url: str
     ) -> None:

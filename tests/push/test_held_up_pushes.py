@@ -19,7 +19,7 @@ from fixtures.until import until
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
 from syncapi.domain.errors import Unavailable
-from syncapi.postgres.databases import Databases
+from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
 from syncapi.usecases.group_commit import GroupCommit
 from syncapi.usecases.push import Outcome
 from syncapi.usecases.uploads import UploadRules
@@ -42,7 +42,8 @@ def hold(tenant: TestTenant, database_url: str) -> Hold:
         connection = await asyncpg.connect(database_url)
         try:
             async with connection.transaction():
-                await connection.execute(statement, tenant.id, *parameters)
+                named = (tenant.id, *parameters) if "$1" in statement else ()
+                await connection.execute(statement, *named)
                 yield connection
         finally:
             await connection.close()
@@ -166,6 +167,33 @@ async def test_a_lock_on_a_file_or_an_id_that_somebody_takes(
                 version(outcome)
             assert not held_up.done()
         version(await held_up)
+
+
+@pytest.mark.parametrize("mode", ["EXCLUSIVE", "ACCESS EXCLUSIVE"])
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("session", ["", "?lock_timeout=100ms"], ids=["waits", "gives_up"])
+async def test_a_lock_on_the_whole_table(
+    tenant: TestTenant,
+    file_id: UUID,
+    hold: Hold,
+    push: Push,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    session: str,
+    together: int,
+    mode: str,
+) -> None:
+    """Also where the operator has all sessions give up locks: no push stays without an answer."""
+    monkeypatch.setattr("syncapi.usecases.group_commit.GROUP_SECONDS", 0.5)
+    urls = DatabaseUrls(f"{database_url}{session}")
+    async with Databases(urls, PoolLimits(size=4)) as databases:
+        pushes = GroupCommit(databases, Granted(), RULES)
+        async with hold(f"LOCK TABLE documents IN {mode} MODE"):
+            held_up = [push(create(file_id), at=pushes) for _ in range(together)]
+            await all_wait(pushes, tenant, 0, together)
+        for outcome in await asyncio.gather(*held_up):
+            version(outcome)
+        assert pushes._lines == {}
 
 
 async def test_a_lock_that_stays_is_a_clear_refusal(

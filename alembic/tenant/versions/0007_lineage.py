@@ -90,7 +90,9 @@ LINEAGE = [
             'the feed of a new tenant, `syncapi feed open` that of an old one.';
       END IF;
       IF clock.place = here THEN RETURN; END IF;  -- somebody else was first
-      INSERT INTO public.feed_forks VALUES (tenant, clock.lineage, clock.last);
+      INSERT INTO public.feed_forks AS known VALUES (tenant, clock.lineage, clock.last)
+      ON CONFLICT (tenant_id, lineage) DO UPDATE  -- the clock alone was put back to before a fork
+      SET forked_at = least(known.forked_at, excluded.forked_at);
       UPDATE public.tenant_clock SET lineage = feed.new_lineage(), place = here
       WHERE tenant_id = tenant;
       DELETE FROM public.feed_forks WHERE tenant_id = tenant AND forked_at < (

@@ -21,7 +21,7 @@ _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY
 
 _PIN = "SELECT id FROM files WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE"
 
-# Those of the rows that another transaction keeps locked. Its own locks end with the statement.
+# Those of the rows that another transaction keeps locked. It locks the others for a moment.
 _LOCKED = """
 WITH document AS MATERIALIZED (
   SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) FOR UPDATE SKIP LOCKED
@@ -156,16 +156,20 @@ async def read(
     """What there is of these documents, changes, files, and versions of documents.
 
     Of the versions in ``bases`` those that are current are not looked up.
+
+    Raises:
+        HeldUp: somebody keeps a whole table locked.
     """
-    rows = await tx.driver.fetch(
-        _READ,
-        tx.tenant_id,
-        list(ids),
-        list(change_ids),
-        list(file_ids),
-        [document for document, _ in bases],
-        [version for _, version in bases],
-    )
+    with _races_told():
+        rows = await tx.driver.fetch(
+            _READ,
+            tx.tenant_id,
+            list(ids),
+            list(change_ids),
+            list(file_ids),
+            [document for document, _ in bases],
+            [version for _, version in bases],
+        )
     return _known(rows)
 
 

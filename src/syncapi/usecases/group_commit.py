@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Final
 from uuid import UUID
 
@@ -196,16 +197,19 @@ class GroupCommit:
     async def _pass_by_locked(self, line: Line, group: Sequence[Waiting]) -> None:
         """Set apart those whose documents or files somebody keeps locked; the others go on.
 
-        Where it cannot be seen who they are, as of an id that somebody is about to take, each
-        goes on by itself.
+        Where it cannot be seen who they are, as of an id that somebody is about to take or of a
+        lock on the whole table, each goes on by itself.
         """
         pushes = [one.push for one in group]
         try:
-            async with self._databases.autocommitting(pushes[0].scope) as connection:
-                held = await pushing.locked(connection, pushes)
+            held = await self._databases.attempt(
+                pushes[0].scope, partial(pushing.locked, pushes=pushes)
+            )
         except Unavailable as refusal:
             self._fail(group, refusal)
             return
+        except Exception:  # noqa: BLE001 - by itself, each meets the same and answers for it
+            held = set()
         blocked = [
             one
             for one in group
