@@ -9,7 +9,10 @@ import pytest
 from fixtures.pulling import BEGINNING, Replica, ask, problem_of, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.postgres.databases import Databases
+from soak.session import session
+from syncapi.domain.access import operator
+from syncapi.domain.errors import Unavailable
+from syncapi.postgres.databases import DEFAULT_DATABASE, Databases, DatabaseUrls, PoolLimits
 from syncapi.postgres.feed import Heads
 from syncapi.usecases.head_memory import HeadMemory
 
@@ -99,3 +102,27 @@ async def test_what_a_fork_will_part_is_not_voided(tenant: TestTenant, writer: S
     )
     await pull(tenant.viewer, cursor=token)
     assert (await clock(writer))["last"] == early
+
+
+async def test_a_void_may_take_longer_than_other_statements(
+    create_migrated_database: Callable[[], str],
+) -> None:
+    """As of a tenant with millions of documents; here reconciling sleeps."""
+    url = create_migrated_database()
+    limits = PoolLimits(size=2, statement_timeout=1.0)
+    async with session(url) as db, Databases(DatabaseUrls(url), limits) as databases:
+        await db.execute("""
+            CREATE OR REPLACE FUNCTION feed.reconcile(tenant uuid) RETURNS bigint
+              LANGUAGE plpgsql VOLATILE AS $$ BEGIN PERFORM pg_sleep(2.5); RETURN 0; END $$
+        """)
+        tenant, feed = uuid4(), uuid4()
+        scope = operator(tenant, DEFAULT_DATABASE, feed)
+        await db.execute("SELECT feed.open($1, $2)", tenant, feed)
+        heads = Heads(databases)
+        memory = HeadMemory(databases, heads)
+        before = await heads.read(scope)
+        await memory.check(scope, before)
+        await db.execute("UPDATE tenant_clock SET last = last - interval '1 minute'")
+        with pytest.raises(Unavailable, match="put back"):
+            await memory.check(scope, await heads.read(scope))
+        assert (await heads.read(scope)).lineage != before.lineage

@@ -79,6 +79,8 @@ _HEADS = f"SELECT tenant_id, {_HEAD} FROM tenant_clock WHERE tenant_id = ANY($1)
 
 _VOID = "SELECT floor, mended FROM feed.void($1)"
 _VOID_PUT_BACK = "SELECT feed.void_put_back($1, $2, $3)"
+_VOID_SECONDS = 3600.0
+"""A void looks at all documents of the tenant, for which no request's time is enough."""
 
 
 async def read_page(
@@ -121,7 +123,8 @@ async def void_if_put_back(tx: TenantConnection, *, lineage: bytes, last: int) -
     On another server it was not put back but left behind: its next tick is a fork.
     """
     values = (tx.tenant_id, lineage, from_micros(last))
-    return bool(await tx.driver.fetchval(_VOID_PUT_BACK, *values))
+    await tx.driver.execute(f"SET LOCAL statement_timeout = '{_VOID_SECONDS:.0f}s'")
+    return bool(await tx.driver.fetchval(_VOID_PUT_BACK, *values, timeout=_VOID_SECONDS))
 
 
 def position(row: FeedRow) -> Position:
