@@ -88,6 +88,38 @@ def test_a_file_hashed_right_after_it_was_written_is_hashed_again(tmp_path: Path
     assert hasher.count == 1
 
 
+def test_a_scan_that_is_repeated_reads_no_file_again(tmp_path: Path) -> None:
+    """Though it was written just now; the next scan does."""
+    make(tmp_path, "large", "z/other")
+    folders = (tmp_path / "z" / name for name in "abcdef")
+
+    def change() -> None:
+        next(folders).mkdir()
+
+    changes = Hasher(change)
+    known = by_path(scanned(tmp_path, hasher=changes))
+    assert changes.count == 2
+    hasher = Hasher()
+    scanned(tmp_path, known, hasher)
+    assert hasher.count == 2
+
+
+def test_a_time_in_the_future_is_no_reason_to_hash_for_ever(tmp_path: Path) -> None:
+    make(tmp_path, "a")
+    moment = time.time_ns() + 9000 * HOUR_NS
+    os.utime(tmp_path / "a", ns=(moment, moment))
+    hasher = Hasher()
+    scanned(tmp_path, by_path(scanned(tmp_path)), hasher)
+    assert hasher.count == 1  # it was given that time just now
+    scanned(tmp_path, settled(scanned(tmp_path)), hasher)
+    assert hasher.count == 1
+    known = settled(scanned(tmp_path))
+    (tmp_path / "a").write_text("b")
+    os.utime(tmp_path / "a", ns=(moment, moment))
+    scanned(tmp_path, known, hasher)
+    assert hasher.count == 2
+
+
 LONG_AGO = 10**18
 
 

@@ -7,6 +7,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import BinaryIO, Final
 
 from syncapi.client.folder.births import birth_ns
@@ -75,8 +76,9 @@ def scan(
         if not scanner.has_moved_on():
             break
         before = scanner
-        seen_so_far = {**known, **{file.path: file for file in before.files}}
-        scanner = _Scanner(root, seen_so_far, ignored, hash_of)
+        scanner = _Scanner(
+            root, known, ignored, hash_of, {file.path: file for file in before.files}
+        )
         scanner.look_into_all()
     else:
         if scanner.has_moved_on():
@@ -118,9 +120,11 @@ class _Scanner:
         known: Mapping[str, LocalFile],
         ignored: Callable[[str, bool], str | None],
         hash_of: Callable[[BinaryIO], tuple[str, str]],
+        just_seen: Mapping[str, LocalFile] = MappingProxyType({}),
     ) -> None:
         self._root = os.fspath(root)
         self._known = known
+        self._just_seen = just_seen
         self._ignored = ignored
         self._hash_of = hash_of
         self._stamps: dict[str, int] = {}
@@ -212,8 +216,11 @@ class _Scanner:
         return None
 
     def _take(self, path: str, entry: os.DirEntry[str]) -> None:
-        before = self._known.get(path)
-        if before is not None and _is_unchanged(before, entry.stat(follow_symlinks=False)):
+        status = entry.stat(follow_symlinks=False)
+        just, before = self._just_seen.get(path), self._known.get(path)
+        if just is not None and _has_stamps(just, status):
+            self.files.append(just)  # the next scan hashes it again, if it is to be
+        elif before is not None and _has_stamps(before, status) and _is_settled(before):
             self.files.append(before)
         else:
             self._hash(path, entry.path)
@@ -244,20 +251,27 @@ def _is_text(name: str) -> bool:
     return True
 
 
-def _is_unchanged(before: LocalFile, status: os.stat_result) -> bool:
-    """Whether the bytes are surely those that were hashed.
-
-    A write within the grain of the clock leaves the times as they are, and so does one through a
-    page that is dirty already. So a file that was hashed shortly after it was written is hashed
-    again (git calls such an entry "racily clean").
-    """
+def _has_stamps(before: LocalFile, status: os.stat_result) -> bool:
+    """Whether a file has the times, the size and the inode that it had."""
     return (
         before.mtime_ns == status.st_mtime_ns
         and before.size == status.st_size
         and before.inode == status.st_ino
         and before.ctime_ns == status.st_ctime_ns
-        and max(before.mtime_ns, before.ctime_ns) < before.hashed_ns - _SETTLED
     )
+
+
+def _is_settled(file: LocalFile) -> bool:
+    """Whether a file with the same stamps has surely the bytes that were hashed.
+
+    A write within the grain of the clock leaves the times as they are, and so does one through a
+    page that is dirty already. So a file that was hashed shortly after it was written is hashed
+    again (git calls such an entry "racily clean"). When it was written is told by the later of its
+    times, but not by one that a program has set into the future.
+    """
+    is_made_up = file.mtime_ns > file.hashed_ns
+    written_ns = file.ctime_ns if is_made_up else max(file.mtime_ns, file.ctime_ns)
+    return written_ns < file.hashed_ns - _SETTLED
 
 
 def _file(
