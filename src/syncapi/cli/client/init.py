@@ -13,6 +13,7 @@ import typer
 
 from syncapi.cli.client.accounts import DEFAULT_ACCOUNT, account_named
 from syncapi.cli.client.arguments import AccountName, verb_app
+from syncapi.cli.client.identities import Identity
 from syncapi.cli.client.keys import check_usable, default_key_file, key_of
 from syncapi.cli.client.places import config_dir, private, state_dir
 from syncapi.cli.client.registry import Encryption, Folder, folders, mark, relocate
@@ -45,6 +46,12 @@ def init(  # noqa: PLR0917 - the options of a verb
         Path | None,
         typer.Option(metavar="OLD", help="DIR is the folder that was at OLD until now."),
     ] = None,
+    inode: Annotated[
+        bool,
+        typer.Option(
+            help="Tell the folder from copies of it by its inode. Not where a mount changes those."
+        ),
+    ] = True,
     as_json: AsEvents = False,
     quiet: Quiet = False,
 ) -> None:
@@ -56,9 +63,10 @@ def init(  # noqa: PLR0917 - the options of a verb
     with speaking(speaker := Speaker(as_json, quiet)):
         place = _checked(folder)
         if moved_from is not None:
-            _move(speaker, moved_from, place)
+            _move(speaker, moved_from, place, inode=inode)
             return
-        made = _made(place, account, device or platform.node(), encrypt, key_file, trash_days)
+        name = device or platform.node()
+        made = _made(place, account, name, encrypt, key_file, trash_days, inode=inode)
         held = sum(len(names) for _, _, names in os.walk(place))
         speaker.say(
             f"{name_shown(place)} will be kept in step ({counted(held, 'file')} in it now). "
@@ -112,6 +120,8 @@ def _made(
     encrypt: Encryption,
     key_file: Path | None,
     trash_days: int,
+    *,
+    inode: bool,
 ) -> Folder:
     account_named(account)
     check_usable(encrypt)
@@ -124,6 +134,7 @@ def _made(
         encryption=encrypt,
         key_file=_key_file(folder_id, key_file) if encrypt == "file" else None,
         trash_days=trash_days,
+        identity=Identity.of(place) if inode else None,
         created_at=datetime.now(UTC),
     )
     with folders().change() as known:
@@ -153,7 +164,7 @@ def _device(name: str) -> str:
     return word or "device"
 
 
-def _move(speaker: Speaker, old: Path, place: Path) -> None:
+def _move(speaker: Speaker, old: Path, place: Path, *, inode: bool) -> None:
     before = old.expanduser().absolute()
     known = folders().read().folders
     found = next((one for one in known if one.path in {before, before.resolve()}), None)
@@ -161,7 +172,7 @@ def _move(speaker: Speaker, old: Path, place: Path) -> None:
         listed = "".join(f"\n  {name_shown(one.path)}" for one in known) or " none"
         raise _refused(f"{before} was not kept in step. Those are:{listed}")
     _check_overlap(place, [one for one in known if one.id != found.id])
-    relocate(found, place)
+    relocate(found, place, Identity.of(place) if inode else None)
     speaker.say(
         f"{name_shown(place)} is what {name_shown(before)} was.\n"
         f"Next: syncapi status {name_shown(place)}",

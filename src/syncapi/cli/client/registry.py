@@ -2,7 +2,7 @@
 
 A folder carries its id in an extended attribute, where the file system has such. So a folder that
 was moved is recognised, and another one that took its place, such as the empty mount point of a
-disk that is not there, is not taken for it.
+disk that is not there, is not taken for it. Neither is a copy, which has another inode.
 """
 
 import os
@@ -13,6 +13,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
+from syncapi.cli.client.identities import Identity
 from syncapi.cli.client.places import config_dir, state_dir
 from syncapi.cli.client.records import Record
 from syncapi.cli.failures import CommandFailed, ExitCode
@@ -28,6 +29,7 @@ class Folder(BaseModel):
     Attributes:
         device: in the names of conflict copies.
         is_marked: it carries its id; without that it is known by its path alone.
+        identity: which inode it is; None where that is not to be looked at.
     """
 
     id: str
@@ -38,12 +40,17 @@ class Folder(BaseModel):
     key_file: Path | None = None
     trash_days: int = 30
     is_marked: bool = False
+    identity: Identity | None = None
     created_at: datetime
 
     @property
     def state(self) -> Path:
         """What was synced last, and the trash."""
         return state_dir() / self.id
+
+    def is_at(self, place: Path) -> bool:
+        """Whether a folder that carries the id is the one that was synced, and no copy of it."""
+        return self.identity is None or self.identity.is_that_of(place)
 
 
 class FoldersFile(BaseModel):
@@ -111,7 +118,11 @@ def _still_holds(folder: Folder) -> bool:
             f"syncapi init NEW_PLACE --moved-from {folder.path}",
         )
     carried = marked(folder.path)
-    if not folder.is_marked or carried == folder.id:
+    if not folder.is_marked:
+        return True
+    if carried == folder.id:
+        if not folder.is_at(folder.path):
+            raise _is_copy(folder, folder.path)
         return True
     if carried is not None:
         return False  # another of ours took its place
@@ -125,13 +136,16 @@ def _still_holds(folder: Folder) -> bool:
 
 
 def _moved(folder: Folder, now: Path) -> tuple[Folder, Path]:
-    if folder.path.is_dir() and marked(folder.path) == folder.id:
+    is_away = not folder.path.is_dir() or marked(folder.path) != folder.id
+    if folder.is_at(now) and (is_away or folder.identity is not None):
+        return relocate(folder, now, folder.identity), folder.path
+    if not is_away:
         raise CommandFailed(
             f"{now} is a copy of {folder.path}, which is kept in step itself",
             ExitCode.USAGE,
             hint=f"syncapi init {now} makes it a folder of its own",
         )
-    return relocate(folder, now), folder.path
+    raise _is_copy(folder, now)
 
 
 def _expect_apart(now: Path, others: list[Folder]) -> None:
@@ -146,12 +160,25 @@ def _expect_apart(now: Path, others: list[Folder]) -> None:
             )
 
 
-def relocate(folder: Folder, now: Path) -> Folder:
-    """Note that a folder is somewhere else now."""
+def _is_copy(folder: Folder, place: Path) -> CommandFailed:
+    other = "" if place == folder.path else f"; `syncapi init {place}` makes it one of its own"
+    return CommandFailed(
+        f"{place} carries the id of {folder.path}, but is not the folder that was synced last: it "
+        "was copied, put back from a backup or moved to another disk, and may be older than what "
+        "the server has. Nothing was done: neither here nor on the server",
+        ExitCode.USAGE,
+        hint="if it shall be kept in step from now on, as it is: "
+        f"syncapi init {place} --moved-from {folder.path}{other}",
+    )
+
+
+def relocate(folder: Folder, now: Path, identity: Identity | None) -> Folder:
+    """Note that a folder is somewhere else now, or another one."""
     with folders().change() as known:
         noted = known.by_id(folder.id) or folder
         noted.path = now
         noted.is_marked = mark(now, folder.id)
+        noted.identity = identity
     return noted
 
 
