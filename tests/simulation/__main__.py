@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
+from simulation.interruptions import interrupted
 from simulation.simulation import Outcome, Place, simulate
 from soak.ground import Ground, ground
 from syncapi.domain.access import Role
@@ -69,7 +70,7 @@ async def _run(options: argparse.Namespace) -> int:
 async def _one(found: Ground, seed: int, options: argparse.Namespace) -> Outcome:
     place = await make_place(found)
     with tempfile.TemporaryDirectory(prefix="syncapi-simulation-") as folder:
-        return await simulate(
+        outcome = await simulate(
             place,
             Path(folder),
             seed=seed,
@@ -77,6 +78,9 @@ async def _one(found: Ground, seed: int, options: argparse.Namespace) -> Outcome
             devices=options.devices,
             parallel=options.parallel,
         )
+    if not outcome.faults:
+        outcome.faults += await interrupted(await make_place(found), seed)
+    return outcome
 
 
 async def make_place(found: Ground) -> Place:

@@ -12,6 +12,7 @@ from simulation.crashes import Crashed, crash_at
 from simulation.faults import Faulty
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, Unreachable
+from syncapi.client.folder.guards import WentBackStop
 from syncapi.client.folder.ignoring import read_ignores
 from syncapi.client.folder.looking import Options
 from syncapi.client.folder.mirror import Mirror
@@ -71,7 +72,7 @@ class Device:
                     self.hidden = self._hidden(mirror, report)
         except Crashed as crash:
             return f"{self.name}: crashed at {crash}"
-        except (Unreachable, ApiError) as error:
+        except (Unreachable, ApiError, WentBackStop) as error:
             return f"{self.name}: {type(error).__name__}"
         return f"{self.name}: {report.counts}, {len(report.failures)} failures"
 
@@ -80,7 +81,10 @@ class Device:
         self.set_faults(0)
         self.hidden = set()
         async with self.opened() as mirror:
-            report = await mirror.sync(allow_mass_delete=True)
+            try:
+                report = await mirror.sync(allow_mass_delete=True)
+            except WentBackStop:
+                report = await mirror.sync(allow_mass_delete=True, went_back="theirs")
             self.hidden = self._hidden(mirror, report)
             return report
 

@@ -11,6 +11,10 @@ FROM documents document
 JOIN files file ON file.tenant_id = document.tenant_id AND file.id = document.file_id
 WHERE document.tenant_id = $1 AND NOT document.is_deleted
 """
+_IN_FOLDER = """
+SELECT id FROM documents
+WHERE tenant_id = $1 AND folder = $2 AND is_deleted = $3 ORDER BY filename, id
+"""
 _KEPT = """
 SELECT DISTINCT trim(file.sha256_hash) AS sha256
 FROM files file WHERE file.tenant_id = $1 AND (
@@ -45,6 +49,11 @@ class Truth:
             )
             for row in rows
         ]
+
+    async def in_folder(self, folder: str, *, is_deleted: bool) -> list[UUID]:
+        """The documents of a folder, by name."""
+        rows = await self._connection.fetch(_IN_FOLDER, self._tenant_id, folder, is_deleted)
+        return [UUID(str(row["id"])) for row in rows]
 
     async def kept(self) -> set[str]:
         """SHA-256 of the bytes of every document and of every version of the history."""

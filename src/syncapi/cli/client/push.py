@@ -2,7 +2,7 @@
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
 from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose
-from syncapi.cli.client.syncing import AllowMassDelete, DryRun, keep_in_step
+from syncapi.cli.client.syncing import AllowMassDelete, DryRun, WentBack, keep_in_step
 
 app = verb_app()
 
@@ -12,6 +12,7 @@ def push(
     folder: FolderPath = None,
     dry_run: DryRun = False,
     allow_mass_delete: AllowMassDelete = False,
+    went_back: WentBack = None,
     as_json: AsEvents = False,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -23,4 +24,5 @@ def push(
         Speaker(as_json, quiet, verbose),
         dry_run=dry_run,
         allow_mass_delete=allow_mass_delete,
+        went_back=went_back,
     )

@@ -15,6 +15,8 @@ from syncapi.cli.client.speaking import Speaker, speaking
 from syncapi.cli.client.telling import Narrator, counts_of, in_words, tell_plan, tell_report
 from syncapi.cli.failures import ExitCode
 from syncapi.client.errors import SafetyStop, StoreBusy
+from syncapi.client.folder.guards import WentBackStop
+from syncapi.client.folder.looking import Keep
 from syncapi.client.folder.plan import Direction
 from syncapi.client.folder.reports import MirrorReport
 
@@ -31,6 +33,14 @@ RestoreMissing = Annotated[
 ]
 
 
+WentBack = Annotated[
+    Keep | None,
+    typer.Option(
+        "--went-back", help="Of files that have gone back to older versions: which to keep."
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What a sync shall do."""
@@ -39,6 +49,7 @@ class Wanted:
     dry_run: bool
     allow_mass_delete: bool
     restore_missing: bool
+    went_back: Keep | None
 
 
 def keep_in_step(
@@ -49,9 +60,10 @@ def keep_in_step(
     dry_run: bool,
     allow_mass_delete: bool,
     restore_missing: bool = False,
+    went_back: Keep | None = None,
 ) -> None:
     """Run one sync, and end with its exit code."""
-    wanted = Wanted(direction, dry_run, allow_mass_delete, restore_missing)
+    wanted = Wanted(direction, dry_run, allow_mass_delete, restore_missing, went_back)
     with speaking(speaker, direction=direction, dry_run=dry_run) as summary:
         folder = chosen(path, speaker)
         report = _asking(folder, wanted, speaker)
@@ -66,7 +78,7 @@ def _asking(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorReport:
         return run(_synced(folder, wanted, speaker))
     except SafetyStop as stop:
         may_ask = sys.stdin.isatty() and not (wanted.dry_run or speaker.as_json)
-        if wanted.allow_mass_delete or not may_ask:
+        if wanted.allow_mass_delete or not may_ask or isinstance(stop, WentBackStop):
             raise
         typer.echo(stop.message, err=True)
         if not typer.confirm("Delete them all the same?", default=False, err=True):
@@ -83,6 +95,7 @@ async def _synced(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorRep
                     dry_run=wanted.dry_run,
                     allow_mass_delete=wanted.allow_mass_delete,
                     restore_missing=wanted.restore_missing,
+                    went_back=wanted.went_back,
                 )
 
 

@@ -1,7 +1,8 @@
 """What a plan is made of. Actions are carried out in the order of the plan.
 
-The order is: SetAside, Trash, Move, Download, Create, Update, Delete, Adopt, Forget. Whoever
-carries it out keeps four rules, and then may stop anywhere and plan anew:
+The order is: SetAside, Trash, Move, Download, Create, Update, Delete, Adopt, Forget; of the last
+two only the ledger learns, which may be done first. Whoever carries it out keeps five rules, and
+then may stop anywhere and plan anew:
 
 - Before an action on the disk, check that what it names is still as planned (``sha256``,
   ``replaces_sha256``) and that a target is free. Else leave it, and leave the later actions of
@@ -12,6 +13,7 @@ carries it out keeps four rules, and then may stop anywhere and plan anew:
   in what only the deed can tell: ``inode`` and ``birth_ns`` after a Download, ``version`` (the
   answered document's) after a Create or an Update. Where an Update's entry has no inode (0), the
   ledger's ``inode`` and ``birth_ns`` stay.
+- Before a Trash, a Move or a Download the ledger holds what is about to be done (`intents`).
 - Before a push is sent, the ledger holds what it carries: the entry as it was (of a Create
   without one: ``entry`` itself, whose version is None) with ``sent`` of ``entry``.
 """
@@ -90,8 +92,9 @@ class Create:
     """Push a file as a document.
 
     Attributes:
-        revives: the server may have had the id: it was deleted there and edited here, or a create
-            was not answered. Push it with ``on_conflict=merge``.
+        revives: the server had the id: it was deleted there and edited here, or lost. Push it with
+            ``on_conflict=merge``. Else a conflict says that an unanswered create had arrived, and
+            that the document was deleted since.
         restores: the server has lost it, and nobody changed it here. Push it with
             ``on_conflict=reject`` first: if it was erased there, it stays erased.
     """

@@ -1,6 +1,7 @@
 """Downloads that have come get their names, many at a time: each time is a wait for the disk."""
 
 import asyncio
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Final
@@ -9,11 +10,13 @@ import anyio
 import anyio.to_thread
 
 from syncapi.client import durable
+from syncapi.client.folder.births import birth_ns
 from syncapi.client.folder.disk import MovedOn
+from syncapi.client.folder.intents import before_placing
 from syncapi.client.folder.ledger import FileIndex, Ledger
 from syncapi.client.folder.placing import Fetched, Placing
 from syncapi.client.folder.rounds import Round
-from syncapi.client.folder.states import LocalFile
+from syncapi.client.folder.states import Base, LocalFile
 
 _TOGETHER: Final = 100
 
@@ -24,8 +27,9 @@ class Arrivals:
     """Places what was fetched, and notes it in the ledger and in the index.
 
     While some are written to the disk others come, and are the next to be placed (a group
-    commit); once there are as many as a group takes, whoever brings more waits. A crash before the
-    note costs one hash of each: the next plan sees that both sides are alike.
+    commit); once there are as many as a group takes, whoever brings more waits. That they are
+    about to be placed is noted before, also of the group at once: a crash before the note after it
+    costs one hash of each.
     """
 
     def __init__(self, placing: Placing, ledger: Ledger, index: FileIndex, current: Round) -> None:
@@ -54,8 +58,24 @@ class Arrivals:
     async def _place_all(self) -> None:
         while self._waiting:
             some, self._waiting = self._waiting[:_TOGETHER], self._waiting[_TOGETHER:]
+            self._note_intents(some)
             outcomes, lasting = await anyio.to_thread.run_sync(self._place, some)
             self._note(some, outcomes, lasting)
+
+    def _note_intents(self, some: list[Fetched]) -> None:
+        """Note what is about to be placed, of the whole group at once."""
+        self._ledger.put(*(i for fetched in some if (i := self._intent(fetched)) is not None))
+
+    def _intent(self, fetched: Fetched) -> Base | None:
+        """None where the part is gone: nothing will be placed."""
+        entry, part = fetched.action.entry, fetched.part.part
+        try:
+            status = part.lstat()
+        except OSError:
+            return None
+        coming = replace(entry, inode=status.st_ino, birth_ns=birth_ns(os.fspath(part), status))
+        before = self._ledger.find(entry.id)
+        return before_placing(before, coming, replaces=fetched.over is not None)
 
     def _place(self, some: list[Fetched]) -> tuple[list[_Outcome], set[str]]:
         """What became of each, and the paths of those whose names last."""

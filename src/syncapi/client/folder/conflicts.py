@@ -14,10 +14,19 @@ from syncapi.client.folder.ledger import Ledger, PathKeys
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.states import Base, Scan
 from syncapi.client.store.store import Store
+from syncapi.wire.base import WireModel
+from syncapi.wire.documents import Document
 
 
 class _Row(RootModel[FolderConflict]):
     pass
+
+
+class _Asked(WireModel):
+    """The bytes that were set aside last from a document's name, and the version as of then."""
+
+    sha256: str
+    version: datetime | None
 
 
 class SeveralConflicts(SyncError):  # noqa: N818 - named as the other failures are
@@ -37,7 +46,9 @@ class FolderConflicts:
     def __init__(self, store: Store, keys: PathKeys, now: Callable[[], datetime]) -> None:
         self._keys = keys
         self._ledger = Ledger(store)
+        self._store = store
         self._table = store.table("folder_conflicts", _Row)
+        self._asked = store.table("folder_conflicts_asked", _Asked)
         self._now = now
 
     def all(self) -> list[FolderConflict]:
@@ -72,7 +83,19 @@ class FolderConflicts:
             mine_sha256=action.sha256,
             theirs_sha256=winner.sha256 if winner else None,
         )
-        self._table.put(self._keys.of(action.to), _Row(conflict))
+        with self._store.transaction():
+            self._table.put(self._keys.of(action.to), _Row(conflict))
+            if action.entry is not None:
+                asked = _Asked(sha256=action.sha256, version=action.entry.version)
+                self._asked.put(str(action.entry.id), asked)
+
+    def was_asked(self, document: Document, sha256: str) -> bool:
+        """Whether these bytes were set aside from this version of a document once.
+
+        Who brings them back has decided.
+        """
+        asked = self._asked.get(str(document.id))
+        return asked == _Asked(sha256=sha256, version=document.updated_at)
 
     def pushed(self, copy: Create | Adopt) -> None:
         """The copy has become a document; that it did is adopted where the answer was lost.

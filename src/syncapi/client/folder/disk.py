@@ -56,14 +56,20 @@ class Disk:
         self._anchor: tuple[int, int] | None = None
 
     def anchor(self) -> None:
-        """Hold on to the folder that is at the root now: nothing is done in another.
+        """Hold on to the folder that is at the root: nothing is done in another, ever after.
 
         Raises:
-            SafetyStop: there is none.
+            SafetyStop: there is none, or another one than at first.
         """
-        self._anchor = self._found()
-        if self._anchor is None:
+        found = self._found()
+        if found is None:
             raise missing(self.root)
+        if self._anchor not in (None, found):
+            raise SafetyStop(
+                f"{self.root} is another folder than when this began. Nothing was done in it.",
+                hint="Was it put back from a backup, or its disk mounted? Begin again.",
+            )
+        self._anchor = found
 
     def _found(self) -> tuple[int, int] | None:
         try:

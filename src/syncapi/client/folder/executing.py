@@ -1,5 +1,7 @@
 """The half of a plan that changes the folder."""
 
+from uuid import UUID
+
 from syncapi.client.errors import ContentReplaced, SyncError, Unreachable
 from syncapi.client.folder.actions import (
     Action,
@@ -11,11 +13,14 @@ from syncapi.client.folder.actions import (
     Trash,
 )
 from syncapi.client.folder.arrivals import Arrivals
+from syncapi.client.folder.conflict_names import is_interim
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, MovedOn
+from syncapi.client.folder.intents import before_move, before_trash
 from syncapi.client.folder.ledger import FileIndex, Ledger
 from syncapi.client.folder.placing import Placing
 from syncapi.client.folder.rounds import Round
+from syncapi.client.folder.states import Base
 from syncapi.client.folder.workers import each
 
 
@@ -43,6 +48,7 @@ class FolderHalf:
         Raises:
             SyncError: nothing more can be done for any file.
         """
+        self._note_intents(current)
         for action in current.plan.actions:
             if current.admits(action):
                 self._attempt(current, action)
@@ -59,6 +65,22 @@ class FolderHalf:
             self._conflicts.pushed(adopted)
         for action in known:
             current.done(action, path_of(action))
+
+    def _note_intents(self, current: Round) -> None:
+        """Note what is about to be done to each file first, of all at once."""
+        firsts: dict[UUID, Trash | Move] = {}
+        for action in current.plan.actions:
+            if isinstance(action, Trash | Move):
+                firsts.setdefault(action.id, action)
+        self._ledger.put(*filter(None, (self._intent(current, a) for a in firsts.values())))
+
+    def _intent(self, current: Round, action: Trash | Move) -> Base | None:
+        entry, file = self._ledger.find(action.id), current.files.get(path_of(action))
+        if entry is None or file is None:
+            return None
+        if isinstance(action, Trash):
+            return before_trash(entry)
+        return before_move(entry, action.entry, file)
 
     def _attempt(self, current: Round, action: Action) -> None:
         try:
@@ -92,6 +114,8 @@ class FolderHalf:
         current.done(action, action.path)
 
     def _move(self, current: Round, action: Move) -> None:
+        if is_interim(action.source, action.id) and (intent := self._intent(current, action)):
+            self._ledger.put(intent)
         self._disk.move(action.source, current.identity(action.source), action.target)
         self._ledger.put(action.entry)
         current.moved(action.source, action.target)

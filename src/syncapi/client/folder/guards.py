@@ -7,12 +7,16 @@ everything here.
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Final
 from uuid import UUID
 
 from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.actions import Delete, Plan, Trash
 from syncapi.client.store.store import Store
 from syncapi.wire.base import WireModel
+
+MOST_BACK: Final = 3
+"""How many files that went back to older versions at once are asked about one by one."""
 
 _SHORTLY = timedelta(minutes=10)
 _ALLOW = "If that is meant, repeat with --allow-mass-delete."
@@ -79,6 +83,34 @@ def deletions(plan: Plan) -> tuple[int, int]:
     """How many documents a plan deletes on the server, and how many files here."""
     there = sum(isinstance(action, Delete) for action in plan.actions)
     return there, sum(isinstance(action, Trash) for action in plan.actions)
+
+
+class WentBackStop(SafetyStop):
+    """An older copy of the folder seems to have been put over it."""
+
+    def __init__(self, back: int, missing: int) -> None:
+        also = f", and {missing} of what was in step are missing" if missing else ""
+        super().__init__(
+            f"{back} files here have gone back to older versions{also}. Was a backup put back? "
+            "Nothing was changed on either side.",
+            hint="To have the server's versions again, repeat with --went-back theirs. If what is "
+            "here is meant, repeat with --went-back mine.",
+        )
+
+
+def expect_no_backup(plan: Plan, back: int) -> None:
+    """See that no older copy was put over the folder: what it lacks was not deleted by anyone.
+
+    Args:
+        plan: what would be done.
+        back: how many files have the bytes of an older version of their document.
+
+    Raises:
+        WentBackStop: many files went back, or others went missing with them.
+    """
+    missing, _ = deletions(plan)
+    if back > MOST_BACK or (back and missing):
+        raise WentBackStop(back, missing)
 
 
 class _Deleted(WireModel):

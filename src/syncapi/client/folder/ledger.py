@@ -56,6 +56,14 @@ class Ledger:
             for entry in entries:
                 self._table.put(str(entry.id), _Entry(entry))
 
+    def settle(self, changed: Iterable[Base], dropped: Iterable[UUID]) -> None:
+        """Keep entries and forget documents, all or none."""
+        changed, dropped = tuple(changed), tuple(dropped)
+        if changed or dropped:
+            with self._store.transaction():
+                self.put(*changed)
+                self.drop(*dropped)
+
     def drop(self, *document_ids: UUID) -> None:
         """Forget documents, all or none."""
         if not document_ids:

@@ -1,26 +1,31 @@
 """How both sides are now, and what is to be done about it. Changes nothing on either."""
 
 import asyncio
-import dataclasses
 import os
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
 from uuid import UUID, uuid4
 
-from syncapi.client.folder.actions import Delete, Plan
+from syncapi.client.folder.actions import Create, Delete, Plan, Update
 from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
 from syncapi.client.folder.guards import Guards
+from syncapi.client.folder.histories import Histories
 from syncapi.client.folder.ignoring import Ignores, read_ignores
+from syncapi.client.folder.intents import Resolved, resolve
 from syncapi.client.folder.ledger import FileIndex, Ledger, remote_of
 from syncapi.client.folder.out_of_sight import OutOfSight
-from syncapi.client.folder.plan import Direction, Rules, plan
+from syncapi.client.folder.plan import Direction, Rules, WentBack, plan
 from syncapi.client.folder.planned import rules_first
 from syncapi.client.folder.scanning import scan
 from syncapi.client.folder.states import Base, Scan
 from syncapi.client.replica.replica import Replica
 from syncapi.wire.documents import Document
+
+Keep: TypeAlias = Literal["mine", "theirs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +51,25 @@ class View:
     Attributes:
         plan: if it changes what is ignored, that alone.
         patterns: of what is ignored, by which it was scanned and planned.
-        restored: entries to keep before the plan is carried out.
+        resolved: the ledger as the scan has told it; kept before the plan is carried out.
+        restored: entries to keep then, too.
+        back: how many files have the bytes of an older version of their document.
     """
 
     scan: Scan
     documents: dict[UUID, Document]
     plan: Plan
     rules: Rules
+    resolved: Resolved
     patterns: tuple[str, ...] = ()
     restored: tuple[Base, ...] = ()
+    back: int = 0
 
 
 class Looking:
     """Pulls what is new on the server, scans the folder, and plans from these and the ledger."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is looked at
         self,
         root: Path,
         disk: Disk,
@@ -68,6 +77,7 @@ class Looking:
         ledger: Ledger,
         index: FileIndex,
         out_of_sight: OutOfSight,
+        histories: Histories,
         options: Options,
     ) -> None:
         self._root = root
@@ -76,6 +86,7 @@ class Looking:
         self._ledger = ledger
         self._index = index
         self._out_of_sight = out_of_sight
+        self._histories = histories
         self._options = options
 
     async def look(
@@ -84,6 +95,7 @@ class Looking:
         direction: Direction = "both",
         offline: bool = False,
         restore_missing: bool = False,
+        went_back: Keep | None = None,
     ) -> View:
         """See how both sides are, and plan. Changes nothing in the folder or on the server.
 
@@ -91,6 +103,7 @@ class Looking:
             direction: as of `sync`.
             offline: take the server to be as it was pulled last.
             restore_missing: as of `sync`.
+            went_back: as of `sync`.
 
         Raises:
             SafetyStop: the folder is not there.
@@ -99,47 +112,70 @@ class Looking:
         self._disk.anchor()
         ignores = read_ignores(self._root)
         if not offline:
-            self._out_of_sight.mark(
-                ignores
-            )  # a server that cannot be reached changes nothing here
+            # Before the pull: a server that cannot be reached changes nothing about the rules.
+            self._out_of_sight.mark(ignores)
             await self._replica.pull()
             await self._mark_lost()
-        found = await asyncio.to_thread(self._scan, ignores)
         documents = {document.id: document for document in self._replica.remote()}
+        if not offline:
+            answered = await self._histories.answers(self._ledger.entries(), documents)
+            self._ledger.put(*answered)
+        found = await asyncio.to_thread(self._scan, ignores)
         rules = self._rules(ignores, direction)
-        planned = self._plan(found, documents, rules)
-        restored = self._to_restore(planned) if restore_missing else []
+        resolved = resolve(self._ledger.entries(), found)
+        planned = self._plan(resolved.entries, found, documents, rules)
+        back: dict[UUID, WentBack] = {}
+        if not offline and went_back != "mine":
+            edits = _edits(planned, resolved.entries)
+            how: WentBack = "theirs" if went_back == "theirs" else "ask"
+            back = dict.fromkeys(await self._histories.went_back(edits, documents), how)
+        if back:
+            planned = self._plan(resolved.entries, found, documents, rules, back)
+        restored = []
+        if restore_missing or (back and went_back == "theirs"):
+            restored = self._to_restore(planned, resolved.entries)
         if restored:
-            planned = self._plan(found, documents, rules, restored)
-        return View(found, documents, rules_first(planned), rules, ignores.lines, tuple(restored))
+            instead = {entry.id: entry for entry in restored}
+            entries = [instead.get(entry.id, entry) for entry in resolved.entries]
+            planned = self._plan(entries, found, documents, rules, back)
+        return View(
+            found,
+            documents,
+            rules_first(planned),
+            rules,
+            resolved,
+            ignores.lines,
+            tuple(restored),
+            back=sum(how == "ask" for how in back.values()),
+        )
 
-    def _to_restore(self, planned: Plan) -> list[Base]:
+    def _to_restore(self, planned: Plan, entries: Iterable[Base]) -> list[Base]:
         """Entries of files that are gone, as if the server had lost them: they are fetched.
 
         They stay so until each has come. Were it otherwise, what an interrupted sync has not
         fetched yet would pass for deleted here by the next one.
         """
-        deleted = (a.id for a in planned.actions if isinstance(a, Delete))
-        entries = map(self._ledger.find, deleted)
-        return [dataclasses.replace(entry, lost=True) for entry in entries if entry is not None]
+        deleted = {action.id for action in planned.actions if isinstance(action, Delete)}
+        return [replace(entry, lost=True) for entry in entries if entry.id in deleted]
 
     def _plan(
         self,
+        entries: Iterable[Base],
         found: Scan,
         documents: dict[UUID, Document],
         rules: Rules,
-        changed: Iterable[Base] = (),
+        went_back: Mapping[UUID, WentBack] = MappingProxyType({}),
     ) -> Plan:
-        """Plan by the ledger, but for some entries that are changed."""
-        options, instead = self._options, {entry.id: entry for entry in changed}
+        options = self._options
         return plan(
-            (instead.get(entry.id, entry) for entry in self._ledger.entries()),
+            entries,
             found,
             map(remote_of, documents.values()),
             rules,
             new_id=options.new_id,
             device=options.device,
             now=options.now(),
+            went_back=went_back,
         )
 
     def _rules(self, ignores: Ignores, direction: Direction) -> Rules:
@@ -167,10 +203,28 @@ class Looking:
         lost = self._replica.lost()
         for document_id, version in lost.items():
             entry = self._ledger.find(document_id)
-            if entry is None or entry.version is None:
-                continue
-            if entry.version == version or await self._replica.has_lost(
-                document_id, entry.version
-            ):
-                self._ledger.put(dataclasses.replace(entry, lost=True))
+            if entry is not None:
+                self._ledger.put(await self._judged(entry, version))
         self._replica.settle_lost(lost.keys())
+
+    async def _judged(self, entry: Base, lost: datetime) -> Base:
+        """The entry, and what was about to take its place, each marked by its own version."""
+        coming = entry.coming and await self._judged(entry.coming, lost)
+        is_lost = entry.version is not None and (
+            entry.version == lost or await self._replica.has_lost(entry.id, entry.version)
+        )
+        return replace(entry, lost=entry.lost or is_lost, coming=coming)
+
+
+def _edits(planned: Plan, entries: Iterable[Base]) -> dict[UUID, str]:
+    """What would be pushed as new bytes of documents that the server has, or had.
+
+    What the server has lost is no older version of it.
+    """
+    lost = {entry.id for entry in entries if entry.lost or entry.version is None}
+    return {
+        action.id: action.sha256
+        for action in planned.actions
+        if isinstance(action, Update) or (isinstance(action, Create) and action.revives)
+        if action.sha256 is not None and action.id not in lost
+    }

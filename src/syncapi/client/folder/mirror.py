@@ -2,19 +2,23 @@
 
 import asyncio
 from collections.abc import Iterator
-from pathlib import Path
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
+from syncapi.client import durable
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.checking import check_files
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.executing import FolderHalf
-from syncapi.client.folder.guards import RecentDeletions
+from syncapi.client.folder.guards import RecentDeletions, expect_no_backup
+from syncapi.client.folder.histories import Histories
 from syncapi.client.folder.ignoring import is_own_part, is_part_file, read_ignores
+from syncapi.client.folder.intents import Resolved
 from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
-from syncapi.client.folder.looking import Looking, Options, View
+from syncapi.client.folder.looking import Keep, Looking, Options, View
 from syncapi.client.folder.names import join
 from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.placing import Placing
@@ -85,6 +89,7 @@ class Mirror:
             self._ledger,
             self._index,
             OutOfSight(store, self._ledger),
+            Histories(client, self._conflicts, parallel=options.parallel),
             options,
         )
         self._deletions = RecentDeletions(store, options.now)
@@ -97,6 +102,7 @@ class Mirror:
         dry_run: bool = False,
         allow_mass_delete: bool = False,
         restore_missing: bool = False,
+        went_back: Keep | None = None,
     ) -> MirrorReport:
         """Bring folder and server in step, as far as the direction allows.
 
@@ -107,25 +113,34 @@ class Mirror:
             restore_missing: fetch files again that are gone from the folder, where they would be
                 deleted on the server.
 
+            went_back: what becomes of files that have the bytes of an older version of their
+                document, as after a backup was put back: ``mine`` pushes them, ``theirs`` fetches
+                the server's version again, and what is missing; None asks.
+
         Raises:
-            SafetyStop: it would delete too much, or the folder is not there.
+            SafetyStop: it would delete too much, an older copy seems to have been put over the
+                folder, or the folder is not there.
             SyncError: the server cannot be reached or refuses; what was done is kept.
         """
         report = MirrorReport()
         tried: set[object] = set()
         self.trash.expire()
         for number in range(MOST_ROUNDS + 1):
-            view = await self._looking.look(direction=direction, restore_missing=restore_missing)
+            view = await self._looking.look(
+                direction=direction, restore_missing=restore_missing, went_back=went_back
+            )
             self._tell(report, view)
             if dry_run:
                 report.pending = view.plan
                 return report
+            self._settle(view.resolved)
             if attempts(view.plan) <= tried:
                 self._clean_up(view, report)
                 break
             if number == MOST_ROUNDS:
                 report.left = len(view.plan.actions)
                 break
+            expect_no_backup(view.plan, view.back)
             if allow_mass_delete:
                 self._deletions.forget()
             else:
@@ -146,6 +161,16 @@ class Mirror:
         """
         return await self._looking.look(offline=offline)
 
+    def _settle(self, resolved: Resolved) -> None:
+        """Keep what the scan told of the deeds that a process did not live to note.
+
+        The names of the files must last before: one that is noted and missing was deleted here.
+        """
+        for folder in {self.root / PurePosixPath(entry.path).parent for entry in resolved.changed}:
+            with suppress(OSError):  # it is gone, and the next scan sees that
+                durable.sync_folder(folder)
+        self._ledger.settle(resolved.changed, resolved.dropped)
+
     def _guard(self, view: View) -> None:
         """What was deleted a short while ago counts too: many small steps are a large one."""
         kept = [e for e in self._ledger.entries() if not view.rules.ignored(e.path)]
@@ -158,6 +183,7 @@ class Mirror:
 
     async def _carry_out(self, view: View, report: MirrorReport) -> set[object]:
         """Carry a plan out; return those of its actions that need no second try in this sync."""
+        half = self._folder_half()
         current = Round(
             view.plan,
             {file.path: file for file in view.scan.files},
@@ -169,9 +195,9 @@ class Mirror:
         if not current.rules_hold():
             return set()
         self._progress.begin(*volume(view.plan, current.files))
-        await self._folder_half().carry_out(current, self._placing())
+        half.learn(current)
+        await half.carry_out(current, self._placing())
         await self._server_half().carry_out(current)
-        self._folder_half().learn(current)
         return set() if current.is_raced else attempts(view.plan)
 
     def _folder_half(self) -> FolderHalf:

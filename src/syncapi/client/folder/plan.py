@@ -3,15 +3,16 @@
 The table in the documentation ("What becomes of a file") is what it does, and drives its tests.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
+from types import MappingProxyType
 from uuid import UUID
 
 from syncapi.client.folder.actions import Pending, Plan, Problem
 from syncapi.client.folder.conflict_names import is_interim
 from syncapi.client.folder.names import join
 from syncapi.client.folder.planning.deciding import decide
-from syncapi.client.folder.planning.documents import Doc, Fate, document_of
+from syncapi.client.folder.planning.documents import Doc, Fate, WentBack, document_of
 from syncapi.client.folder.planning.drafting import draft
 from syncapi.client.folder.planning.ground import Ground
 from syncapi.client.folder.planning.matching import match
@@ -20,10 +21,10 @@ from syncapi.client.folder.planning.sheet import Sheet
 from syncapi.client.folder.rules import Direction, Rules
 from syncapi.client.folder.states import Base, LocalFile, Remote, Scan
 
-__all__ = ["Direction", "Rules", "plan"]
+__all__ = ["Direction", "Rules", "WentBack", "plan"]
 
 
-def plan(
+def plan(  # noqa: PLR0913 - all that a plan depends on
     bases: Iterable[Base],
     scan: Scan,
     remotes: Iterable[Remote],
@@ -32,6 +33,7 @@ def plan(
     new_id: Callable[[], UUID],
     device: str,
     now: datetime,
+    went_back: Mapping[UUID, WentBack] = MappingProxyType({}),
 ) -> Plan:
     """What brings the folder and the server in step, without losing a byte of either.
 
@@ -43,9 +45,13 @@ def plan(
         new_id: makes the id of a new document.
         device: named in the names of conflicts.
         now: its date is, too.
+        went_back: documents whose files here have the bytes of an older version, and what is to
+            become of them.
     """
     files = {file.path: file for file in scan.files}
     docs, resting = _sorted_out(bases, files, remotes)
+    for doc in docs:
+        doc.went_back = went_back.get(doc.id)
     docs.sort(key=_order)
     blocked = _hold(docs, files, Ground(scan, (), rules), rules)
     strays = match([doc for doc in docs if doc.fate is not Fate.HOLD], _by_path(files), rules)
@@ -94,6 +100,7 @@ def _rests(base: Base, file: LocalFile, remote: Remote) -> bool:
         and base.filename == remote.filename
         and base.path == (f"{base.folder}/{base.filename}" if base.folder else base.filename)
         and base.sent is None
+        and not base.leaving
         and not (base.lost or base.was_ignored)
     )
 

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from itertools import islice
-from typing import Literal, Protocol, TypeAlias
+from typing import Final, Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from syncapi.client.errors import SourceChanged, SyncError, Unreachable
@@ -230,7 +231,7 @@ class ServerHalf:
             return None
         if result.status in ("conflict", "rejected"):
             current.postpone(action)  # it has changed there meanwhile
-            return None
+            return _deleted_since(action, result)
         is_name_only = isinstance(action, Update) and action.sha256 is None
         current.done(action, action.path, "its new name" if is_name_only else "")
         if isinstance(action, Delete):
@@ -238,6 +239,22 @@ class ServerHalf:
         if isinstance(action, Create):
             self._conflicts.pushed(action)
         return _agreed(action.entry, result.document)
+
+
+_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
+"""The version of a document that was deleted before the answer to its create came."""
+
+
+def _deleted_since(action: Pushed, result: ChangeResult) -> Base | None:
+    """The entry of a document that an earlier push had made, and that somebody has deleted.
+
+    Its id was made here, so nobody else can have made it.
+    """
+    if not isinstance(action, Create) or action.revives or result.status != "conflict":
+        return None
+    document = result.document
+    is_gone = document is None or document.is_deleted
+    return replace(action.entry, version=_LONG_AGO) if is_gone else None
 
 
 def _revives(action: Pushed) -> bool:

@@ -63,6 +63,10 @@ class Base:
         sent: an unanswered push.
         was_ignored: its path was ignored since, and nobody has seen the file there again. That it
             is missing does not mean that somebody deleted it.
+        coming: the entry that takes the place of this one once the file that was about to be
+            placed or moved is where it should be (see `intents`).
+        leaving: the mirror itself was about to take the file away. If it is missing, nobody has
+            deleted it.
     """
 
     id: UUID
@@ -76,6 +80,8 @@ class Base:
     lost: bool = False
     sent: Sent | None = None
     was_ignored: bool = False
+    coming: "Base | None" = None
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,16 +57,22 @@ def _fate_of_deleted(doc: Doc, rules: Rules) -> Fate:
     if doc.file is None:
         return Fate.FORGET
     changed = doc.was_ignored or doc.here(rules) != doc.agreed_place
+    if doc.went_back is not None and not changed:
+        return Fate.TRASH
     return Fate.REVIVE if changed or doc.file.sha256 != doc.agreed_sha256 else Fate.TRASH
 
 
 def _fate_of_missing(doc: Doc) -> Fate:
-    """Only what is as it was when somebody deleted the file is deleted too."""
+    """Only the very version that the folder had when somebody deleted the file is deleted too.
+
+    Another one with the same name and bytes was written since: the document was restored, say.
+    """
     assert doc.remote is not None  # noqa: S101 - the caller's condition
     doc.content = Content.FETCH
-    unchanged = doc.remote.sha256 == doc.agreed_sha256 and doc.there == doc.agreed_place
-    is_deletion = doc.base is not None and not (doc.restored or doc.was_ignored)
-    return Fate.DELETE if unchanged and is_deletion else Fate.KEEP
+    if doc.base is None or doc.is_taken or doc.was_ignored or doc.restored:
+        return Fate.KEEP
+    is_same = doc.base.version == doc.remote.version and doc.agreed_sha256 == doc.remote.sha256
+    return Fate.DELETE if is_same else Fate.KEEP
 
 
 def _content(doc: Doc) -> Content:
@@ -75,8 +81,18 @@ def _content(doc: Doc) -> Content:
     if mine == theirs:
         return Content.SAME if mine == doc.agreed_sha256 else Content.AGREED
     if theirs == doc.agreed_sha256:
-        return Content.PUSH
+        return _content_of_edit(doc)
     return Content.FETCH if mine == doc.agreed_sha256 else Content.CONFLICT
+
+
+def _content_of_edit(doc: Doc) -> Content:
+    match doc.went_back:
+        case None:
+            return Content.PUSH
+        case "ask":
+            return Content.CONFLICT
+        case "theirs":
+            return Content.FETCH
 
 
 def _decide_place(doc: Doc, rules: Rules) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from enum import Enum, auto
+from typing import Literal, TypeAlias
 from uuid import UUID
 
 from syncapi.client.folder.conflict_names import is_interim
@@ -11,6 +12,11 @@ from syncapi.client.folder.states import Base, LocalFile, Remote
 
 Place = tuple[str, str]
 """Folder and filename of a document."""
+
+
+WentBack: TypeAlias = Literal["ask", "theirs"]
+"""A file has the bytes of an older version of its document: that is no edit. Either both versions
+are kept until a person has decided, or the server's is fetched again."""
 
 
 class Fate(Enum):
@@ -50,6 +56,7 @@ class Doc:
         restored: the server has lost the version that was agreed on.
         was_ignored: its path is or was ignored: that the file is missing there says nothing.
         is_away: its path is ignored now, so that nobody can see whether the file is there.
+        is_taken: if its file is missing, the mirror itself has taken it away, and no person.
         stale: the ledger's entry needs writing even if nothing else is to be done.
         file: where the document is on the disk now; None if it is missing.
         target: the place it has in the end.
@@ -64,6 +71,8 @@ class Doc:
     restored: bool = False
     was_ignored: bool = False
     is_away: bool = False
+    is_taken: bool = False
+    went_back: WentBack | None = None
     stale: bool = False
     file: LocalFile | None = None
     fate: Fate = Fate.KEEP
@@ -99,9 +108,10 @@ def document_of(base: Base | None, remote: Remote | None) -> Doc:
     if base is None:
         assert remote is not None  # noqa: S101 - one of them is there
         return Doc(remote.id, None, remote)
-    known = _with_arrived(base, remote)
+    known = _with_arrived(replace(base, leaving=False) if base.leaving else base, remote)
     doc = Doc(known.id, known, remote, known.sha256, (known.folder, known.filename))
     doc.stale = remote is not None and (known is not base or known.version != remote.version)
+    doc.is_taken = base.leaving
     doc.restored = known.lost
     doc.was_ignored = known.was_ignored
     if remote is None:

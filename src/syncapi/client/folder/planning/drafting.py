@@ -61,6 +61,7 @@ def _revive(doc: Doc, sheet: Sheet) -> None:
         sheet.pending.append(Pending(file.path, doc.id, "update"))
         return
     entry = Base(doc.id, file.path, None, file.sha256, folder, name, file.inode, file.birth_ns)
+    revives = doc.restored or _base(doc).version is not None
     sheet.actions.append(
         Create(
             doc.id,
@@ -68,7 +69,7 @@ def _revive(doc: Doc, sheet: Sheet) -> None:
             file.sha256,
             folder,
             name,
-            revives=True,
+            revives=revives,
             restores=doc.restored and file.sha256 == _base(doc).sha256,
             entry=entry,
         )

@@ -7,8 +7,9 @@ What counts as the same file under another name, the strongest first:
 
 1. the interim name that the mirror itself gave it;
 2. the same inode, and with it the same bytes or the same time of birth;
-3. the same bytes; of several such files the one with the same name, then the first by path. Empty
-   files are all alike, so they must have the same name;
+3. the same bytes, unless the mirror itself has taken the file away; of several such files the one
+   with the same name, then the first by path. Empty files are all alike, so they must have the
+   same name;
 4. the same inode and the same name in another folder: moved, then edited.
 
 A file whose path is ignored may still be there, and what looks like it be a copy: it is known
@@ -174,7 +175,7 @@ def _same_bytes(docs: list[Doc], pool: _Pool) -> list[Doc]:
 
     def found(doc: Doc, *, same_name: bool) -> LocalFile | None:
         base = _base(doc)
-        for file in by_sha256.get(base.sha256, ()):
+        for file in () if doc.is_taken else by_sha256.get(base.sha256, ()):
             named = _filename(base.path, pool) == _filename(file.path, pool)
             free = pool.at(file.path) is file and not is_conflict_of(file.path, base.path)
             if free and (named or not (same_name or base.sha256 == _EMPTY)):

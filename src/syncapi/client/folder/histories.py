@@ -1,0 +1,125 @@
+"""What the server's history tells where the three states alone do not."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from dataclasses import replace
+from uuid import UUID
+
+from syncapi.client.api.client import Client
+from syncapi.client.errors import ApiError
+from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.states import Base
+from syncapi.client.folder.workers import each
+from syncapi.wire.documents import Document
+from syncapi.wire.history import DocumentVersion
+
+
+class Histories:
+    """Asks for the versions of documents, of several at once."""
+
+    def __init__(self, client: Client, conflicts: FolderConflicts, *, parallel: int) -> None:
+        self._client = client
+        self._conflicts = conflicts
+        self._parallel = parallel
+
+    async def answers(
+        self, entries: Iterable[Base], documents: Mapping[UUID, Document]
+    ) -> list[Base]:
+        """Entries whose unanswered push had arrived and was changed by others since.
+
+        The states cannot tell that from a push that never arrived: to the next plan the edit of
+        the others would be one against ours, and their deletion one of what they never had.
+
+        Args:
+            entries: the ledger.
+            documents: what lives on the server.
+
+        Raises:
+            SyncError: the server cannot be reached or refuses.
+        """
+        answered: list[Base] = []
+
+        async def ask(entry: Base) -> None:
+            found = await self._answer(entry)
+            if found is not None:
+                answered.append(found)
+
+        doubtful = [entry for entry in entries if _is_doubtful(entry, documents.get(entry.id))]
+        await each(doubtful, ask, parallel=self._parallel)
+        return answered
+
+    async def went_back(
+        self, edits: Mapping[UUID, str], documents: Mapping[UUID, Document]
+    ) -> set[UUID]:
+        """Which documents had those bytes in an older version already.
+
+        But not if a person has been asked, and has put them back.
+
+        Args:
+            edits: SHA-256 in hex of each document's file here, which is not what the server has.
+            documents: what lives on the server.
+
+        Raises:
+            SyncError: the server cannot be reached or refuses.
+        """
+        found: set[UUID] = set()
+
+        async def ask(document_id: UUID) -> None:
+            there = documents.get(document_id)
+            if there and self._conflicts.was_asked(there, edits[document_id]):
+                return
+            async for version in self._versions(document_id):
+                if version.file is not None and version.file.sha256_hash == edits[document_id]:
+                    found.add(document_id)
+                    return
+
+        await each(edits, ask, parallel=self._parallel)
+        return found
+
+    async def _answer(self, entry: Base) -> Base | None:
+        sent, found = entry.sent, None
+        async for version in self._versions(entry.id):
+            if entry.version is not None and version.updated_at <= entry.version:
+                break
+            if sent is not None and not version.is_deleted and _carries(entry, version):
+                found = replace(
+                    entry,
+                    path=sent.path,
+                    version=version.updated_at,
+                    sha256=sent.sha256,
+                    folder=sent.folder,
+                    filename=sent.filename,
+                    lost=False,
+                    sent=None,
+                )
+        return found
+
+    async def _versions(self, document_id: UUID) -> AsyncIterator[DocumentVersion]:
+        """Newest first; none of a document that never was, or was erased."""
+        try:
+            async for version in self._client.versions(document_id):
+                yield version
+        except ApiError as error:
+            if error.code != "not_found":
+                raise
+
+
+def _is_doubtful(entry: Base, remote: Document | None) -> bool:
+    """Whether others may have changed what an unanswered push had made."""
+    sent = entry.sent
+    if sent is None:
+        return False
+    if remote is None:
+        return True
+    has = (remote.file.sha256_hash, remote.folder, remote.filename)
+    return remote.updated_at != entry.version and has != (sent.sha256, sent.folder, sent.filename)
+
+
+def _carries(entry: Base, version: DocumentVersion) -> bool:
+    sent, file = entry.sent, version.file
+    if sent is None or file is None:
+        return False
+    return (file.sha256_hash, version.folder, version.filename) == (
+        sent.sha256,
+        sent.folder,
+        sent.filename,
+    )

@@ -1,0 +1,108 @@
+"""Bytes of an older version of the same document are no edit: they are asked about.
+
+So an old copy that is put over the folder, in part or whole, overwrites nothing on the server.
+"""
+
+import pytest
+
+from fixtures.mirrors import texts, write
+from simulation.device import Device
+from syncapi.client.errors import SafetyStop
+from syncapi.client.folder.looking import Keep
+from syncapi.client.folder.reports import MirrorReport
+
+NAMES = ("a", "b", "c", "d")
+
+
+async def sync(device: Device, went_back: Keep | None = None) -> MirrorReport:
+    async with device.opened() as mirror:
+        return await mirror.sync(went_back=went_back)
+
+
+async def grown(device: Device, *names: str) -> None:
+    """Files of which the server has an older version, too."""
+    for text in ("old", "new"):
+        for name in names:
+            write(device, name, f"{text} {name}")
+        await sync(device)
+
+
+async def test_one_file_that_went_back_is_asked_about(laptop: Device, desktop: Device) -> None:
+    await grown(laptop, "a")
+    write(laptop, "a", "old a")
+    report = await sync(laptop)
+    (conflict,) = report.conflicts
+    assert texts(laptop) == {"a": "new a", conflict.copy_path: "old a"}
+    await sync(desktop)
+    assert texts(desktop) == texts(laptop)
+
+    async with laptop.opened() as mirror:
+        mirror.resolve("a", "mine")
+        report = await mirror.sync()
+    assert (report.conflicts, texts(laptop)) == ([], {"a": "old a"})
+    await sync(desktop)
+    assert texts(desktop) == {"a": "old a"}
+
+
+async def test_who_does_it_again_is_not_asked_again(laptop: Device, desktop: Device) -> None:
+    await grown(laptop, "a")
+    for _ in range(2):
+        write(laptop, "a", "old a")
+        await sync(laptop)
+    await sync(desktop)
+    assert texts(desktop)["a"] == "old a"
+
+    write(desktop, "a", "newest a")
+    await sync(desktop)
+    await sync(laptop)
+    write(laptop, "a", "old a")  # of a newer version it is another question
+    await sync(laptop)
+    assert texts(laptop)["a"] == "newest a"
+
+
+async def test_what_was_deleted_there_is_not_brought_back_by_an_old_copy(
+    laptop: Device, desktop: Device
+) -> None:
+    await grown(laptop, "a")
+    await sync(desktop)
+    (desktop.root / "a").unlink()
+    async with desktop.opened() as mirror:
+        await mirror.sync(allow_mass_delete=True)
+    write(laptop, "a", "old a")
+    await sync(laptop)
+    assert texts(laptop) == {}
+    assert (await sync(desktop)).done == []
+
+
+@pytest.mark.parametrize(
+    ("back", "missing"), [(NAMES, ()), (NAMES, ("newer",)), (("a",), ("newer",))]
+)
+async def test_an_old_copy_that_is_put_over_the_folder_stops_the_sync(
+    back: tuple[str, ...], missing: tuple[str, ...], laptop: Device, desktop: Device
+) -> None:
+    await grown(laptop, *NAMES, "newer")
+    before = texts(laptop)
+    for name in back:
+        write(laptop, name, f"old {name}")
+    for name in missing:
+        (laptop.root / name).unlink()
+
+    with pytest.raises(SafetyStop, match="Was a backup put back"):
+        await sync(laptop)
+
+    await sync(desktop)
+    assert texts(desktop) == before
+    await sync(laptop, "theirs")
+    assert texts(laptop) == before
+    assert (await sync(laptop)).done == []
+    assert (await sync(desktop)).done == []
+
+
+async def test_an_old_copy_that_is_meant_is_pushed(laptop: Device, desktop: Device) -> None:
+    await grown(laptop, *NAMES, "newer")
+    for name in NAMES:
+        write(laptop, name, f"old {name}")
+    (laptop.root / "newer").unlink()
+    await sync(laptop, "mine")
+    await sync(desktop)
+    assert texts(desktop) == {name: f"old {name}" for name in NAMES}
