@@ -60,6 +60,60 @@ async def test_who_does_it_again_is_not_asked_again(laptop: Device, desktop: Dev
     assert texts(laptop)["a"] == "newest a"
 
 
+async def test_each_of_several_older_versions_is_asked_about_once(laptop: Device) -> None:
+    for text in ("oldest", "old", "new"):
+        write(laptop, "a", text)
+        await sync(laptop)
+    for text in ("oldest", "old"):
+        write(laptop, "a", text)
+        await sync(laptop)
+        assert texts(laptop)["a"] == "new"
+    write(laptop, "a", "oldest")
+    await sync(laptop)
+    assert texts(laptop)["a"] == "oldest"
+
+
+async def test_who_toggles_a_setting_is_asked_once_for_each_version(
+    laptop: Device, desktop: Device
+) -> None:
+    for text in ("on", "off"):
+        write(laptop, "a", text)
+        await sync(laptop)
+    for text in ("on", "off", "on"):
+        write(laptop, "a", text)
+        asked = await sync(laptop)
+        assert len(asked.conflicts) == 1
+        async with laptop.opened() as mirror:
+            mirror.resolve("a", "mine")
+            assert (await mirror.sync()).conflicts == []
+    await sync(desktop)
+    assert texts(desktop) == {"a": "on"}
+
+
+async def test_a_file_that_is_empty_again_is_not_asked_about(
+    laptop: Device, desktop: Device
+) -> None:
+    for text in ("", "new"):
+        for name in NAMES:
+            write(laptop, name, text)
+        await sync(laptop)
+    for name in NAMES:
+        write(laptop, name, "")
+    assert (await sync(laptop)).conflicts == []
+    await sync(desktop)
+    assert texts(desktop) == dict.fromkeys(NAMES, "")
+
+
+async def test_a_backup_with_empty_files_gives_way_whole(laptop: Device) -> None:
+    for text in ("", "new"):
+        for name in NAMES:
+            write(laptop, name, text)
+        await sync(laptop)
+    write(laptop, "a", "")
+    await sync(laptop, "theirs")
+    assert texts(laptop)["a"] == "new"
+
+
 async def test_what_was_deleted_there_is_not_brought_back_by_an_old_copy(
     laptop: Device, desktop: Device
 ) -> None:

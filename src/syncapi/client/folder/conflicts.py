@@ -23,9 +23,9 @@ class _Row(RootModel[FolderConflict]):
 
 
 class _Asked(WireModel):
-    """The bytes that were set aside last from a document's name, and the version as of then."""
+    """The bytes that were set aside from a document's name, while it had this version."""
 
-    sha256: str
+    sha256s: tuple[str, ...]
     version: datetime | None
 
 
@@ -86,8 +86,13 @@ class FolderConflicts:
         with self._store.transaction():
             self._table.put(self._keys.of(action.to), _Row(conflict))
             if action.entry is not None:
-                asked = _Asked(sha256=action.sha256, version=action.entry.version)
-                self._asked.put(str(action.entry.id), asked)
+                self._note_asked(action.entry, action.sha256)
+
+    def _note_asked(self, entry: Base, sha256: str) -> None:
+        asked = self._asked.get(str(entry.id))
+        before = asked.sha256s if asked is not None and asked.version == entry.version else ()
+        now = _Asked(sha256s=(*before, sha256), version=entry.version)
+        self._asked.put(str(entry.id), now)
 
     def was_asked(self, document: Document, sha256: str) -> bool:
         """Whether these bytes were set aside from this version of a document once.
@@ -95,7 +100,9 @@ class FolderConflicts:
         Who brings them back has decided.
         """
         asked = self._asked.get(str(document.id))
-        return asked == _Asked(sha256=sha256, version=document.updated_at)
+        return (
+            asked is not None and asked.version == document.updated_at and sha256 in asked.sha256s
+        )
 
     def pushed(self, copy: Create | Adopt) -> None:
         """The copy has become a document; that it did is adopted where the answer was lost.

@@ -1,13 +1,14 @@
 """How both sides are now, and what is to be done about it. Changes nothing on either."""
 
 import asyncio
+import hashlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Final, Literal, TypeAlias
 from uuid import UUID, uuid4
 
 from syncapi.client.folder.actions import Create, Delete, Plan, Update
@@ -126,8 +127,8 @@ class Looking:
         planned = self._plan(resolved.entries, found, documents, rules)
         back: dict[UUID, WentBack] = {}
         if not offline and went_back != "mine":
-            edits = _edits(planned, resolved.entries)
             how: WentBack = "theirs" if went_back == "theirs" else "ask"
+            edits = _edits(planned, resolved.entries, how)
             back = dict.fromkeys(await self._histories.went_back(edits, documents), how)
         if back:
             planned = self._plan(resolved.entries, found, documents, rules, back)
@@ -216,10 +217,14 @@ class Looking:
         return replace(entry, lost=entry.lost or is_lost, coming=coming)
 
 
-def _edits(planned: Plan, entries: Iterable[Base]) -> dict[UUID, str]:
+_EMPTY: Final = hashlib.sha256().hexdigest()
+
+
+def _edits(planned: Plan, entries: Iterable[Base], how: WentBack) -> dict[UUID, str]:
     """What would be pushed as new bytes of documents that the server has, or had.
 
-    What the server has lost is no older version of it.
+    What the server has lost is no older version of it. An empty file has nothing that could be
+    older, so that no question is asked about it: programs empty files all the time.
     """
     lost = {entry.id for entry in entries if entry.lost or entry.version is None}
     return {
@@ -227,4 +232,5 @@ def _edits(planned: Plan, entries: Iterable[Base]) -> dict[UUID, str]:
         for action in planned.actions
         if isinstance(action, Update) or (isinstance(action, Create) and action.revives)
         if action.sha256 is not None and action.id not in lost
+        if action.sha256 != _EMPTY or how == "theirs"
     }
