@@ -160,3 +160,25 @@ async def test_an_old_copy_that_is_meant_is_pushed(laptop: Device, desktop: Devi
     await sync(laptop, "mine")
     await sync(desktop)
     assert texts(desktop) == {name: f"old {name}" for name in NAMES}
+
+
+@pytest.mark.parametrize("renamed", [("a",), NAMES])
+async def test_who_renames_what_others_delete_has_put_nothing_back(
+    renamed: tuple[str, ...], laptop: Device, desktop: Device
+) -> None:
+    """The bytes are those of the last version, which is no older one: nothing is asked."""
+    await grown(laptop, *NAMES, "kept", "deleted here")
+    await sync(desktop)
+    for name in renamed:
+        (desktop.root / name).unlink()
+        (laptop.root / name).rename(laptop.root / f"{name} 2")
+    async with desktop.opened() as mirror:
+        await mirror.sync(allow_mass_delete=True)
+    (laptop.root / "deleted here").unlink()
+
+    report = await sync(laptop)
+
+    assert report.counts == {"create": len(renamed), "delete": 1}
+    await sync(desktop)
+    there = {name for name in NAMES if name not in renamed}
+    assert set(texts(desktop)) == {*there, *(f"{name} 2" for name in renamed), "kept"}

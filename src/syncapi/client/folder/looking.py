@@ -223,14 +223,18 @@ _EMPTY: Final = hashlib.sha256().hexdigest()
 def _edits(planned: Plan, entries: Iterable[Base], how: WentBack) -> dict[UUID, str]:
     """What would be pushed as new bytes of documents that the server has, or had.
 
-    What the server has lost is no older version of it. An empty file has nothing that could be
-    older, so that no question is asked about it: programs empty files all the time.
+    What the server has lost is no older version of it, and neither are the bytes that both sides
+    agreed on last: such a file was only renamed. An empty file has nothing that could be older, so
+    that no question is asked about it: programs empty files all the time.
     """
-    lost = {entry.id for entry in entries if entry.lost or entry.version is None}
+    agreed = {
+        entry.id: entry.sha256 for entry in entries if not entry.lost and entry.version is not None
+    }
     return {
         action.id: action.sha256
         for action in planned.actions
         if isinstance(action, Update) or (isinstance(action, Create) and action.revives)
-        if action.sha256 is not None and action.id not in lost
+        if action.sha256 is not None
+        if action.sha256 != agreed.get(action.id, action.sha256)
         if action.sha256 != _EMPTY or how == "theirs"
     }
