@@ -122,16 +122,22 @@ async def test_what_no_event_tells_is_found_all_the_same(laptop: Device) -> None
         await until(has_looked_again)
 
 
-async def test_a_folder_that_was_replaced_is_watched_on(laptop: Device, desktop: Device) -> None:
-    async with watched(laptop, NEVER_ASKS):
+async def test_a_folder_that_was_replaced_is_not_taken_for_it(
+    laptop: Device, desktop: Device
+) -> None:
+    """What took its place may be older, or empty: nothing of it is pushed."""
+    async with watched(laptop, NEVER_ASKS) as seen:
         laptop.root.rename(laptop.root.with_name("old"))
         laptop.root.mkdir()
         (laptop.root / "a.txt").write_text("one")
 
-        async def has_come() -> bool:
-            return await synced_text(desktop, "a.txt") == "one"
+        async def has_noticed() -> bool:
+            return seen.task.done() or bool(seen.troubles)
 
-        await until(has_come)
+        await until(has_noticed)
+        (trouble,) = [seen.task.exception()] if seen.task.done() else seen.troubles[:1]
+        assert isinstance(trouble, SafetyStop)
+    assert await synced_text(desktop, "a.txt") is None
 
 
 async def test_one_retry_waits_at_a_time(laptop: Device) -> None:

@@ -122,11 +122,15 @@ class Device:
         return set(self.tree().values()) | set(_hashes(self.state / "trash").values())
 
     def litter(self) -> list[str]:
-        """Temporary files that were left, in the folder and beside it."""
+        """Temporary files that were left, in the folder and beside it.
+
+        What a crash left in a place that has been ignored since is not looked at by any sync.
+        """
+        covers = read_ignores(self.root).covers
+        seen = [p for p in self.root.rglob("*") if not covers(p.relative_to(self.root).as_posix())]
         return sorted(
             path.name
-            for place in (self.root, self.state)
-            for path in place.rglob("*")
+            for path in (*seen, *self.state.rglob("*"))
             if path.name.startswith(PART_PREFIX) or path.name.endswith(".new")
         )
 
