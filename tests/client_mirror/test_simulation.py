@@ -1,6 +1,7 @@
 """Some runs of the simulation; `make soak-client` runs as many as there is time for."""
 
 import asyncio
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -55,7 +56,7 @@ class TestADefectIsFound:
             self.place(path).unlink()
 
         monkeypatch.setattr(Disk, "trash", trash)
-        assert await _found(place, tmp_path)
+        assert await _found(place, tmp_path, seeds=(40, 24))  # few runs erase at the right time
 
     async def test_a_conflict_that_is_not_set_aside(
         self, place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -94,9 +95,9 @@ class TestADefectIsFound:
         assert await _found(place, tmp_path)
 
 
-async def _found(place: Place, folder: Path) -> bool:
-    """Whether one of some seeds tells of it."""
-    for seed in range(1, 9):
+async def _found(place: Place, folder: Path, seeds: Iterable[int] = range(1, 9)) -> bool:
+    """Whether a run with one of the seeds reports a fault."""
+    for seed in seeds:
         own = folder / str(seed)
         own.mkdir()
         async with asyncio.timeout(120):
