@@ -96,7 +96,7 @@ async def test_what_stays_cuts_the_connection(ground: Ground, how: str, format_:
     ground.s3.rule(AMID[how], GET, skip=1, times=1)
     ground.s3.rule(Refuse(), GET, skip=1)
     got = await read_until_cut(ground, body)
-    assert len(got) > SIZE
+    assert got  # of one document or nearly two: both are asked for at once
     assert not is_whole(got, format_)
     await ground.s3.mend()
     assert len(members(await read(ground, {**body, "format": "zip"}))) == 2
