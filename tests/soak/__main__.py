@@ -8,7 +8,7 @@ import argparse
 import asyncio
 import random
 import sys
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from pathlib import Path
 
 from soak.checker import Cast, Checker, Outcome
@@ -92,10 +92,10 @@ async def _run(options: argparse.Namespace) -> Outcome:
         others = [_progress(budget, checker.tally)]
         rng = random.Random(f"{options.seed} killer")
         if standby_port is not None:
-            promoter = stack.enter_context(Promoter(found, standby_port, forks))
+            promoter = stack.enter_context(closing(Promoter(found, standby_port, forks)))
             others.append(promoter.promote(budget, checker.tally, rng))
         elif options.restores:
-            restorer = stack.enter_context(Restorer(found, forks))
+            restorer = stack.enter_context(closing(Restorer(found, forks)))
             others.append(restorer.restore(budget, checker.tally, rng))
         elif not (options.no_kills or options.naive):
             others.append(kill(found, world, budget, checker.tally, rng))

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-from types import TracebackType
-from typing import Self
 
 from soak.ground import DATABASE, Ground
 from soak.standby import (
@@ -38,15 +36,8 @@ class Promoter:
         self._number = 0
         self._forks = forks
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End what it started, at once."""
         for server in (self._standby, self._primary):
             if server is not None:
                 server.kill()

@@ -2,8 +2,6 @@
 
 import asyncio
 import random
-from types import TracebackType
-from typing import Self
 
 from soak.ground import DATABASE, Ground
 from soak.standby import copy_of, newest_stamps
@@ -25,15 +23,8 @@ class Restorer:
         self._number = 0
         self._forks = forks
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """End what it started, at once."""
         self._primary.kill()
 
     async def restore(self, budget: Budget, tally: Tally, rng: random.Random) -> None:

@@ -80,7 +80,7 @@ RECORD_CHANGE = """
         END IF;
       END IF;
       stamp := feed.stamp(NEW.tenant_id);
-      WITH told AS (
+      WITH recorded AS (
         INSERT INTO public.feed_entries AS entry
         VALUES (NEW.tenant_id, NEW.id, stamp, stamp, NEW.is_deleted)
         ON CONFLICT (tenant_id, id) DO UPDATE SET

@@ -1,14 +1,13 @@
 """``syncapi feed``: which feed is a tenant's, and a break with what clients know of it."""
 
-from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
 
 from syncapi.cli.arguments import AsJson, TenantReference
-from syncapi.cli.failures import CommandFailed
 from syncapi.cli.operation import administer_feeds
 from syncapi.cli.output import print_json, print_table
+from syncapi.cli.tenant_outcomes import expect_none_failed
 from syncapi.usecases.feeds import Voided
 
 _COLUMNS = ("tenant", "database", "mended", "server_time")
@@ -57,7 +56,7 @@ def void(
     else:
         done = [_record(outcome) for outcome in outcomes if outcome.error is None]
         print_table(done, _COLUMNS, empty="There are no such tenants.")
-    _name_failures(outcomes)
+    expect_none_failed(outcomes)
 
 
 def _tell(outcome: Voided) -> None:
@@ -74,12 +73,3 @@ def _record(outcome: Voided) -> dict[str, Any]:
         "server_time": outcome.server_time,
         "error": outcome.error,
     }
-
-
-def _name_failures(outcomes: Sequence[Voided]) -> None:
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    if failed:
-        named = "\n".join(
-            f"  {one.tenant.slug} ({one.tenant.database}): {one.error}" for one in failed
-        )
-        raise CommandFailed(f"{len(failed)} of {len(outcomes)} tenants failed:\n{named}")

@@ -3,7 +3,6 @@
 import asyncio
 import sys
 import time
-from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -14,9 +13,9 @@ from rich.status import Status
 
 from syncapi.cli.arguments import AsJson
 from syncapi.cli.configuration import load_settings
-from syncapi.cli.failures import CommandFailed
 from syncapi.cli.gc_metrics import write_metrics
 from syncapi.cli.output import print_json, print_table
+from syncapi.cli.tenant_outcomes import expect_none_failed
 from syncapi.domain.retention import Collected, Kind
 from syncapi.domain.tenancy import Tenant
 from syncapi.postgres.control import ControlStore
@@ -74,7 +73,7 @@ def gc(
     else:
         done = [_record(outcome) for outcome in outcomes if outcome.error is None]
         print_table(done, _COLUMNS, empty="There are no tenants.")
-    _name_failures(outcomes)
+    expect_none_failed(outcomes)
 
 
 async def _run(
@@ -145,12 +144,3 @@ def _record(outcome: Outcome) -> dict[str, Any]:
         "freed_bytes": outcome.collected.freed_bytes,
         "error": outcome.error,
     }
-
-
-def _name_failures(outcomes: Sequence[Outcome]) -> None:
-    failed = [outcome for outcome in outcomes if outcome.error is not None]
-    if failed:
-        named = "\n".join(
-            f"  {one.tenant.slug} ({one.tenant.database}): {one.error}" for one in failed
-        )
-        raise CommandFailed(f"{len(failed)} of {len(outcomes)} tenants failed:\n{named}")

@@ -21,11 +21,11 @@ from syncapi.client.replica.exclusion import Exclusion
 from syncapi.client.replica.failures import Failures
 from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.held_content import HeldContent
 from syncapi.client.replica.histories import has_version
 from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.machine import Phase
 from syncapi.client.replica.outbox import Outbox
-from syncapi.client.replica.reading import HeldContent
 from syncapi.client.replica.records import ConflictRecord, FailureRecord, PendingChange
 from syncapi.client.replica.remote import Remote
 from syncapi.client.replica.results import SyncResult, Tally
