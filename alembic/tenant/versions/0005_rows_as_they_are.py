@@ -39,8 +39,9 @@ DOCUMENT = """
 """
 
 # - A row without xmax has not been changed since the trigger was queued, and needs no look. One
-#   that was locked before it was changed has an xmax too: a look at its place tells, at less cost
-#   than one by its key (a plan from when the table was small would read it whole: enable_seqscan).
+#   that was locked before it was changed has an xmax too: a look at its place shows it, at
+#   less cost than one by its key (a plan from when the table was small would read it whole:
+#   enable_seqscan).
 # - A row that is gone, or a key that is taken again, is recorded by a trigger of its own.
 # - A softly deleted row without an entry is one whose tombstone was collected: its end is no news.
 # - A condition with a query in it costs ten times one without, even if the query is not reached:

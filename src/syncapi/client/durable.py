@@ -140,7 +140,7 @@ def _drop_name(name: Path, other: Path) -> None:
 
 
 def _rename_over_placeholder(source: Path, target: Path) -> None:
-    """Reserve the name by an empty file, and rename over that one if nobody has touched it.
+    """Reserve the name by an empty file, and rename over that one if it was not touched.
 
     For file systems without second names. Between the look and the rename there are microseconds
     in which a program could still write to the empty file.

@@ -1,7 +1,7 @@
 """Whether a database has the feed that is the tenant's: which one that is, its control row says.
 
 A database that a wrong URL or half a move leads to must not be taken for the tenant's: its empty
-feed would look like a loss of history, and all the tenant's bytes like nobody's.
+feed would look like a loss of history, and all the tenant's bytes like unused ones.
 """
 
 import time

@@ -59,7 +59,7 @@ async def pin(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
 
 
 async def promise(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
-    """The tenant's file of this id, for a client that is told of it and may refer to it.
+    """The tenant's file of this id, for a client that gets it in an answer and may refer to it.
 
     It is kept from deletion until the transaction ends, and from then on for as long as files are
     kept that nothing refers to.

@@ -85,7 +85,7 @@ class DirectUploads:
             found = await self._declared(scope, declared, mime_type)
             if request is not None:
                 # Last of all: a declaration that fails leaves its key free. Nothing of the answer
-                # is kept: a repeat is told how the upload is doing then.
+                # is kept: a repeat is answered how the upload is doing then.
                 await self._databases.writing(scope, partial(idempotency.claim, request=request))
             return self._told(found)
         except BaseException as error:

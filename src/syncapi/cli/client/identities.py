@@ -17,7 +17,7 @@ class Identity(BaseModel):
     """What a folder keeps when it is renamed, and nothing that is copied from it has.
 
     Attributes:
-        birth_ns: when the inode was made; None where the system does not tell.
+        birth_ns: when the inode was made; None where the system keeps no such time.
     """
 
     model_config = ConfigDict(frozen=True)

@@ -1,4 +1,4 @@
-"""What changes have made of a version, as the history tells it. Pure."""
+"""What changes have made of a version, as the history shows it. Pure."""
 
 from syncapi.wire.documents import Document, DocumentChanges
 from syncapi.wire.history import DocumentVersion

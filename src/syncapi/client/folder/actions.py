@@ -95,7 +95,7 @@ class Create:
         revives: the server had the id: it was deleted there and edited here, or lost. Push it with
             ``on_conflict=merge``. Else a conflict says that an unanswered create had arrived, and
             that the document was deleted since.
-        restores: the server has lost it, and nobody changed it here. Push it with
+        restores: the server has lost it, and it was not changed here. Push it with
             ``on_conflict=reject`` first: if it was erased there, it stays erased.
     """
 

@@ -27,9 +27,9 @@ class Arrivals:
     """Places what was fetched, and notes it in the ledger and in the index.
 
     While some are written to the disk others come, and are the next to be placed (a group
-    commit); once there are as many as a group takes, whoever brings more waits. That they are
-    about to be placed is noted before, also of the group at once: a crash before the note after it
-    costs one hash of each.
+    commit); once there are as many as a group takes, a download that brings more
+    waits. That they are about to be placed is noted before, also of the group at once: a crash
+    before the note after it costs one hash of each.
     """
 
     def __init__(self, placing: Placing, ledger: Ledger, index: FileIndex, current: Round) -> None:

@@ -1,4 +1,4 @@
-"""What the server's history tells where the three states alone do not."""
+"""What the server's history shows where the three states alone do not."""
 
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import replace
@@ -26,8 +26,8 @@ class Histories:
     ) -> list[Base]:
         """Entries whose unanswered push had arrived and was changed by others since.
 
-        The states cannot tell that from a push that never arrived: to the next plan the edit of
-        the others would be one against ours, and their deletion one of what they never had.
+        The states cannot distinguish that from a push that never arrived: to the next plan the
+        edit of the others would be one against ours, and their deletion one of what they never had.
 
         Args:
             entries: the ledger.

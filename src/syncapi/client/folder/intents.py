@@ -4,7 +4,7 @@ A process may end between a deed and its note, and the server may change before 
 the ledger must not take the mirror's own deed for a person's: a file that the mirror put into the
 trash is no deletion, one that it has placed or moved is no edit, no rename and no new file.
 
-The next scan tells which of the noted deeds were done. The inode does: what is placed has that of
+The next scan shows which of the noted deeds were done. The inode does: what is placed has that of
 its part, which is known before.
 """
 
@@ -44,7 +44,7 @@ def _nothing_of(coming: Base) -> Base:
 
 @dataclass(frozen=True)
 class Resolved:
-    """The ledger, after the scan has told which of the noted deeds were done.
+    """The ledger, after the scan has shown which of the noted deeds were done.
 
     Attributes:
         entries: all that hold.

@@ -52,7 +52,7 @@ class View:
     Attributes:
         plan: if it changes what is ignored, that alone.
         patterns: of what is ignored, by which it was scanned and planned.
-        resolved: the ledger as the scan has told it; kept before the plan is carried out.
+        resolved: the ledger as the scan shows it; kept before the plan is carried out.
         restored: entries to keep then, too.
         back: how many files have the bytes of an older version of their document.
     """

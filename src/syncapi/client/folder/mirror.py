@@ -162,7 +162,7 @@ class Mirror:
         return await self._looking.look(offline=offline)
 
     def _settle(self, resolved: Resolved) -> None:
-        """Keep what the scan told of the deeds that a process did not live to note.
+        """Keep what the scan shows of the deeds that a process did not live to note.
 
         The names of the files must last before: one that is noted and missing was deleted here.
         """

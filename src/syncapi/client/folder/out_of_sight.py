@@ -1,4 +1,4 @@
-"""Which files of the ledger nobody can have seen lately, since their paths are or were ignored."""
+"""Which files of the ledger were not seen lately, since their paths are or were ignored."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ class OutOfSight:
     """Marks entries of the ledger whose paths are ignored, whenever the rules are others.
 
     The mark outlives the rules: a file that is missing once its path is not ignored any more was
-    not deleted, as far as anybody can tell. It goes when the file is seen there, or fetched.
+    not deleted, as far as can be known. It goes when the file is seen there, or fetched.
     """
 
     def __init__(self, store: Store, ledger: Ledger) -> None:

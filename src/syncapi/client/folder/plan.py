@@ -117,7 +117,7 @@ def _by_path(files: dict[str, LocalFile]) -> list[LocalFile]:
 def _hold(
     docs: list[Doc], files: dict[str, LocalFile], ground: Ground, rules: Rules
 ) -> list[Problem]:
-    """Leave alone what the scan could not see, and mark what it was told not to look at."""
+    """Leave alone what the scan could not see, and mark what it must not look at."""
     problems = []
     for doc in docs:
         if doc.base is None or doc.base.path in files or is_interim(doc.base.path, doc.id):

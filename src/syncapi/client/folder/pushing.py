@@ -248,7 +248,7 @@ _LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def _deleted_since(action: Pushed, result: ChangeResult) -> Base | None:
     """The entry of a document that an earlier push had made, and that somebody has deleted.
 
-    Its id was made here, so nobody else can have made it.
+    Its id was made here, so no other client can have made it.
     """
     if not isinstance(action, Create) or action.revives or result.status != "conflict":
         return None

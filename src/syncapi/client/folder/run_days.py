@@ -1,7 +1,7 @@
 """On which days a folder was synced, in the order in which they came.
 
 A clock may be wrong for a while: years ahead after an empty battery, or set by hand. What is old
-is therefore told by the clock and by counting together. A jump is one more day at most.
+is therefore judged by the clock and by counting together. A jump is one more day at most.
 """
 
 from contextlib import suppress

@@ -266,7 +266,7 @@ def _is_settled(file: LocalFile) -> bool:
 
     A write within the grain of the clock leaves the times as they are, and so does one through a
     page that is dirty already. So a file that was hashed shortly after it was written is hashed
-    again (git calls such an entry "racily clean"). When it was written is told by the later of its
+    again (git calls such an entry "racily clean"). When it was written is the later of its
     times, but not by one that a program has set into the future.
     """
     is_made_up = file.mtime_ns > file.hashed_ns

@@ -61,7 +61,7 @@ class Base:
         inode, birth_ns: of the file, to know it again under another name; 0 and None if unknown.
         lost: the server was restored and has not this version any more.
         sent: an unanswered push.
-        was_ignored: its path was ignored since, and nobody has seen the file there again. That it
+        was_ignored: its path was ignored since, and the file was not seen there again. That it
             is missing does not mean that somebody deleted it.
         coming: the entry that takes the place of this one once the file that was about to be
             placed or moved is where it should be (see `intents`).

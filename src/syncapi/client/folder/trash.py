@@ -88,7 +88,7 @@ class Trash:
     def expire(self) -> int:
         """Delete for good what is older than the time to keep; return how many days' folders.
 
-        The clock alone does not tell what is old: see `RunDays`. What cannot be deleted stays, and
+        The clock alone does not show what is old: see `RunDays`. What cannot be deleted stays, and
         is tried again by the next sync: no sync fails of it.
         """
         if not self._folder.is_dir():

@@ -110,7 +110,7 @@ class Editing:
             yield ContentHash.of(digest)
 
     def _sight(self, document_id: UUID) -> _Sight:
-        """What whoever edits a document has before their eyes."""
+        """What a person who edits a document has before their eyes."""
         with self._tables.store.transaction():
             is_changed = bool(self._tables.changes_of(document_id))
             held = self._tables.documents.get(str(document_id))

@@ -101,12 +101,12 @@ class Remote:
     def answered(
         self, document_id: UUID, document: Document | None, *, has_overwritten: bool = False
     ) -> None:
-        """Store what a push was told of a document, until the feed brings it too.
+        """Store what the answer to a push says of a document, until the feed brings it too.
 
         Args:
             document_id: of which document.
             document: as the server has it now; None if it has none.
-            has_overwritten: the version that is held is lost, and what was told came after it.
+            has_overwritten: the version that is held is lost, and that of the answer came after it.
         """
         key = str(document_id)
         held = self._tables.documents.get(key)

@@ -44,7 +44,7 @@ class Tally:
     errors: dict[UUID, FailureRecord] = field(default_factory=dict)
     resynced: Literal["no"] | Reason = "no"
     is_unexplained: bool = False
-    """A push found nothing where a document is held; the feed tells why."""
+    """A push found nothing where a document is held; the feed shows why."""
 
     def upserted(self, document: Document, *, is_new: bool) -> None:
         """Note a document that came, or came anew."""

@@ -60,7 +60,7 @@ class Sending:
             strategy: settles conflicts.
             tally: counts what is done.
             is_informed: the feed was read just before. Otherwise, where the server has nothing of
-                a document that is held, the feed must tell first whether it was deleted or lost.
+                a document that is held, the feed must show first whether it was deleted or lost.
         """
         done: set[UUID] = set()
         tries: Counter[UUID] = Counter()

@@ -29,7 +29,7 @@ class BlobFormat(Protocol):
         ...
 
     def digest(self, path: Path) -> str:
-        """The SHA-256 that such a blob stands for; StoreDamaged if it cannot be told."""
+        """The SHA-256 that such a blob stands for; StoreDamaged if it cannot be read."""
         ...
 
     def open(self, path: Path, sha256: str) -> BinaryIO:

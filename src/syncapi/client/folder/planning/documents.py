@@ -55,7 +55,7 @@ class Doc:
         agreed_place: from which both sides' names are.
         restored: the server has lost the version that was agreed on.
         was_ignored: its path is or was ignored: that the file is missing there says nothing.
-        is_away: its path is ignored now, so that nobody can see whether the file is there.
+        is_away: its path is ignored now, so that the scan does not show whether the file is there.
         is_taken: if its file is missing, the mirror itself has taken it away, and no person.
         stale: the ledger's entry needs writing even if nothing else is to be done.
         file: where the document is on the disk now; None if it is missing.
