@@ -27,7 +27,8 @@ class Histories:
         """Entries whose unanswered push had arrived and was changed by others since.
 
         The states cannot distinguish that from a push that never arrived: to the next plan the
-        edit of the others would be one against ours, and their deletion one of what they never had.
+        edit of the others would be one against ours, and their deletion one of what they never
+        had.
 
         Args:
             entries: the ledger.

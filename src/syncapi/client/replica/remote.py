@@ -106,7 +106,7 @@ class Remote:
         Args:
             document_id: of which document.
             document: as the server has it now; None if it has none.
-            has_overwritten: the version that is held is lost, and that of the answer came after it.
+            has_overwritten: the version that is held is lost, and that of the answer is later.
         """
         key = str(document_id)
         held = self._tables.documents.get(key)
