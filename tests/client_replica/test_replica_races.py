@@ -554,6 +554,17 @@ def content_of(text: bytes) -> str:
     return hashlib.sha256(text).hexdigest()
 
 
+async def edited_by_both(device: Device, other: Device, *, mine: bytes) -> UUID:
+    """A document that both have edited apart; the other one's edit is on the server."""
+    document = device.replica.create("a.txt", b"base").id
+    await device.replica.sync()
+    await other.replica.sync()
+    other.replica.update(document, content=b"theirs")
+    device.replica.update(document, content=mine)
+    await other.replica.sync()
+    return document
+
+
 @pytest.mark.parametrize(
     ("answer", "times", "there"),
     [
@@ -572,12 +583,7 @@ async def test_an_edit_while_a_person_is_asked(
     """The answer was about the edit before: where the newer one could be lost, it asks again."""
     person = Person(answer)
     device, other = make_device(tenant, strategy=person), make_device(tenant)
-    document = device.replica.create("a.txt", b"base").id
-    await device.replica.sync()
-    await other.replica.sync()
-    other.replica.update(document, content=b"theirs")
-    device.replica.update(document, content=b"mine")
-    await other.replica.sync()
+    document = await edited_by_both(device, other, mine=b"mine")
     run = asyncio.create_task(device.replica.sync())
     await person.is_asked.wait()
     device.replica.update(document, content=b"newest")
@@ -601,12 +607,7 @@ async def test_it_is_settled_by_hand_while_a_person_is_asked(
 ) -> None:
     person = Person(theirs)
     device, other = make_device(tenant, strategy=person), make_device(tenant)
-    document = device.replica.create("a.txt", b"base").id
-    await device.replica.sync()
-    await other.replica.sync()
-    other.replica.update(document, content=b"theirs")
-    device.replica.update(document, content=b"mine")
-    await other.replica.sync()
+    document = await edited_by_both(device, other, mine=b"mine")
     run = asyncio.create_task(device.replica.sync())
     await person.is_asked.wait()
     device.replica.resolve(document, "mine")
@@ -620,12 +621,7 @@ async def test_a_person_who_edits_at_every_question_is_asked_at_the_next_run(
     tenant: TestTenant, make_device: MakeDevice
 ) -> None:
     device, other = make_device(tenant), make_device(tenant)
-    document = device.replica.create("a.txt", b"base").id
-    await device.replica.sync()
-    await other.replica.sync()
-    other.replica.update(document, content=b"theirs")
-    device.replica.update(document, content=b"mine 0")
-    await other.replica.sync()
+    document = await edited_by_both(device, other, mine=b"mine 0")
     asked: list[Conflict] = []
 
     def strategy(conflict: Conflict) -> Resolution:

@@ -1,14 +1,14 @@
 """What the server's history shows where the three states alone do not."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
 from syncapi.client.api.client import Client
-from syncapi.client.errors import ApiError
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.states import Base
 from syncapi.client.folder.workers import each
+from syncapi.client.replica.histories import versions_of
 from syncapi.wire.documents import Document
 from syncapi.wire.history import DocumentVersion
 
@@ -68,7 +68,7 @@ class Histories:
             there = documents.get(document_id)
             if there and self._conflicts.was_asked(there, edits[document_id]):
                 return
-            async for version in self._versions(document_id):
+            async for version in versions_of(self._client, document_id):
                 if version.file is not None and version.file.sha256_hash == edits[document_id]:
                     found.add(document_id)
                     return
@@ -78,7 +78,7 @@ class Histories:
 
     async def _answer(self, entry: Base) -> Base | None:
         sent, found = entry.sent, None
-        async for version in self._versions(entry.id):
+        async for version in versions_of(self._client, entry.id):
             if entry.version is not None and version.updated_at <= entry.version:
                 break
             if sent is not None and not version.is_deleted and _carries(entry, version):
@@ -93,15 +93,6 @@ class Histories:
                     sent=None,
                 )
         return found
-
-    async def _versions(self, document_id: UUID) -> AsyncIterator[DocumentVersion]:
-        """Newest first; none of a document that never was, or was erased."""
-        try:
-            async for version in self._client.versions(document_id):
-                yield version
-        except ApiError as error:
-            if error.code != "not_found":
-                raise
 
 
 def _is_doubtful(entry: Base, remote: Document | None) -> bool:

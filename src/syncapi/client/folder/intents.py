@@ -94,11 +94,10 @@ class _Ground:
 
     def file_of(self, entry: Base) -> LocalFile | None:
         """The file with the inode of an entry, wherever it is. Inodes are given out again."""
-        for file in self._by_inode.get(entry.inode, ()) if entry.inode else ():
-            births = {entry.birth_ns, file.birth_ns}
-            is_known = None not in births
+        for file in self._by_inode.get(entry.inode, ()):
             is_alike = file.path == entry.path or file.sha256 == entry.sha256
-            if len(births) == 1 if is_known else is_alike:
+            is_born_alike = None not in (entry.birth_ns, file.birth_ns)
+            if entry.may_be(file) and (is_born_alike or is_alike):
                 return file
         return None
 

@@ -83,6 +83,15 @@ class Base:
     coming: "Base | None" = None
     leaving: bool = False
 
+    def may_be(self, file: LocalFile) -> bool:
+        """Whether a file has the inode of this one, as far as their times of birth say.
+
+        Where one of these is not known, it may be a new file that was given the inode again.
+        """
+        if not self.inode or self.inode != file.inode:
+            return False
+        return None in (self.birth_ns, file.birth_ns) or self.birth_ns == file.birth_ns
+
 
 @dataclass(frozen=True, slots=True)
 class Remote:

@@ -1,7 +1,7 @@
 """Whether the server still has what is held here."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -45,18 +45,24 @@ async def has_version(client: Client, document_id: UUID, version: datetime) -> b
     return any(found.updated_at == version for found in since)
 
 
+async def versions_of(client: Client, document_id: UUID) -> AsyncIterator[DocumentVersion]:
+    """All versions, newest first; none of a document that never was, or was erased."""
+    try:
+        async for version in client.versions(document_id):
+            yield version
+    except NotFound:
+        return
+
+
 async def _versions_since(
     client: Client, document_id: UUID, version: datetime
 ) -> list[DocumentVersion]:
     """The version of a time and those after it; none of a document that the server has not."""
     found: list[DocumentVersion] = []
-    try:
-        async for one in client.versions(document_id):
-            if one.updated_at < version:
-                break
-            found.append(one)
-    except NotFound:
-        return []
+    async for one in versions_of(client, document_id):
+        if one.updated_at < version:
+            break
+        found.append(one)
     return found
 
 

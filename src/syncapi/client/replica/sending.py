@@ -6,10 +6,10 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from syncapi.client.api.client import Client
-from syncapi.client.errors import ApiError, InvalidRequest, NotFound
+from syncapi.client.errors import ApiError, InvalidRequest
 from syncapi.client.replica.conflicts import Strategy
 from syncapi.client.replica.failures import Failures, What, raise_what_ends_the_run
-from syncapi.client.replica.histories import is_in_history
+from syncapi.client.replica.histories import is_in_history, versions_of
 from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.outbox import LONG_AGO, Outbox
 from syncapi.client.replica.overlay import changed_fields
@@ -256,14 +256,11 @@ class Sending:
         return made
 
     async def _version_made(self, change: PendingChange, document: Document) -> Document:
-        version = LONG_AGO
-        try:
-            async for found in self._client.versions(change.id):
-                if found.change_id == change.change_id:
-                    version = found.updated_at
-                    break
-        except NotFound:
-            pass  # erased with its history: then it is in conflict with that
+        version = LONG_AGO  # erased with its history: then it is in conflict with that
+        async for found in versions_of(self._client, change.id):
+            if found.change_id == change.change_id:
+                version = found.updated_at
+                break
         under = change.base or document
         return under.model_copy(update={**changed_fields(change), "updated_at": version})
 

@@ -74,19 +74,13 @@ class _Pool:
             for file in self.by_inode.get(base.inode, ())
             if self.at(file.path) is file
             and not is_conflict_of(file.path, base.path)
-            and _may_be(base, file)
+            and base.may_be(file)
         ]
 
 
 def _base(doc: Doc) -> Base:
     assert doc.base is not None  # noqa: S101 - only documents with one are matched
     return doc.base
-
-
-def _may_be(base: Base, file: LocalFile) -> bool:
-    if not base.inode or base.inode != file.inode:
-        return False
-    return None in (base.birth_ns, file.birth_ns) or base.birth_ns == file.birth_ns
 
 
 def _interim(docs: list[Doc], pool: _Pool) -> list[Doc]:
@@ -106,7 +100,7 @@ def _same_inode(docs: list[Doc], pool: _Pool) -> list[Doc]:
 
     def found(doc: Doc) -> LocalFile | None:
         file = pool.at(_base(doc).path)
-        return file if file is not None and _may_be(_base(doc), file) else None
+        return file if file is not None and _base(doc).may_be(file) else None
 
     return [doc for doc in docs if not pool.take(doc, found(doc))]
 
