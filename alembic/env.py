@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from syncapi.postgres.databases import connector
+from syncapi.postgres.engines import connector
 
 ONE_AT_A_TIME = 0x73796E63  # "sync": the key of the advisory lock
 

@@ -4,7 +4,7 @@ import math
 from datetime import timedelta
 
 from syncapi.domain.retention import Retention
-from syncapi.postgres.databases import DatabaseUrls, PoolLimits
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.settings import Settings
 from syncapi.storage.bucket import Bucket
 from syncapi.storage.s3 import MAX_CONNECTIONS, ObjectStore

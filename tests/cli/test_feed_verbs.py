@@ -18,7 +18,8 @@ from soak.session import session
 from syncapi.cli.app import app
 from syncapi.domain.tenancy import Tenant
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.usecases.tenants import TenantAdministration

@@ -18,7 +18,7 @@ from feed.raw_tenant import tenant_in
 from feed.schema import schema
 from soak.session import session
 from syncapi.postgres import control, tables
-from syncapi.postgres.databases import connector
+from syncapi.postgres.engines import connector
 from syncapi.postgres.migrations import (
     Target,
     Tree,

@@ -20,7 +20,8 @@ from fixtures.process import environment_of
 from fixtures.writing import SqlWriter
 from syncapi.cli.app import app
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.storage.s3 import ObjectStore

@@ -11,7 +11,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from syncapi.postgres.databases import connector
+from syncapi.postgres.engines import connector
 from syncapi.postgres.migrations import Target, Tree, current, downgrade, head, upgrade
 from syncapi.postgres.tables import metadata
 

@@ -12,7 +12,8 @@ from fixtures.writing import MakeWriter, SqlWriter
 from syncapi.domain.access import TenantScope, operator
 from syncapi.domain.errors import Unavailable
 from syncapi.domain.feed import to_micros
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.postgres.feed import Heads
 
 DEFAULT, RELAYED = "default", "relayed"

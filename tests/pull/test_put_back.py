@@ -12,7 +12,8 @@ from fixtures.writing import MakeWriter, SqlWriter
 from soak.session import session
 from syncapi.domain.access import operator
 from syncapi.domain.errors import Unavailable
-from syncapi.postgres.databases import DEFAULT_DATABASE, Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DEFAULT_DATABASE, DatabaseUrls, PoolLimits
 from syncapi.postgres.feed import Heads
 from syncapi.usecases.head_memory import HeadMemory
 

@@ -19,7 +19,8 @@ from fixtures.until import until
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
 from syncapi.domain.errors import Unavailable
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.usecases.group_commit import GroupCommit
 from syncapi.usecases.push import Outcome
 from syncapi.usecases.uploads import UploadRules

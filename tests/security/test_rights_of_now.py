@@ -26,7 +26,8 @@ from fixtures.uploads import document_of, upload
 from syncapi.domain.access import Role
 from syncapi.domain.errors import NotFound, Unavailable
 from syncapi.main import create_app
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.settings import Settings
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.archives.making import Archives

@@ -18,7 +18,8 @@ from soak.ground import Ground, ground
 from syncapi.domain.access import Role
 from syncapi.identity.tokens import SecretIssuer, issue
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.usecases.tenants import TenantAdministration
 from syncapi.wiring import database_urls

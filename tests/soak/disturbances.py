@@ -19,7 +19,8 @@ from syncapi.domain.access import operator
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.collection import VersionLimits, collect_versions
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import PoolLimits
 from syncapi.postgres.failures import is_down, is_transient
 from syncapi.wiring import database_urls
 

@@ -14,7 +14,8 @@ from soak.transactions import Planner
 from syncapi.domain.access import Role
 from syncapi.identity.tokens import SecretIssuer, issue
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.usecases.tenants import TenantAdministration

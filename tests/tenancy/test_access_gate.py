@@ -14,7 +14,8 @@ from syncapi.domain.errors import Forbidden, NotFound, Refusal, Unauthenticated,
 from syncapi.embedded import ServiceAddresses
 from syncapi.identity.tokens import SecretIssuer, TokenVerifier, issue
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, PoolLimits, create_engine
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import PoolLimits, create_engine
 from syncapi.redis.client import connect
 from syncapi.redis.invalidation import Change, Invalidations
 from syncapi.usecases.access import AccessGate

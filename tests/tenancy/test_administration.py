@@ -11,7 +11,8 @@ from syncapi.domain.access import Role, operator
 from syncapi.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
 from syncapi.domain.tenancy import Tenant
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.usecases.tenants import TenantAdministration
 

@@ -12,7 +12,8 @@ from sqlalchemy.exc import IntegrityError
 from syncapi.domain.access import Role
 from syncapi.domain.errors import Unavailable
 from syncapi.postgres.control import ControlStore, metadata
-from syncapi.postgres.databases import Databases, PoolLimits, create_engine
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import PoolLimits, create_engine
 
 
 def _differences(connection: Connection) -> list[object]:

@@ -8,13 +8,8 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from syncapi.domain.access import operator
 from syncapi.domain.errors import Unavailable
-from syncapi.postgres.databases import (
-    DEFAULT_DATABASE,
-    Databases,
-    DatabaseUrls,
-    PoolLimits,
-    TenantConnection,
-)
+from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.engines import DEFAULT_DATABASE, DatabaseUrls, PoolLimits
 from syncapi.postgres.feed_identity import open_feed
 
 

@@ -23,7 +23,8 @@ from syncapi.domain.retention import Retention
 from syncapi.domain.tenancy import Tenant
 from syncapi.main import create_app
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, DatabaseUrls, PoolLimits, TenantConnection
+from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.storage.s3 import ObjectStore

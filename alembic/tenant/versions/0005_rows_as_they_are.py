@@ -311,7 +311,7 @@ CONSTRAINTS = (
     f"ALTER TABLE files DROP CONSTRAINT IF EXISTS {LOCATED}, "
     f"ADD CONSTRAINT {LOCATED} CHECK ({IS_A_KEY}) NOT VALID",
     CLAMP,
-    f"UPDATE files SET s3_path = concat(tenant_id, '/', id) WHERE NOT ({IS_A_KEY})",  # noqa: S608
+    f"UPDATE files SET s3_path = concat(tenant_id, '/', id) WHERE NOT ({IS_A_KEY})",  # noqa: S608 - our own rule
     f"ALTER TABLE documents VALIDATE CONSTRAINT {TIMES}",
     f"ALTER TABLE files VALIDATE CONSTRAINT {LOCATED}",
 )

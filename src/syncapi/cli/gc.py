@@ -19,7 +19,8 @@ from syncapi.cli.tenant_outcomes import expect_none_failed
 from syncapi.domain.retention import Collected, Kind
 from syncapi.domain.tenancy import Tenant
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.usecases.collection.run import GarbageCollection, Outcome

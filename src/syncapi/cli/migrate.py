@@ -13,7 +13,7 @@ from syncapi.cli.configuration import load_settings
 from syncapi.cli.failures import CommandFailed, ExitCode
 from syncapi.cli.operation import administer_feeds
 from syncapi.domain.errors import Unavailable
-from syncapi.postgres.databases import DEFAULT_DATABASE, DatabaseUrls
+from syncapi.postgres.engines import DEFAULT_DATABASE, DatabaseUrls
 from syncapi.postgres.failures import is_down
 from syncapi.postgres.migrations import (
     Target,

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from syncapi.cli.configuration import load_settings
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, PoolLimits
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import PoolLimits
 from syncapi.redis.client import connect
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings

@@ -10,7 +10,7 @@ from syncapi.cli.limits import limits
 from syncapi.cli.operation import administer
 from syncapi.cli.output import print_json, print_table
 from syncapi.domain.tenancy import Tenant
-from syncapi.postgres.databases import DEFAULT_DATABASE
+from syncapi.postgres.engines import DEFAULT_DATABASE
 
 _COLUMNS = ("slug", "id", "name", "database", "is_active", "created_at")
 

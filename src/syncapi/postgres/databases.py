@@ -17,11 +17,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from syncapi.domain.access import TenantScope
 from syncapi.postgres.engines import (
-    CONNECT_TIMEOUT,
     DEFAULT_DATABASE,
     DatabaseUrls,
     PoolLimits,
-    connector,
     create_engine,
 )
 from syncapi.postgres.failures import (
@@ -35,22 +33,11 @@ from syncapi.postgres.failures import (
 from syncapi.postgres.feed_identity import check_own, require_own
 from syncapi.postgres.lanes import LOCK_SECONDS, Lanes
 
-__all__ = [
-    "CONNECT_TIMEOUT",
-    "DEFAULT_DATABASE",
-    "DatabaseUrls",
-    "Databases",
-    "PoolLimits",
-    "TenantConnection",
-    "connector",
-    "create_engine",
-]
-
 WRITE_ATTEMPTS = 6
 
 _FLUSH = text("SELECT feed.flush(:tenant)")
 _BEGIN = text(
-    "SELECT (SELECT feed_id FROM tenant_clock WHERE tenant_id = :tenant), "  # noqa: S608
+    "SELECT (SELECT feed_id FROM tenant_clock WHERE tenant_id = :tenant), "  # noqa: S608 - our own bound
     "set_config('syncapi.actor', :actor, true), "
     f"set_config('lock_timeout', '{LOCK_SECONDS * 1000:.0f}ms', true)"
 )

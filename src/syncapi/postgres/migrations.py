@@ -14,7 +14,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
 
-from syncapi.postgres.databases import CONNECT_TIMEOUT
+from syncapi.postgres.engines import CONNECT_TIMEOUT
 from syncapi.postgres.failures import LOCK_NOT_AVAILABLE, QUERY_CANCELED, sqlstate
 
 LOCK_TIMEOUT = "5s"

@@ -10,7 +10,8 @@ from syncapi.domain.errors import Conflict, NotFound
 from syncapi.domain.retention import checked_limit
 from syncapi.domain.tenancy import Member, Tenant, checked_name, checked_slug, slug_of
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import DEFAULT_DATABASE, Databases
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DEFAULT_DATABASE
 from syncapi.postgres.feed_identity import open_feed
 from syncapi.postgres.unmigrated import unmigrated_as_unavailable
 from syncapi.redis.invalidation import Change, Invalidations
