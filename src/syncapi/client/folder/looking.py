@@ -118,12 +118,14 @@ class Looking:
             await self._replica.pull()
             await self._mark_lost()
         documents = {document.id: document for document in self._replica.remote()}
-        if not offline:
-            answered = await self._histories.answers(self._ledger.entries(), documents)
-            self._ledger.put(*answered)
         found = await asyncio.to_thread(self._scan, ignores)
         rules = self._rules(ignores, direction)
-        resolved = resolve(self._ledger.entries(), found)
+        entries = list(self._ledger.entries())
+        if not offline:
+            answered = await self._histories.answers(entries, documents)
+            self._ledger.put(*answered)
+            entries = _with(entries, answered)
+        resolved = resolve(entries, found)
         planned = self._plan(resolved.entries, found, documents, rules)
         back: dict[UUID, WentBack] = {}
         if not offline and went_back != "mine":
@@ -136,8 +138,7 @@ class Looking:
         if restore_missing or (back and went_back == "theirs"):
             restored = self._to_restore(planned, resolved.entries)
         if restored:
-            instead = {entry.id: entry for entry in restored}
-            entries = [instead.get(entry.id, entry) for entry in resolved.entries]
+            entries = _with(resolved.entries, restored)
             planned = self._plan(entries, found, documents, rules, back)
         return View(
             found,
@@ -215,6 +216,12 @@ class Looking:
             entry.version == lost or await self._replica.has_lost(entry.id, entry.version)
         )
         return replace(entry, lost=entry.lost or is_lost, coming=coming)
+
+
+def _with(entries: Iterable[Base], others: Iterable[Base]) -> list[Base]:
+    """Entries, with others in the place of those of the same documents."""
+    instead = {entry.id: entry for entry in others}
+    return [instead.get(entry.id, entry) for entry in entries]
 
 
 _EMPTY: Final = hashlib.sha256().hexdigest()
