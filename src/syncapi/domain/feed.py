@@ -5,12 +5,11 @@ first page saw, so it ends however much is written meanwhile. All times are µs 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from syncapi.domain.cursor import LAST_ID, Cursor, Kind, Position, invalid_cursor
 from syncapi.domain.errors import CursorExpired, ExpiryReason
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from syncapi.domain.versions import EPOCH
 
 NEVER = -1
 """The base of a first run: everything appeared after it."""

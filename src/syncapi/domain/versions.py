@@ -5,12 +5,15 @@ from datetime import UTC, datetime, timedelta
 
 from syncapi.domain.errors import PreconditionFailed
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+NO_VERSION = EPOCH
+"""A version that no document ever had."""
 
 
 def version_tag(updated_at: datetime) -> str:
     """The version as the opaque part of an entity tag: microseconds since 1970."""
-    return str((updated_at - _EPOCH) // timedelta(microseconds=1))
+    return str((updated_at - EPOCH) // timedelta(microseconds=1))
 
 
 @dataclass(frozen=True, slots=True)

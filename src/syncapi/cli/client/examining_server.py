@@ -16,11 +16,11 @@ from syncapi.cli.client.credentials import token_of
 from syncapi.cli.client.examining import Finding, Level
 from syncapi.cli.failures import CommandFailed, ExitCode
 from syncapi.client.api.client import Client
-from syncapi.client.api.feed import EPOCH
 from syncapi.client.errors import ApiError, Forbidden, NotFound, SyncError, Unreachable
 from syncapi.client.retrying import RetryPolicy
 from syncapi.client.transfer.contents import BytesContent, digest_of
 from syncapi.client.transfer.uploads import Uploader
+from syncapi.domain.versions import NO_VERSION
 from syncapi.wire.documents import DocumentChanges
 
 _FEW = RetryPolicy(attempts=2)  # somebody is waiting
@@ -129,7 +129,7 @@ async def _inside(client: Client) -> list[Finding]:
         hint = "ask an admin of the tenant to add you, or log in to another tenant"
         return [Finding(Level.FAIL, "membership", said, hint, ExitCode.UNAUTHORISED)]
     may_write = await _may(lambda: _touch(client))
-    may_delete = await _may(lambda: client.delete_document(uuid4(), if_match=EPOCH))
+    may_delete = await _may(lambda: client.delete_document(uuid4(), if_match=NO_VERSION))
     findings = [_permission(may_write=may_write, may_delete=may_delete)]
     findings.append(await _tried("signed URL, down", lambda: _download(client)))
     if may_write:
@@ -139,7 +139,7 @@ async def _inside(client: Client) -> list[Finding]:
 
 async def _touch(client: Client) -> object:
     return await client.change_document(
-        uuid4(), DocumentChanges(filename="doctor"), if_match=EPOCH
+        uuid4(), DocumentChanges(filename="doctor"), if_match=NO_VERSION
     )
 
 

@@ -1,8 +1,8 @@
 """Documents, one at a time, and what they were."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
-from typing import Final, TypeVar
+from datetime import datetime
+from typing import TypeVar
 from uuid import UUID
 
 from syncapi.client.api.answers import data_of
@@ -12,6 +12,7 @@ from syncapi.client.api.steps import as_of, made_by
 from syncapi.client.errors import NotFound, PreconditionFailed
 from syncapi.client.transfer.contents import AnyContent, content_of
 from syncapi.domain.media_types import media_type_of
+from syncapi.domain.versions import NO_VERSION
 from syncapi.wire.base import Success
 from syncapi.wire.documents import (
     DeletedDocument,
@@ -24,9 +25,6 @@ from syncapi.wire.documents import (
 from syncapi.wire.history import DocumentHistory, DocumentVersion, RestoreRequest
 
 Result = TypeVar("Result")
-
-_NEVER: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""A version that no document has."""
 
 
 class DocumentRequests(TenantRequests):
@@ -262,7 +260,7 @@ class DocumentRequests(TenantRequests):
         try:
             return (await self.history(document_id, per_page=1)).versions[0].updated_at
         except NotFound:
-            return _NEVER
+            return NO_VERSION
 
     async def _steps(
         self, document_id: UUID, version: datetime

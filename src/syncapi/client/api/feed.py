@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from http import HTTPStatus
-from typing import Final, Literal
+from typing import Literal
 
 from syncapi.client.api.answers import data_of
 from syncapi.client.api.requests import TenantRequests, Value
+from syncapi.domain.versions import EPOCH
 from syncapi.wire.base import Success
 from syncapi.wire.push import PushedChange, PushOutcome, PushRequest
 from syncapi.wire.sync import SyncPage
 
-EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 """A run from here brings everything."""
 
 PushMode = Literal["partial", "atomic"]

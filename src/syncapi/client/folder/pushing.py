@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from itertools import islice
-from typing import Final, Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 from uuid import UUID
 
 from syncapi.client.errors import SourceChanged, SyncError, Unreachable
@@ -19,6 +18,7 @@ from syncapi.client.transfer.contents import FileContent
 from syncapi.client.transfer.uploads import Uploader
 from syncapi.domain.content import Digest
 from syncapi.domain.media_types import media_type_of
+from syncapi.domain.versions import NO_VERSION
 from syncapi.wire.documents import Document
 from syncapi.wire.push import (
     MOST_CHANGES,
@@ -241,10 +241,6 @@ class ServerHalf:
         return _agreed(action.entry, result.document)
 
 
-_LONG_AGO: Final = datetime(1970, 1, 1, tzinfo=UTC)
-"""The version of a document that was deleted before the answer to its create came."""
-
-
 def _deleted_since(action: Pushed, result: ChangeResult) -> Base | None:
     """The entry of a document that an earlier push had made, and that somebody has deleted.
 
@@ -254,7 +250,7 @@ def _deleted_since(action: Pushed, result: ChangeResult) -> Base | None:
         return None
     document = result.document
     is_gone = document is None or document.is_deleted
-    return replace(action.entry, version=_LONG_AGO) if is_gone else None
+    return replace(action.entry, version=NO_VERSION) if is_gone else None
 
 
 def _revives(action: Pushed) -> bool:

@@ -8,13 +8,14 @@ from uuid import UUID
 
 from syncapi.client.errors import SyncError
 from syncapi.client.replica.conflicts import values_of
-from syncapi.client.replica.outbox import LONG_AGO, Outbox
+from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.overlay import seen
 from syncapi.client.replica.records import ContentHash, PendingChange
 from syncapi.client.replica.tables import Tables
 from syncapi.client.transfer.contents import AnyContent, content_of
 from syncapi.domain.filenames import filename_fault, folder_fault
 from syncapi.domain.media_types import media_type_fault, media_type_of
+from syncapi.domain.versions import NO_VERSION
 from syncapi.wire.documents import Document
 
 
@@ -134,7 +135,7 @@ class Editing:
         if held is None:
             return held, self._looked_at(seen_before.id)  # which raises
         # Its version is not known any more: the server will know no common past either.
-        return seen_before.model_copy(update={"updated_at": LONG_AGO}), seen_before
+        return seen_before.model_copy(update={"updated_at": NO_VERSION}), seen_before
 
     def _queue(
         self, document_id: UUID, op: str, base: Document | None, fields: Mapping[str, object]

@@ -5,8 +5,6 @@ that waits as one further change. A head that was never sent takes later changes
 """
 
 from collections.abc import Callable
-from datetime import datetime
-from typing import Final
 from uuid import UUID
 
 from syncapi.client.replica.folding import fold, without_effect
@@ -15,9 +13,6 @@ from syncapi.client.replica.records import ConflictRecord, ContentHash, PendingC
 from syncapi.client.replica.tables import Tables
 from syncapi.wire.documents import Document
 from syncapi.wire.push import MOST_CHANGES
-
-LONG_AGO: Final = datetime.fromisoformat("1970-01-01T00:00:00+00:00")
-"""A version that no document ever had."""
 
 
 class Outbox:

@@ -11,7 +11,7 @@ from syncapi.client.replica.conflicts import Strategy
 from syncapi.client.replica.failures import Failures, What, raise_what_ends_the_run
 from syncapi.client.replica.histories import is_in_history, versions_of
 from syncapi.client.replica.losses import Losses
-from syncapi.client.replica.outbox import LONG_AGO, Outbox
+from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.overlay import changed_fields
 from syncapi.client.replica.pushing import Answer, push_each
 from syncapi.client.replica.records import ContentHash, PendingChange
@@ -21,6 +21,7 @@ from syncapi.client.replica.settling import Settling
 from syncapi.client.replica.tables import Tables
 from syncapi.client.replica.wire_changes import is_as_changed, pushed_change
 from syncapi.client.transfer.uploads import Uploader
+from syncapi.domain.versions import NO_VERSION
 from syncapi.wire.documents import Document
 from syncapi.wire.push import ChangeResult, PushedChange
 
@@ -229,7 +230,7 @@ class Sending:
             server = None if isinstance(answer, ApiError) else _server_of(answer)
             if isinstance(answer, ApiError) or held is None or server is None or change.is_lost:
                 continue
-            is_newer = held.updated_at > (change.base_updated_at or LONG_AGO)
+            is_newer = held.updated_at > (change.base_updated_at or NO_VERSION)
             if not is_newer or held.updated_at == server.updated_at or _is_older(server, change):
                 continue
             if is_as_changed(held, change):
@@ -256,7 +257,7 @@ class Sending:
         return made
 
     async def _version_made(self, change: PendingChange, document: Document) -> Document:
-        version = LONG_AGO  # erased with its history: then it is in conflict with that
+        version = NO_VERSION  # erased with its history: then it is in conflict with that
         async for found in versions_of(self._client, change.id):
             if found.change_id == change.change_id:
                 version = found.updated_at
