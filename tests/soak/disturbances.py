@@ -83,6 +83,7 @@ async def disturb(
     """Disturb until the budget is spent; with `voids`, cursors are voided too."""
     disturbances = Disturbances(world, budget, tally, rng)
     acts = disturbances.weights(voids=voids)
+    await _try(disturbances.step_clock, tally)  # no run is so short that its clock is right
     async with asyncio.TaskGroup() as locks:
         while not budget.is_over:
             await budget.pause(rng.uniform(0.1, 0.8))
