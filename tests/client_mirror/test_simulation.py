@@ -16,15 +16,20 @@ from syncapi.client.folder.planning.documents import Doc, Fate
 from syncapi.client.folder.rules import Rules
 from syncapi.domain.access import Role
 
+EVIDENCE = Path("soak-evidence")
+
 pytestmark = pytest.mark.timeout(1200)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("run", range(2))
 async def test_at_rest_all_are_equal_and_nothing_is_lost(
-    run: int, place: Place, tmp_path: Path, fresh_seed: int
+    run: int, own_place: Place, tmp_path: Path, fresh_seed: int
 ) -> None:
-    outcome = await simulate(place, tmp_path, seed=fresh_seed + run, steps=60, devices=3)
+    seed = fresh_seed + run
+    outcome = await simulate(own_place, tmp_path, seed=seed, steps=60, devices=3)
+    if outcome.faults:
+        outcome.write(EVIDENCE, f"client seed {seed}")
     assert outcome.faults == [], "\n".join(outcome.log)
 
 

@@ -41,15 +41,18 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--parallel", type=int, default=1, help="transfers at once; not the same run again then"
     )
+    parser.add_argument(
+        "--evidence", type=Path, default=Path("soak-evidence"), help="folder for what was wrong"
+    )
     parser.add_argument("--once", action="store_true", help="only the first seed; print its log")
     return parser.parse_args()
 
 
 async def _run(options: argparse.Namespace) -> int:
-    deadline = time.monotonic() + options.seconds
     counts: Counter[str] = Counter()
     runs = 0
     async with ground() as found:
+        deadline = time.monotonic() + options.seconds
         while time.monotonic() < deadline:
             seed = options.seed + runs
             outcome = await _one(found, seed, options)
@@ -59,6 +62,8 @@ async def _run(options: argparse.Namespace) -> int:
                 print(*outcome.log, sep="\n")
             if outcome.faults:
                 print(f"\nseed {seed}:", *outcome.faults, sep="\n")
+                outcome.write(options.evidence, f"client seed {seed}")
+                print(f"The evidence is in {options.evidence}.")
                 return 1
             if options.once:
                 break
@@ -100,7 +105,7 @@ async def make_place(found: Ground) -> Place:
     )
     token = issue(issuer, user_id, lifetime=86_400)
     database_url = found.settings.database_url.get_secret_value()
-    return Place(next(iter(found.services)), database_url, tenant.id, token)
+    return Place(next(iter(found.services)), database_url, tenant.id, token, is_own=True)
 
 
 if __name__ == "__main__":

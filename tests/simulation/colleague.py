@@ -15,7 +15,11 @@ HOSTILE = ("\u202egpj.exe", "zero\u200bwidth.txt")
 
 
 class Colleague:
-    """Changes documents through the API, each with what the server has."""
+    """Changes documents through the API, each with what the server has.
+
+    Attributes:
+        erased: documents that were erased with their history.
+    """
 
     def __init__(
         self,
@@ -29,6 +33,7 @@ class Colleague:
         self._contents = contents
         self._make_id = make_id
         self._deleted: list[UUID] = []
+        self.erased: set[UUID] = set()
 
     async def act(self) -> str:
         """Do something; say what."""
@@ -95,6 +100,7 @@ class Colleague:
     async def erase(self, documents: list[Document]) -> str:
         document = self._rng.choice(documents)
         await self._client.delete_document(document.id, hard=True)
+        self.erased.add(document.id)
         return f"server: erase {document.folder}/{document.filename}"
 
     async def undelete(self, _documents: list[Document]) -> str:

@@ -1,6 +1,6 @@
-"""Crashes at the moments when the disk changes: before it does, or right after."""
+"""What befalls a sync at the moments when it changes the disk: crashes, and people who act."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 from unittest import mock
@@ -17,6 +17,9 @@ _MOMENTS: Final = (
     (Store, "_commit"),
 )
 
+Hook = Callable[[str, Callable[[], Any]], Any]
+"""Takes the name of a change of the disk and what makes the change."""
+
 
 class Crashed(BaseException):
     """The process is gone. Nothing but the simulation catches it."""
@@ -28,27 +31,51 @@ def crash_at(moment: int, *, is_after: bool) -> Iterator[list[str]]:
 
     Args:
         moment: 0 or more than there are: nothing ends.
-        is_after: the change comes about, but whoever asked for it does not hear of it.
+        is_after: the change happens, but the process does not hear of it.
 
     Yields:
         The changes so far, to count them.
     """
     seen: list[str] = []
 
-    def wrapped(real: Callable[..., Any], name: str) -> Callable[..., Any]:
-        def act(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the real one takes
-            seen.append(name)
-            if 0 < moment < len(seen) or (len(seen) == moment and not is_after):
-                raise Crashed(name)  # whatever tidies up after the crash does not happen either
-            result = real(*arguments, **named)
-            if len(seen) == moment:
-                raise Crashed(name)
-            return result
+    def crash(name: str, change: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the real one returns
+        seen.append(name)
+        if 0 < moment < len(seen) or (len(seen) == moment and not is_after):
+            raise Crashed(name)  # whatever tidies up after the crash does not happen either
+        result = change()
+        if len(seen) == moment:
+            raise Crashed(name)
+        return result
 
-        return act
+    with _hooked(crash):
+        yield seen
+
+
+@contextmanager
+def act_at(moments: Collection[int], act: Callable[[], None]) -> Iterator[None]:
+    """Act right before each of these changes of the disk, which are counted from 1."""
+    seen: list[str] = []
+
+    def interrupt(name: str, change: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the real one returns
+        seen.append(name)
+        if len(seen) in moments:
+            act()
+        return change()
+
+    with _hooked(interrupt):
+        yield
+
+
+@contextmanager
+def _hooked(hook: Hook) -> Iterator[None]:
+    def wrapped(real: Callable[..., Any], name: str) -> Callable[..., Any]:
+        def change(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the real one takes
+            return hook(name, lambda: real(*arguments, **named))
+
+        return change
 
     with ExitStack() as patches:
         for where, name in _MOMENTS:
             real = getattr(where, name)
             patches.enter_context(mock.patch.object(where, name, wrapped(real, name)))
-        yield seen
+        yield

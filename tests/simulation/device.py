@@ -2,23 +2,27 @@
 
 import hashlib
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
-from simulation.crashes import Crashed, crash_at
+from simulation.crashes import Crashed, act_at, crash_at
 from simulation.faults import Faulty
+from soak.exchanges import Exchanges
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, Unreachable
 from syncapi.client.folder.guards import WentBackStop
 from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.ledger import Ledger
 from syncapi.client.folder.looking import Options
 from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.opening import open_mirror
 from syncapi.client.folder.reports import MirrorReport
+from syncapi.client.folder.states import Base
 from syncapi.client.retrying import RetryPolicy
+from syncapi.client.store.store import Store
 from syncapi.client.transfer.sinks import PART_PREFIX
 
 QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.01)
@@ -30,6 +34,8 @@ class Device:
     Attributes:
         hidden: documents whose files were ignored at the last sync, if that has come through: the
             next one must not delete them, whatever it finds.
+        has_come_through: whether the last sync did, and had nothing left to do.
+        exchanges: its last requests, and what was answered.
         parallel: transfers at once; with more than one a run is not the same again.
         api, storage: the networks to the two; their fault rates may be changed at any time.
     """
@@ -41,12 +47,14 @@ class Device:
         self.root = folder / name
         self.state = folder / f"{name}.state"
         self.root.mkdir(parents=True)
-        self.api = Faulty(rng, is_storage=False)
-        self.storage = Faulty(rng, is_storage=True)
+        self.exchanges = Exchanges()
+        self.api = Faulty(rng, is_storage=False, exchanges=self.exchanges)
+        self.storage = Faulty(rng, is_storage=True, exchanges=self.exchanges)
         self._where = url, tenant_id, token
         self._rng = rng
         self.parallel = 1
         self.hidden: set[UUID] = set()
+        self.has_come_through = False
         self._time = datetime(2026, 11, 26, tzinfo=UTC)
 
     @asynccontextmanager
@@ -62,14 +70,26 @@ class Device:
         async with client, open_mirror(self.root, self.state, client, options) as mirror:
             yield mirror
 
-    async def sync(self, *, crash_moment: int = 0, is_after: bool = False) -> str:
-        """Sync once, whatever comes; say how it ended."""
-        self.hidden = set()
+    async def sync(
+        self,
+        *,
+        crash_moment: int = 0,
+        is_after: bool = False,
+        act_moments: Collection[int] = (),
+        act: Callable[[], None] = lambda: None,
+    ) -> str:
+        """Sync once, whatever comes; say how it ended.
+
+        Args:
+            crash_moment, is_after: see `crash_at`.
+            act_moments, act: what somebody does before some changes of the disk, see `act_at`.
+        """
+        self._begin()
         try:
-            with crash_at(crash_moment, is_after=is_after):
+            with crash_at(crash_moment, is_after=is_after), act_at(act_moments, act):
                 async with self.opened() as mirror:
                     report = await mirror.sync(allow_mass_delete=True)
-                    self.hidden = self._hidden(mirror, report)
+                    self._end(mirror, report)
         except Crashed as crash:
             return f"{self.name}: crashed at {crash}"
         except (Unreachable, ApiError, WentBackStop) as error:
@@ -79,21 +99,28 @@ class Device:
     async def sync_calmly(self) -> MirrorReport:
         """Sync with a network that works."""
         self.set_faults(0)
-        self.hidden = set()
+        self._begin()
         async with self.opened() as mirror:
             try:
                 report = await mirror.sync(allow_mass_delete=True)
             except WentBackStop:
                 report = await mirror.sync(allow_mass_delete=True, went_back="theirs")
-            self.hidden = self._hidden(mirror, report)
+            self._end(mirror, report)
             return report
 
-    def _hidden(self, mirror: Mirror, report: MirrorReport) -> set[UUID]:
-        """Documents whose files are ignored, where a sync has come through."""
-        if report.failures or report.left:
-            return set()
-        covers = read_ignores(self.root).covers
-        return {entry.id for entry in mirror.entries() if covers(entry.path)}
+    def _begin(self) -> None:
+        self.hidden, self.has_come_through = set(), False
+
+    def _end(self, mirror: Mirror, report: MirrorReport) -> None:
+        self.has_come_through = not (report.failures or report.left)
+        if self.has_come_through:
+            covers = read_ignores(self.root).covers
+            self.hidden = {entry.id for entry in mirror.entries() if covers(entry.path)}
+
+    def entries(self) -> tuple[Base, ...]:
+        """The ledger, while nothing syncs."""
+        with Store.open(self.state) as store:
+            return tuple(Ledger(store).entries())
 
     def move_to(self, url: str) -> None:
         """Speak to another service of the same tenant."""

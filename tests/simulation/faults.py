@@ -13,6 +13,7 @@ from typing import Final, Literal
 import httpx
 from typing_extensions import override
 
+from soak.exchanges import LONGEST_TEXT, Exchanges, abridged
 from syncapi.client.transfer.storage_transport import StorageTransport
 
 Fault = Literal[
@@ -42,6 +43,7 @@ class Faulty:
     Args:
         rng: draws the faults.
         is_storage: whether it is the network to the object store.
+        exchanges: takes the requests and their answers.
 
     Attributes:
         rate: the share of requests that meet a fault; may be changed at any time.
@@ -49,13 +51,16 @@ class Faulty:
         pushes_only: whether nothing but pushes meets faults.
     """
 
-    def __init__(self, rng: random.Random, *, is_storage: bool) -> None:
+    def __init__(
+        self, rng: random.Random, *, is_storage: bool, exchanges: Exchanges | None = None
+    ) -> None:
         self.rate = 0.0
         self.only: Fault | None = None
         self.pushes_only = False
         self.met: Counter[str] = Counter()
         self.rng = rng
         self.is_storage = is_storage
+        self.exchanges = exchanges or Exchanges()
 
     def for_one_client(self) -> httpx.AsyncBaseTransport:
         """The connections of one process."""
@@ -89,10 +94,31 @@ class _Connections(httpx.AsyncBaseTransport):
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         fault = self._network.draw(request)
+        what = _described(request, fault)
+        try:
+            answer = await self._answer(fault, request)
+        except Exception as error:
+            self._network.exchanges.note(f"{what} -> {type(error).__name__}: {error}")
+            raise
+        if self._network.is_storage or fault is not None:
+            self._network.exchanges.note(f"{what} -> {answer.status_code}")
+            return answer
+        return await self._noted(what, answer)
+
+    async def _answer(self, fault: Fault | None, request: httpx.Request) -> httpx.Response:
         if fault is None:
             return await self._inner.handle_async_request(request)
         self._network.met[fault] += 1
         return await self._meet(fault, request)
+
+    async def _noted(self, what: str, answer: httpx.Response) -> httpx.Response:
+        """The same answer, once its body is noted."""
+        body = await _whole(answer)
+        read = httpx.Response(answer.status_code, headers=answer.headers, content=body)
+        self._network.exchanges.note(f"{what} -> {abridged(read)}")
+        return httpx.Response(
+            answer.status_code, headers=answer.headers, stream=httpx.ByteStream(body)
+        )
 
     @override
     async def aclose(self) -> None:
@@ -146,6 +172,13 @@ class _Broken(httpx.AsyncByteStream):
                 raise httpx.ReadError("cut by the simulation")
             case _:
                 yield body[:place]
+
+
+def _described(request: httpx.Request, fault: Fault | None) -> str:
+    is_whole = isinstance(request.stream, httpx.ByteStream)
+    body = request.content[:LONGEST_TEXT].decode(errors="replace") if is_whole else ""
+    met = f" ({fault})" if fault else ""
+    return f"{request.method} {request.url.raw_path.decode()} {body}{met}"
 
 
 def _is_push(request: httpx.Request) -> bool:

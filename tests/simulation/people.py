@@ -2,6 +2,7 @@
 
 import random
 import shutil
+from collections import defaultdict
 from collections.abc import Callable
 from itertools import count
 from pathlib import Path
@@ -52,6 +53,7 @@ class Person:
         self._root = root
         self._rng = rng
         self._contents = contents
+        self._earlier: dict[Path, list[bytes]] = defaultdict(list)
 
     def act(self) -> str:
         """Do something; say what."""
@@ -71,6 +73,7 @@ class Person:
             self.ignore: 2,
             self.ignore_nothing: 1,
             self.free_space: 1,
+            self.undo: 2,
         }
         return self._rng.choices(list(acts), list(acts.values()))[0]()
 
@@ -85,6 +88,7 @@ class Person:
         path = self._some_file()
         if path is None:
             return self.create()
+        self._note(path)
         path.write_bytes(self._contents.new())
         return f"edit {self._name(path)}"
 
@@ -92,6 +96,7 @@ class Person:
         path = self._some_file()
         if path is None:
             return self.create()
+        self._note(path)
         with path.open("ab") as stream:
             stream.write(self._contents.new())
         return f"append to {self._name(path)}"
@@ -101,6 +106,7 @@ class Person:
         path = self._some_file()
         if path is None:
             return self.create()
+        self._note(path)
         new = path.with_name(f"{path.name}~")
         new.write_bytes(self._contents.new())
         new.replace(path)
@@ -196,6 +202,19 @@ class Person:
         for path in ignored:
             path.unlink()
         return f"delete {len(ignored)} files that are ignored"
+
+    def undo(self) -> str:
+        """Go back to an earlier content of a file."""
+        undoable = [path for path in self._entries() if path.is_file() and self._earlier[path]]
+        if not undoable:
+            return "nothing to undo"
+        path = self._rng.choice(undoable)
+        path.write_bytes(self._earlier[path].pop())
+        return f"undo {self._name(path)}"
+
+    def _note(self, path: Path) -> None:
+        """Keep what is in a file, to go back to it."""
+        self._earlier[path].append(path.read_bytes())
 
     def _somewhere(self) -> Path | None:
         path = self._root / self._rng.choice(FOLDERS) / self._rng.choice(NAMES)

@@ -1,12 +1,17 @@
 """What the server has, asked of its database."""
 
+from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID
 
 import asyncpg
 
+from syncapi.client.folder.states import Base
+
 _LIVE = """
-SELECT document.id, document.folder, document.filename, trim(file.sha256_hash) AS sha256
+SELECT document.id, document.folder, document.filename, document.updated_at,
+  trim(file.sha256_hash) AS sha256
 FROM documents document
 JOIN files file ON file.tenant_id = document.tenant_id AND file.id = document.file_id
 WHERE document.tenant_id = $1 AND NOT document.is_deleted
@@ -15,13 +20,14 @@ _IN_FOLDER = """
 SELECT id FROM documents
 WHERE tenant_id = $1 AND folder = $2 AND is_deleted = $3 ORDER BY filename, id
 """
-_KEPT = """
-SELECT DISTINCT trim(file.sha256_hash) AS sha256
-FROM files file WHERE file.tenant_id = $1 AND (
-  EXISTS (SELECT FROM documents document
-          WHERE document.tenant_id = $1 AND document.file_id = file.id)
-  OR EXISTS (SELECT FROM document_history version
-             WHERE version.tenant_id = $1 AND version.file_id = file.id))
+_VERSIONS = """
+SELECT version.id, version.updated_at, version.is_deleted, trim(file.sha256_hash) AS sha256
+FROM (
+  SELECT id, updated_at, is_deleted, file_id FROM documents WHERE tenant_id = $1
+  UNION SELECT document_id, updated_at, is_deleted, file_id FROM document_history
+  WHERE tenant_id = $1
+) version
+JOIN files file ON file.tenant_id = $1 AND file.id = version.file_id
 """
 
 
@@ -30,14 +36,41 @@ class LiveDocument:
     id: UUID
     path: str
     sha256: str
+    version: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    id: UUID
+    version: datetime
+    is_deleted: bool
+    sha256: str
 
 
 class Truth:
-    """The server's own tables."""
+    """The server's own tables.
+
+    Attributes:
+        documents_of: by SHA-256 of bytes, the documents that were ever found to have had them.
+    """
 
     def __init__(self, connection: asyncpg.Connection, tenant_id: UUID) -> None:
         self._connection = connection
         self._tenant_id = tenant_id
+        self.documents_of: dict[str, set[UUID]] = defaultdict(set)
+        self._deleted_at: dict[UUID, datetime] = {}
+
+    def ask(self, connection: asyncpg.Connection) -> None:
+        """Go on with another connection."""
+        self._connection = connection
+
+    async def close(self) -> None:
+        await self._connection.close()
+
+    async def time(self) -> datetime:
+        """By the server's clock."""
+        now: datetime = await self._connection.fetchval("SELECT clock_timestamp()")
+        return now
 
     async def live(self) -> list[LiveDocument]:
         rows = await self._connection.fetch(_LIVE, self._tenant_id)
@@ -46,6 +79,7 @@ class Truth:
                 UUID(str(row["id"])),
                 "/".join(filter(None, (row["folder"], row["filename"]))),
                 row["sha256"],
+                row["updated_at"],
             )
             for row in rows
         ]
@@ -55,7 +89,22 @@ class Truth:
         rows = await self._connection.fetch(_IN_FOLDER, self._tenant_id, folder, is_deleted)
         return [UUID(str(row["id"])) for row in rows]
 
+    async def versions(self) -> list[Version]:
+        """Every version of every document that was not erased."""
+        rows = await self._connection.fetch(_VERSIONS, self._tenant_id)
+        versions = [Version(UUID(str(row["id"])), *tuple(row)[1:]) for row in rows]
+        for version in versions:
+            self.documents_of[version.sha256].add(version.id)
+            if version.is_deleted:
+                last = self._deleted_at.get(version.id, version.version)
+                self._deleted_at[version.id] = max(last, version.version)
+        return versions
+
+    def was_deleted(self, entry: Base) -> bool:
+        """Whether the document was ever found to be deleted after an entry's version."""
+        deleted_at = self._deleted_at.get(entry.id)
+        return deleted_at is not None and (entry.version is None or deleted_at > entry.version)
+
     async def kept(self) -> set[str]:
         """SHA-256 of the bytes of every document and of every version of the history."""
-        rows = await self._connection.fetch(_KEPT, self._tenant_id)
-        return {row["sha256"] for row in rows}
+        return {version.sha256 for version in await self.versions()}

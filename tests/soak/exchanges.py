@@ -12,7 +12,8 @@ from typing import Any
 import httpx
 
 _KEPT = 100
-_LONGEST_TEXT = 2000
+LONGEST_TEXT = 2000
+"""Characters that are kept of a request and of an answer."""
 
 
 @dataclass(slots=True)
@@ -25,7 +26,7 @@ class Exchanges:
         self, method: str, path: str, arguments: Mapping[str, Any], answer: httpx.Response
     ) -> None:
         """Note a request with its answer."""
-        self.note(f"{_request(method, path, arguments)} -> {_abridged(answer)}")
+        self.note(f"{_request(method, path, arguments)} -> {abridged(answer)}")
 
     def failed(
         self, method: str, path: str, arguments: Mapping[str, Any], error: Exception
@@ -48,17 +49,17 @@ def _request(method: str, path: str, arguments: Mapping[str, Any]) -> str:
     if "params" in arguments:
         parts.append("&".join(f"{name}={value}" for name, value in arguments["params"].items()))
     if "json" in arguments:
-        parts.append(str(arguments["json"])[:_LONGEST_TEXT])
+        parts.append(str(arguments["json"])[:LONGEST_TEXT])
     return " ".join(parts)
 
 
-def _abridged(answer: httpx.Response) -> str:
+def abridged(answer: httpx.Response) -> str:
     """The status, and of a page only where it begins and ends: it may have 500 rows."""
     is_json = answer.headers.get("content-type", "").startswith("application/json")
     data = answer.json().get("data") if is_json else None
     if answer.status_code == HTTPStatus.OK and isinstance(data, dict) and "sync_token" in data:
         return f"{answer.status_code} {_page(data)}"
-    return f"{answer.status_code} {answer.text[:_LONGEST_TEXT]}"
+    return f"{answer.status_code} {answer.text[:LONGEST_TEXT]}"
 
 
 def _page(data: Mapping[str, Any]) -> str:

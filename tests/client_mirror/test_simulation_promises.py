@@ -1,0 +1,148 @@
+"""The simulation finds what breaks a promise, and blames nothing else."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from random import Random
+
+import asyncpg
+import pytest
+
+from simulation.device import Device
+from simulation.lost_history import ServerHistory, wait_until_served
+from simulation.promises import Meanwhile, Moment, Sync, broken, not_given_back, owed
+from simulation.simulation import Place
+from simulation.truth import Truth
+from syncapi.client.api.client import Client
+from syncapi.client.folder.disk import Disk, Identity
+from syncapi.client.folder.looking import Looking
+from syncapi.wire.documents import DocumentChanges
+
+planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
+
+
+async def _connect(place: Place) -> asyncpg.Connection:
+    return await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
+
+
+@pytest.fixture
+async def client(own_place: Place) -> AsyncIterator[Client]:
+    async with Client(own_place.url, own_place.tenant_id, own_place.token) as client:
+        yield client
+
+
+@pytest.fixture
+async def truth(own_place: Place) -> AsyncIterator[Truth]:
+    truth = Truth(await _connect(own_place), own_place.tenant_id)
+    yield truth
+    await truth.close()
+
+
+@pytest.fixture
+def device(own_place: Place, tmp_path: Path) -> Device:
+    where = own_place.url, own_place.tenant_id, own_place.token
+    return Device("device", tmp_path, *where, Random(1))
+
+
+@planted
+async def test_a_loss_of_history_that_is_taken_for_a_deletion(
+    is_planted: bool,
+    own_place: Place,
+    client: Client,
+    truth: Truth,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    history = ServerHistory(own_place.database_url.replace("+asyncpg", ""))
+    await history.fork()
+    await wait_until_served(client)
+    truth.ask(await _connect(own_place))
+    forked_at = await truth.time()
+    (device.root / "new").write_text("new")
+    await device.sync_calmly()
+    await device.sync_calmly()
+    await history.lose()
+    await wait_until_served(client)
+    truth.ask(await _connect(own_place))
+    if is_planted:
+
+        async def mark_nothing(self: Looking) -> None:
+            del self
+
+        monkeypatch.setattr(Looking, "_mark_lost", mark_nothing)
+    before = await Moment.now(device, truth)
+    due = owed(before, forked_at)
+    assert [entry.path for entry in due] == ["new"]
+
+    await device.sync_calmly()
+
+    after = await Moment.now(device, truth)
+    sync = _sync(device, before, after, Meanwhile(), knows_history=False)
+    assert bool(not_given_back(due, after)) is is_planted
+    assert bool(broken(sync, truth, set())) is is_planted
+
+
+@planted
+async def test_an_edit_during_a_sync_that_is_put_into_the_trash(
+    is_planted: bool,
+    client: Client,
+    truth: Truth,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At each change of the disk by a sync that fetches a new version of what is edited."""
+    if is_planted:
+
+        def expect(self: Disk, path: str, _identity: Identity | None) -> Path:
+            return self.place(path)
+
+        def take_away(self: Disk, place: Path, path: str, _identity: Identity) -> None:
+            self._trash.take(place, path)
+
+        monkeypatch.setattr(Disk, "expect", expect)
+        monkeypatch.setattr(Disk, "_take_away", take_away)
+    moments = range(1, 11)
+    for moment in moments:
+        (device.root / f"file {moment}").write_text(f"first {moment}")
+    await device.sync_calmly()
+    found = [
+        fault for moment in moments for fault in await _edit_at(moment, client, truth, device)
+    ]
+    assert bool(found) is is_planted, found
+
+
+async def _edit_at(moment: int, client: Client, truth: Truth, device: Device) -> list[str]:
+    place = device.root / f"file {moment}"
+    (entry,) = [entry for entry in device.entries() if entry.path == place.name]
+    other = await client.upload(f"theirs {moment}".encode(), f"theirs {moment}")
+    await client.change_document(entry.id, DocumentChanges(file_id=other.file.id))
+    meanwhile = Meanwhile()
+
+    def act() -> None:
+        tree = device.tree()
+        place.write_text(f"mine, written during the sync {moment}")
+        meanwhile.note(tree, device.tree())
+
+    before = await Moment.now(device, truth)
+    await device.sync(act_moments=[moment], act=act)
+    after = await Moment.now(device, truth)
+    return broken(_sync(device, before, after, meanwhile), truth, set())
+
+
+def _sync(
+    device: Device,
+    before: Moment,
+    after: Moment,
+    meanwhile: Meanwhile,
+    *,
+    knows_history: bool = True,
+) -> Sync:
+    return Sync(
+        device,
+        before,
+        after,
+        set(),
+        meanwhile,
+        is_complete=device.has_come_through,
+        has_crashed=False,
+        knows_history=knows_history,
+    )

@@ -1,0 +1,202 @@
+"""What must hold around one sync of one device.
+
+- Bytes that the device or the server had, one of them has: in the folder, the trash, a document
+  or the history.
+- Bytes that were in sight in the folder and nowhere else stay in sight, or the server has them.
+  The trash is not enough, but for files of documents that were erased on the server, or deleted
+  after the version that is here: also where the server has lost that deletion since.
+- What people write into the folder during a sync stays in sight, too; after a crash it is kept.
+- No document is deleted that the device's last sync was told to ignore.
+- A file that was deleted on one side, and not touched on the other, does not come back.
+- What the server has lost and nobody has changed since is given back, by its name and its bytes.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Self
+from uuid import UUID
+
+from simulation.device import Device
+from simulation.truth import LiveDocument, Truth, Version
+from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.names import join
+from syncapi.client.folder.states import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A device and the server, between two syncs.
+
+    Attributes:
+        tree: SHA-256 by path of the folder.
+        kept: SHA-256 of what is in the folder and in the trash.
+    """
+
+    tree: dict[str, str]
+    kept: set[str]
+    entries: tuple[Base, ...]
+    covers: Callable[[str], bool]
+    live: dict[UUID, LiveDocument]
+    versions: frozenset[Version]
+
+    @classmethod
+    async def now(cls, device: Device, truth: Truth) -> Self:
+        return cls(
+            device.tree(),
+            device.kept(),
+            device.entries(),
+            read_ignores(device.root).covers,
+            {document.id: document for document in await truth.live()},
+            frozenset(await truth.versions()),
+        )
+
+    @property
+    def on_server(self) -> set[str]:
+        return {version.sha256 for version in self.versions}
+
+    def agreed(self) -> Iterable[Base]:
+        """Entries of which nothing is open and that are not ignored."""
+        for entry in self.entries:
+            if not (entry.lost or entry.was_ignored or entry.sent or self.covers(entry.path)):
+                yield entry
+
+
+@dataclass(slots=True)
+class Meanwhile:
+    """What people did in the folder during a sync.
+
+    Attributes:
+        acts: how often they did something.
+        given_up: SHA-256 of what they deleted or overwrote.
+        written: SHA-256 of what they wrote.
+    """
+
+    acts: int = 0
+    given_up: set[str] = field(default_factory=set)
+    written: set[str] = field(default_factory=set)
+
+    def note(self, before: dict[str, str], since: dict[str, str]) -> None:
+        """Note an act by the folder's SHA-256 by path, before and after it."""
+        self.acts += 1
+        self.given_up |= set(before.values()) - set(since.values())
+        self.written |= set(since.values()) - set(before.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """A sync with what was before it and after it.
+
+    Attributes:
+        hidden: documents that the device's sync before this one was told to ignore.
+        is_complete: it came through, and had nothing left to do.
+        has_crashed: it was ended between two changes of the disk.
+        knows_history: the device had a complete sync since the server lost history last.
+    """
+
+    device: Device
+    before: Moment
+    after: Moment
+    hidden: set[UUID]
+    meanwhile: Meanwhile
+    is_complete: bool
+    has_crashed: bool
+    knows_history: bool
+
+
+def broken(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
+    """What was promised and did not hold.
+
+    Args:
+        truth: knows which document had which bytes.
+        erased: documents that were ever erased on the server.
+    """
+    faults = [*_lost(sync), *_put_out_of_sight(sync, truth, erased), *_hidden_deleted(sync)]
+    if sync.is_complete and not sync.meanwhile.acts:
+        faults += _came_back_from_the_server(sync) if sync.knows_history else []
+        faults += _came_back_from_here(sync)
+    return [f"{sync.device.name}: {fault}" for fault in faults]
+
+
+def _lost(sync: Sync) -> list[str]:
+    before = sync.before.kept | sync.before.on_server | sync.meanwhile.written
+    lost = before - sync.after.kept - sync.after.on_server - sync.meanwhile.given_up
+    return [f"lost: {sorted(lost)}"] if lost else []
+
+
+def _put_out_of_sight(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
+    only_here = set(sync.before.tree.values()) - sync.before.on_server
+    if not sync.has_crashed:
+        only_here |= sync.meanwhile.written
+    held = set(sync.after.tree.values()) | sync.after.on_server
+    gone = only_here - held - sync.meanwhile.given_up
+    gone = {sha256 for sha256 in gone if not truth.documents_of[sha256] & erased}
+    entries = {
+        e.sha256: e for e in sync.before.entries if sync.before.tree.get(e.path) == e.sha256
+    }
+    return [
+        f"{sha256} is in no other place than the trash; it was {entries.get(sha256)}"
+        for sha256 in sorted(gone)
+        if sha256 not in entries or not truth.was_deleted(entries[sha256])
+    ]
+
+
+def _hidden_deleted(sync: Sync) -> list[str]:
+    deleted = (sync.hidden & sync.before.live.keys()) - sync.after.live.keys()
+    return [f"deleted what it had been told to ignore: {sorted(deleted)}"] if deleted else []
+
+
+def _came_back_from_the_server(sync: Sync) -> list[str]:
+    """Files deleted here whose documents are as they were."""
+    held = set(sync.before.tree.values())
+    faults = []
+    for entry in sync.before.agreed():
+        there, since = sync.before.live.get(entry.id), sync.after.live.get(entry.id)
+        is_deleted = entry.path not in sync.before.tree and entry.sha256 not in held
+        is_untouched = there is not None and there.version == entry.version
+        if is_deleted and is_untouched and since == there and not sync.after.covers(entry.path):
+            faults.append(f"{entry.path} was deleted here, and its document lives on: {entry}")
+    return faults
+
+
+def _came_back_from_here(sync: Sync) -> list[str]:
+    """Documents deleted on the server whose files are as they were.
+
+    But if the server has lost the file's version: then its deletion is one of an older version.
+    """
+    known = {(version.id, version.version) for version in sync.before.versions}
+    deleted = {v.id for v in sync.before.versions if v.is_deleted} - sync.before.live.keys()
+    faults = []
+    for entry in sync.before.agreed():
+        is_as_it_was = sync.before.tree.get(entry.path) == entry.sha256
+        is_deleted = entry.id in deleted and (entry.id, entry.version) in known
+        if is_as_it_was and is_deleted and entry.id in sync.after.live:
+            faults.append(f"{entry.path} was deleted on the server, and was pushed again: {entry}")
+    return faults
+
+
+def owed(moment: Moment, forked_at: datetime) -> list[Base]:
+    """What a device holds of what the server has lost and nobody has changed since.
+
+    Args:
+        moment: right after the loss.
+        forked_at: what was written later is lost.
+    """
+    return [
+        entry
+        for entry in moment.agreed()
+        if entry.version is not None
+        and entry.version > forked_at
+        and moment.tree.get(entry.path) == entry.sha256
+    ]
+
+
+def not_given_back(owed: list[Base], after: Moment) -> list[str]:
+    """What the server should have got again, by its name and its bytes, and has not got."""
+    live = {(document.path, document.sha256) for document in after.live.values()}
+    return [
+        f"{entry.path} was lost, and was not given back: {entry}"
+        for entry in owed
+        if (join(entry.folder, entry.filename), entry.sha256) not in live
+        and not after.covers(entry.path)
+    ]
