@@ -1,8 +1,9 @@
 """The simulation finds what breaks a promise, and blames nothing else."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Set
 from pathlib import Path
 from random import Random
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -10,11 +11,19 @@ import pytest
 from simulation.device import Device
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.promises import Meanwhile, Moment, Sync, broken, not_given_back, owed
-from simulation.simulation import Place
+from simulation.simulation import Place, differences
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
+from syncapi.client.folder.actions import SetAside
 from syncapi.client.folder.disk import Disk, Identity
+from syncapi.client.folder.executing import FolderHalf
+from syncapi.client.folder.ignoring import IGNORE_FILE
 from syncapi.client.folder.looking import Looking
+from syncapi.client.folder.out_of_sight import OutOfSight
+from syncapi.client.folder.planning import deciding
+from syncapi.client.folder.planning.documents import Doc, Fate
+from syncapi.client.folder.rounds import Round
+from syncapi.client.folder.rules import Rules
 from syncapi.wire.documents import DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
@@ -82,6 +91,126 @@ async def test_a_loss_of_history_that_is_taken_for_a_deletion(
 
 
 @planted
+async def test_a_deletion_that_keeps_no_copy(
+    is_planted: bool,
+    client: Client,
+    truth: Truth,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Found where the document was erased on the server, its history too."""
+    if is_planted:
+
+        def trash(self: Disk, path: str, _identity: Identity) -> None:
+            self.place(path).unlink()
+
+        monkeypatch.setattr(Disk, "trash", trash)
+    (device.root / "erased").write_text("the only copy")
+    await device.sync_calmly()
+    (document,) = await truth.live()
+    await truth.versions()  # what is erased, it must have seen before
+    await client.delete_document(document.id, hard=True)
+
+    found = await _found(device, truth, {document.id})
+
+    assert device.tree() == {}
+    assert bool(found) is is_planted, found
+
+
+@planted
+async def test_a_conflict_that_is_not_set_aside(
+    is_planted: bool,
+    client: Client,
+    truth: Truth,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if is_planted:
+
+        def trash(self: FolderHalf, current: Round, action: SetAside) -> None:
+            self._disk.trash(action.path, current.identity(action.path))
+            current.files.pop(action.path)
+
+        monkeypatch.setattr(FolderHalf, "_set_aside", trash)
+    (device.root / "report").write_text("first")
+    await device.sync_calmly()
+    (document,) = await truth.live()
+    other = await client.upload(b"theirs", "theirs")
+    await client.change_document(document.id, DocumentChanges(file_id=other.file.id))
+    (device.root / "report").write_text("mine")
+
+    found = await _found(device, truth)
+
+    assert (device.root / "report").read_text() == "theirs"
+    assert bool(found) is is_planted, found
+
+
+@planted
+async def test_a_deletion_of_what_was_ignored(
+    is_planted: bool, truth: Truth, device: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Patterns are taken out after files that they named were deleted to free space."""
+    if is_planted:
+        monkeypatch.setattr(OutOfSight, "mark", lambda _self, _ignores: None)
+    (device.root / "archive").mkdir()
+    (device.root / "archive" / "old").write_text("old")
+    await device.sync_calmly()
+    (device.root / IGNORE_FILE).write_text("archive/\n")
+    await device.sync_calmly()
+    (device.root / "archive" / "old").unlink()
+    await device.sync_calmly()
+    (device.root / IGNORE_FILE).write_text("")
+
+    found = await _found(device, truth)
+
+    assert bool(found) is is_planted, found
+
+
+@planted
+async def test_a_document_that_is_held_by_its_old_place(
+    is_planted: bool,
+    client: Client,
+    truth: Truth,
+    device: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It moves from a visible place to an ignored one, and another one back."""
+    if is_planted:
+
+        def hold(doc: Doc, _rules: Rules) -> bool:
+            doc.fate = Fate.HOLD
+            return True
+
+        def let_stay(doc: Doc) -> None:
+            doc.fate = Fate.HOLD
+
+        monkeypatch.setattr(deciding, "_stays_away", hold)
+        monkeypatch.setattr(deciding, "_let_go", let_stay)
+    (device.root / "archive").mkdir()
+    (device.root / "archive" / "old").write_text("old")
+    (device.root / "new").write_text("new")
+    await device.sync_calmly()
+    (device.root / IGNORE_FILE).write_text("archive/\n")
+    await device.sync_calmly()
+    places = {document.path: document.id for document in await truth.live()}
+    await client.change_document(places["archive/old"], DocumentChanges(folder=""))
+    await client.change_document(places["new"], DocumentChanges(folder="archive"))
+
+    await device.sync_calmly()
+
+    found = await differences(device, await truth.live())
+    assert bool(found) is is_planted, found
+
+
+async def _found(device: Device, truth: Truth, erased: Set[UUID] = frozenset()) -> list[str]:
+    """What is wrong with a sync that comes now."""
+    before, hidden = await Moment.now(device, truth), device.hidden
+    await device.sync_calmly()
+    sync = _sync(device, before, await Moment.now(device, truth), Meanwhile(), hidden=hidden)
+    return broken(sync, truth, set(erased))
+
+
+@planted
 async def test_an_edit_during_a_sync_that_is_put_into_the_trash(
     is_planted: bool,
     client: Client,
@@ -134,13 +263,14 @@ def _sync(
     after: Moment,
     meanwhile: Meanwhile,
     *,
+    hidden: Set[UUID] = frozenset(),
     knows_history: bool = True,
 ) -> Sync:
     return Sync(
         device,
         before,
         after,
-        set(),
+        set(hidden),
         meanwhile,
         is_complete=device.has_come_through,
         has_crashed=False,
