@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, BinaryIO
 from uuid import UUID
@@ -229,6 +229,37 @@ async def test_it_is_deleted_here_while_the_edit_is_copied_in(
     result = await device.replica.sync()
     assert (result.pushed, device.names()) == ([], {})
     assert list(device.store.blobs.digests()) == []
+
+
+async def test_what_was_made_is_pushed_before_its_deletion_gets_at_the_store(
+    tenant: TestTenant, make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process was writing to it until then: the deletion is of what that has left."""
+    device, other = make_device(tenant), make_device(tenant)
+    document = device.replica.create("a.txt", b"first").id
+    is_waiting, may_go_on = threading.Event(), threading.Event()
+    with Store.open(device.folder) as store:
+        editor = Replica(device.client, store, make_id=device.make_id, clock=device.clock)
+        begin = store.transaction
+
+        def wait_and_begin() -> AbstractContextManager[None]:
+            is_waiting.set()
+            assert may_go_on.wait(PATIENCE)
+            return begin()
+
+        monkeypatch.setattr(store, "transaction", wait_and_begin)
+        deletion = asyncio.create_task(asyncio.to_thread(editor.delete, document))
+        try:
+            assert await asyncio.to_thread(is_waiting.wait, PATIENCE)
+            await device.replica.sync()
+            await other.replica.sync()
+        finally:
+            may_go_on.set()
+            await deletion
+    result = await device.replica.sync()
+    assert ([pushed.status for pushed in result.pushed], result.errors) == (["applied"], [])
+    await assert_in_step(device, other)
+    assert other.names() == {}
 
 
 async def test_another_makes_the_same_id_while_it_is_copied_in(
