@@ -9,7 +9,12 @@ import pytest
 
 from fixtures.stores import add
 from syncapi.cli.client.credentials import _in_file, forget
+from syncapi.cli.client.records import Record
+from syncapi.cli.client.registry import FoldersFile
 from syncapi.client import durable
+from syncapi.client.folder.disk import Disk as Folder
+from syncapi.client.folder.disk import Identity
+from syncapi.client.folder.trash import Trash
 from syncapi.client.store.envelope import DataKey
 from syncapi.client.store.keys import FileKey, Key
 from syncapi.client.store.store import Store
@@ -137,6 +142,32 @@ def test_a_token_file(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     assert disk.after_a_power_cut() == {name: TEXT + b"\n"}
     forget(place)
     assert disk.after_a_power_cut() == {}
+
+
+def test_a_record(disk: Disk) -> None:
+    """Without that of the folders none is kept in step any more."""
+    place = disk.root / "config" / "folders.json"
+    with Record(place, FoldersFile).change():
+        pass
+    assert disk.after_a_power_cut()["config/folders.json"] == place.read_bytes()
+
+
+def test_a_file_that_moves_into_folders_that_are_made_for_it(disk: Disk) -> None:
+    folder = Folder(disk.root / "folder", Trash(disk.root / "trash"))
+    seen = Identity.at(synced(disk, "folder/a"))
+    assert seen is not None
+    folder.move("a", seen, "new/er/a")
+    assert disk.after_a_power_cut() == {"folder/new/er/a": TEXT}
+
+
+@pytest.mark.parametrize("way", [Trash.take, Trash.keep])
+def test_a_file_in_the_trash(disk: Disk, way: Callable[[Trash, Path, str], Path]) -> None:
+    """In the folder of its day and in its own, which are made for it."""
+    source = synced(disk, "folder/a")
+    place = way(Trash(disk.root / "state" / "trash"), source, "deep/a")
+    found = disk.after_a_power_cut()
+    assert found.pop(place.relative_to(disk.root).as_posix()) == TEXT
+    assert found == ({} if way is Trash.take else {"folder/a": TEXT})
 
 
 def test_a_store_and_its_contents(disk: Disk, key: Key | None) -> None:

@@ -114,7 +114,7 @@ class Trash:
         for number in range(1, _PLACES + 1):
             place = self._folder / (today if number == 1 else f"{today}.{number}") / path
             try:
-                place.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                durable.make_folder(place.parent)
                 act(source, place)
             except (FileExistsError, NotADirectoryError):
                 if not _is_taken(place) or not os.path.lexists(source):
