@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.machine import Machine
+from syncapi.cli.client.identities import Identity
 
 
 @pytest.fixture
@@ -120,3 +121,24 @@ def test_where_a_mount_changes_inodes_the_id_alone_counts(machine: Machine) -> N
     shutil.rmtree(folder)
     (machine.home / "copy").rename(folder)
     assert machine("sync", folder).code == 2
+
+
+@pytest.mark.parametrize(
+    ("before", "is_same"),
+    [
+        pytest.param({}, True, id="the same"),
+        pytest.param({"inode": 1}, False, id="another number"),
+        pytest.param({"birth_ns": 1}, False, id="the number was given out again"),
+        pytest.param({"device": 1}, True, id="the disk was mounted anew"),
+        pytest.param({"birth_ns": None}, True, id="no time of birth"),
+        pytest.param({"birth_ns": None, "inode": 1}, False, id="no time, another number"),
+        pytest.param({"birth_ns": None, "device": 1}, False, id="no time, another disk"),
+    ],
+)
+def test_what_a_folder_is_known_by(
+    before: dict[str, int | None], is_same: bool, tmp_path: Path
+) -> None:
+    found = Identity.of(tmp_path)
+    if found.birth_ns is None:
+        pytest.skip("the system tells no times of birth")
+    assert found.model_copy(update=before).is_that_of(tmp_path) is is_same

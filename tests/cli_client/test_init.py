@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.machine import Machine
+from syncapi.cli.client.opening import opened
+from syncapi.cli.client.registry import folder_of
+from syncapi.cli.failures import CommandFailed
 from syncapi.client.store.lock import ReplicaLock
 
 
@@ -178,6 +181,22 @@ def test_a_folder_that_is_synced_is_not_forgotten(machine: Machine) -> None:
     assert machine("forget", folder).code == 0
     assert known(machine) == []
     assert not state.exists()
+
+
+async def test_what_was_opened_before_it_was_forgotten_is_not_synced(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would begin anew with a state that nobody knows of."""
+    folder = machine.folder("notes")
+    for name, value in machine.environment.items():
+        monkeypatch.setenv(name, value)
+    found, _ = folder_of(folder)
+    async with opened(found) as at_work:
+        with at_work.alone():
+            pass
+        assert machine("forget", folder).code == 0
+        with pytest.raises(CommandFailed, match="was forgotten"), at_work.alone():
+            pass
 
 
 def test_forgetting_keeps_the_files(machine: Machine) -> None:

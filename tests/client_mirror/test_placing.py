@@ -203,12 +203,14 @@ class _Places:
         self.begun = threading.Event()
         self.hold = threading.Event()
         self.hold.set()
+        self.look: Callable[[], object] = lambda: None
 
     async def fetch(self, action: Download, _current: Round) -> Fetched:
         return Fetched(action, DOCUMENT, PartFile(Path(action.path)), None)
 
     def put(self, fetched: Fetched) -> tuple[LocalFile, Path]:
         self.begun.set()
+        self.look()
         self.hold.wait()
         path = fetched.action.path
         return LocalFile(path, len(DATA), DIGEST.sha256_hash, None, 7, 0), Path(path).parent
@@ -218,6 +220,14 @@ def _fetched(number: int, path: Path) -> Fetched:
     of_it = entry(number, str(path))
     action = Download(of_it.id, str(path), DIGEST.sha256_hash, len(DATA), None, of_it)
     return Fetched(action, DOCUMENT, PartFile(path), None)
+
+
+def _parts(folder: Path, number: int) -> list[str]:
+    """Parts that have come."""
+    paths = [folder / str(part) for part in range(number)]
+    for path in paths:
+        path.touch()
+    return [str(path) for path in paths]
 
 
 def _arrivals(store: Store, current: Round) -> tuple[Arrivals, _Places]:
@@ -256,6 +266,26 @@ async def test_what_comes_while_the_disk_is_busy_is_placed_together(
     await first
     assert len(current.report.done) == 6
     assert synced == [tmp_path, tmp_path]
+
+
+async def test_what_is_about_to_be_placed_is_noted_before_the_first_of_a_group_is(
+    ground: Ground, store: Store, tmp_path: Path
+) -> None:
+    """Whoever is killed among them must not take those for new files that have their names."""
+    arrivals, places = _arrivals(store, ground.round())
+    paths = _parts(tmp_path, 4)
+    expected: list[set[str]] = []
+    places.look = lambda: expected.append(
+        {entry.coming.path for entry in Ledger(store).entries() if entry.coming}
+    )
+    places.hold.clear()
+    first = asyncio.create_task(arrivals.add(_fetched(0, Path(paths[0]))))
+    await asyncio.to_thread(places.begun.wait)
+    for number in range(1, 4):
+        await arrivals.add(_fetched(number, Path(paths[number])))
+    places.hold.set()
+    await first
+    assert expected == [{paths[0]}, *[set(paths[1:])] * 3]
 
 
 async def test_who_brings_more_than_the_disk_takes_waits(

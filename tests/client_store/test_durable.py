@@ -4,6 +4,7 @@ import os
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
@@ -12,8 +13,13 @@ from syncapi.cli.client.credentials import _in_file, forget
 from syncapi.cli.client.records import Record
 from syncapi.cli.client.registry import FoldersFile
 from syncapi.client import durable
+from syncapi.client.api.client import Client
 from syncapi.client.folder.disk import Disk as Folder
 from syncapi.client.folder.disk import Identity
+from syncapi.client.folder.intents import Resolved
+from syncapi.client.folder.looking import Options
+from syncapi.client.folder.opening import open_mirror
+from syncapi.client.folder.states import Base
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.envelope import DataKey
 from syncapi.client.store.keys import FileKey, Key
@@ -168,6 +174,20 @@ def test_a_file_in_the_trash(disk: Disk, way: Callable[[Trash, Path, str], Path]
     found = disk.after_a_power_cut()
     assert found.pop(place.relative_to(disk.root).as_posix()) == TEXT
     assert found == ({} if way is Trash.take else {"folder/a": TEXT})
+
+
+async def test_what_the_next_sync_finds_placed_after_a_kill(disk: Disk) -> None:
+    """It is noted once its name lasts: what is noted and missing was deleted here."""
+    (disk.root / "folder").mkdir()
+    durable.move(synced(disk, "part"), disk.root / "folder" / "a", is_lasting=False)
+    durable.sync_folder(disk.root)
+    entry = Base(UUID(int=1), "a", None, "", "", "a")
+    client = Client("http://localhost", UUID(int=0), "none")
+    opened = open_mirror(disk.root / "folder", disk.root / "state", client, Options("laptop"))
+    async with client, opened as mirror:
+        mirror._settle(Resolved((entry,), (entry,), ()))
+        assert list(mirror.entries()) == [entry]
+    assert disk.after_a_power_cut()["folder/a"] == TEXT
 
 
 def test_a_store_and_its_contents(disk: Disk, key: Key | None) -> None:
