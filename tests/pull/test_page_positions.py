@@ -128,8 +128,10 @@ async def test_the_runs_that_were_used_last_are_kept(user: User) -> None:
         other = await user.keep("another", run=f"{n}:1")
         for _ in range(3):
             other = await user.keep("another", run=f"{n}:1", asked=other)
+        assert await user.find(used) == "used"
         used = await user.keep("used", asked=used)
         for page in range(2, 5):  # a device that counts: all of them are one run
+            assert await user.find(counted) == "counted"
             counted = await user.keep("counted", asked=page)
     assert await user.find(used) == "used"
     assert await user.find(counted) == "counted"
