@@ -252,6 +252,14 @@ class TestLineage:
         with pytest.raises(CursorExpired, match="restored or failed over"):
             begin(start, FORKED)
 
+    @pytest.mark.parametrize("lineage", [BEFORE, ELSEWHERE])
+    def test_what_is_lost_outdoes_what_is_collected(self, lineage: bytes) -> None:
+        """A client that took it for deleted would drop what only it still has."""
+        head = replace(FORKED if lineage == BEFORE else HEAD, tombstone_floor=900)
+        with pytest.raises(CursorExpired) as refusal:
+            begin(at_token(700, lineage=lineage), head)
+        assert refusal.value.reason == ExpiryReason.HISTORY_LOST
+
 
 class TestIdle:
     def test_a_run_that_ended_at_the_head_has_nothing_behind_it(self) -> None:
