@@ -77,6 +77,11 @@ def _is_not_in_the_archive(answer: httpx.Response) -> None:
     assert entry["error"]["code"] == "not_found"
 
 
+def _is_unknown(answer: httpx.Response) -> None:
+    assert answer.status_code == 200
+    assert len(answer.json()["data"]["unknown"]) == 1
+
+
 @dataclass(frozen=True)
 class Row:
     """One way to use a route.
@@ -192,6 +197,13 @@ ROWS = [
     ),
     Row("getDownloadUrl", READ, alien=_DOCUMENT),
     Row("listVersions", READ, alien=_DOCUMENT),
+    Row(
+        "findUnknownVersions",
+        READ,
+        request=lambda it: {"json": {"versions": [{"id": it.document, "updated_at": it.version}]}},
+        alien=("document", "version"),
+        refused=_is_unknown,
+    ),
     Row("restoreDocument", WRITE, request=lambda _: {"json": {}}, alien=_DOCUMENT),
     Row(
         "restoreDocument",

@@ -11,7 +11,23 @@ from sqlalchemy import ColumnElement, Row, Select, and_, select
 from syncapi.postgres.databases import TenantConnection
 from syncapi.postgres.tables import document_history, files
 from syncapi.wire.documents import FileInfo
-from syncapi.wire.history import DocumentVersion
+from syncapi.wire.history import DocumentVersion, NamedVersion, UnknownVersion
+
+# What is in the feed was written, whether or not a trigger saw it.
+_UNKNOWN = """
+SELECT named.id, named.updated_at
+FROM unnest($2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS named (id, updated_at, number)
+WHERE NOT EXISTS (
+  SELECT FROM document_history WHERE tenant_id = $1
+  AND document_id = named.id AND updated_at = named.updated_at)
+AND NOT EXISTS (
+  SELECT FROM collected_changes WHERE tenant_id = $1
+  AND document_id = named.id AND applied_at = named.updated_at)
+AND NOT EXISTS (
+  SELECT FROM feed_entries entry WHERE entry.tenant_id = $1
+  AND entry.id = named.id AND entry.updated_at = named.updated_at)
+ORDER BY named.number
+"""
 
 _FILE = and_(
     files.c.tenant_id == document_history.c.tenant_id, files.c.id == document_history.c.file_id
@@ -37,6 +53,19 @@ async def versions(
         query = query.where(document_history.c.updated_at < before)
     query = query.order_by(document_history.c.updated_at.desc()).limit(most)
     return [_version(row) for row in await connection.connection.execute(query)]
+
+
+async def unknown(
+    connection: TenantConnection, versions: Sequence[NamedVersion]
+) -> list[UnknownVersion]:
+    """Those of some versions that never were, or whose last trace is gone; in their order."""
+    rows = await connection.driver.fetch(
+        _UNKNOWN,
+        connection.tenant_id,
+        [version.id for version in versions],
+        [version.updated_at for version in versions],
+    )
+    return [UnknownVersion(id=row["id"], updated_at=row["updated_at"]) for row in rows]
 
 
 async def find(

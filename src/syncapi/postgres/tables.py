@@ -230,4 +230,5 @@ collected_changes = Table(
     Column("applied_at", Moment, nullable=False),
     PrimaryKeyConstraint("tenant_id", "change_id"),
     Index("collected_changes_applied_idx", "tenant_id", "applied_at"),
+    Index("collected_changes_document_idx", "tenant_id", "document_id", "applied_at"),
 )

@@ -16,7 +16,7 @@ from syncapi.postgres.files import StoredFile
 from syncapi.postgres.history import KeptVersion
 from syncapi.usecases.repeats import once
 from syncapi.wire.documents import Document
-from syncapi.wire.history import DocumentVersion
+from syncapi.wire.history import DocumentVersion, NamedVersion, UnknownVersion
 
 
 class History:
@@ -38,6 +38,13 @@ class History:
         if not found and before is None:
             raise NotFound("There is no such document, or its history was erased with it.")
         return found[:most], len(found) > most
+
+    async def unknown(
+        self, scope: TenantScope, versions: Sequence[NamedVersion]
+    ) -> list[UnknownVersion]:
+        """Those of some versions that the server does not know."""
+        async with self._databases.reading(scope) as connection:
+            return await store.unknown(connection, versions)
 
     async def restore(
         self,

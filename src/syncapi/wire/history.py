@@ -33,6 +33,38 @@ class DocumentHistory(WireModel):
     )
 
 
+MOST_NAMED = 500
+
+
+class NamedVersion(RequestModel):
+    """A version of a document, by its name alone."""
+
+    id: UUID = Field(description="Of the document.")
+    updated_at: Instant = Field(description="The version.")
+
+
+class VersionsRequest(RequestModel):
+    """Versions that a client has seen."""
+
+    versions: list[NamedVersion] = Field(min_length=1, max_length=MOST_NAMED)
+
+
+class UnknownVersion(WireModel):
+    """A version of a document that the server does not know."""
+
+    id: UUID
+    updated_at: Timestamp
+
+
+class UnknownVersions(WireModel):
+    """Versions that a client asked about, and that the server does not know."""
+
+    unknown: list[UnknownVersion] = Field(
+        description="The server has lost them, or never had them; or they were not pushed, and "
+        "are older than the history reaches."
+    )
+
+
 class RestoreRequest(RequestModel):
     """Which version to bring back."""
 

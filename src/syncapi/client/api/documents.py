@@ -1,6 +1,6 @@
 """Documents, one at a time, and what they were."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
@@ -22,7 +22,15 @@ from syncapi.wire.documents import (
     DocumentList,
     DownloadUrl,
 )
-from syncapi.wire.history import DocumentHistory, DocumentVersion, RestoreRequest
+from syncapi.wire.history import (
+    MOST_NAMED,
+    DocumentHistory,
+    DocumentVersion,
+    NamedVersion,
+    RestoreRequest,
+    UnknownVersions,
+    VersionsRequest,
+)
 
 Result = TypeVar("Result")
 
@@ -193,6 +201,23 @@ class DocumentRequests(TenantRequests):
             if page.next_before is None:
                 return
             page = await self.history(document_id, page.next_before, per_page=100)
+
+    async def unknown_versions(
+        self, versions: Iterable[tuple[UUID, datetime]]
+    ) -> set[tuple[UUID, datetime]]:
+        """Those of some versions, by document and time, that the server does not know.
+
+        It has lost them, or never had them; or they were not pushed, and are older than the
+        history reaches.
+        """
+        named = [NamedVersion(id=id_, updated_at=version) for id_, version in versions]
+        found = set[tuple[UUID, datetime]]()
+        for start in range(0, len(named), MOST_NAMED):
+            body = VersionsRequest(versions=named[start : start + MOST_NAMED])
+            make = self._request("POST", "/documents/versions/unknown", body=body)
+            answer = await self._ask(make, Success[UnknownVersions])
+            found |= {(version.id, version.updated_at) for version in answer.unknown}
+        return found
 
     async def restore(
         self,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -16,33 +15,23 @@ _AT_ONCE: Final = 8
 
 
 async def missing_in_history(client: Client, versions: Sequence[Document]) -> list[Document]:
-    """Those of some versions that the server does not know."""
+    """Those of some versions that the server does not know, and has nothing like later.
+
+    A later version of equal values is what becomes of one that somebody else has brought back.
+    """
+    unknown = await client.unknown_versions((held.id, held.updated_at) for held in versions)
+    doubtful = [held for held in versions if (held.id, held.updated_at) in unknown]
     slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def is_known(held: Document) -> bool:
+    async def is_back(held: Document) -> bool:
         async with slots:
-            return await is_in_history(client, held)
+            return await _is_back(client, held)
 
-    known = await asyncio.gather(*map(is_known, versions), return_exceptions=True)
-    for answer in known:
+    back = await asyncio.gather(*map(is_back, doubtful), return_exceptions=True)
+    for answer in back:
         if isinstance(answer, BaseException):
             raise answer
-    return [held for held, answer in zip(versions, known, strict=True) if answer is False]
-
-
-async def is_in_history(client: Client, held: Document) -> bool:
-    """Whether a document's history has a version: this one, or a later one of equal values.
-
-    A later one is the version after somebody else has brought it back.
-    """
-    since = await _versions_since(client, held.id, held.updated_at)
-    return any(v.updated_at == held.updated_at or _is_alike(v, held) for v in since)
-
-
-async def has_version(client: Client, document_id: UUID, version: datetime) -> bool:
-    """Whether a document's history has the version of this time."""
-    since = await _versions_since(client, document_id, version)
-    return any(found.updated_at == version for found in since)
+    return [held for held, answer in zip(doubtful, back, strict=True) if answer is False]
 
 
 async def versions_of(client: Client, document_id: UUID) -> AsyncIterator[DocumentVersion]:
@@ -54,16 +43,13 @@ async def versions_of(client: Client, document_id: UUID) -> AsyncIterator[Docume
         return
 
 
-async def _versions_since(
-    client: Client, document_id: UUID, version: datetime
-) -> list[DocumentVersion]:
-    """The version of a time and those after it; none of a document that the server has not."""
-    found: list[DocumentVersion] = []
-    async for one in versions_of(client, document_id):
-        if one.updated_at < version:
+async def _is_back(client: Client, held: Document) -> bool:
+    async for version in versions_of(client, held.id):
+        if version.updated_at < held.updated_at:
             break
-        found.append(one)
-    return found
+        if _is_alike(version, held):
+            return True
+    return False
 
 
 def _is_alike(version: DocumentVersion, held: Document) -> bool:

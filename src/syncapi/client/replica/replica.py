@@ -22,7 +22,6 @@ from syncapi.client.replica.failures import Failures
 from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.fetching import Fetching
 from syncapi.client.replica.held_content import HeldContent
-from syncapi.client.replica.histories import has_version
 from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.machine import Phase
 from syncapi.client.replica.outbox import Outbox
@@ -286,7 +285,7 @@ class Replica:
 
     async def has_lost(self, document_id: UUID, version: datetime) -> bool:
         """Ask the server whether it has no such version of a document any more."""
-        return not await has_version(self._client, document_id, version)
+        return bool(await self._client.unknown_versions([(document_id, version)]))
 
     def settle_lost(self, document_ids: Iterable[UUID]) -> None:
         """Forget of these that they were lost."""

@@ -9,7 +9,7 @@ from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, InvalidRequest
 from syncapi.client.replica.conflicts import Strategy
 from syncapi.client.replica.failures import Failures, What, raise_what_ends_the_run
-from syncapi.client.replica.histories import is_in_history, versions_of
+from syncapi.client.replica.histories import missing_in_history, versions_of
 from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.overlay import changed_fields
@@ -235,7 +235,7 @@ class Sending:
                 continue
             if is_as_changed(held, change):
                 continue
-            if answer.status == "applied" or not await is_in_history(self._client, held):
+            if answer.status == "applied" or await missing_in_history(self._client, [held]):
                 lost[change.id] = held
         return lost
 

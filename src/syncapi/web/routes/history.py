@@ -13,7 +13,12 @@ from syncapi.web.responses import success
 from syncapi.web.routes.documents import DOCUMENT_PATH, DocumentId
 from syncapi.wire.base import Instant, Success
 from syncapi.wire.documents import DocumentData
-from syncapi.wire.history import DocumentHistory, RestoreRequest
+from syncapi.wire.history import (
+    DocumentHistory,
+    RestoreRequest,
+    UnknownVersions,
+    VersionsRequest,
+)
 
 router: APIRouter = tenant_router("documents")
 
@@ -38,6 +43,26 @@ async def list_versions(
     next_before = found[-1].updated_at if has_older else None
     data = DocumentHistory(versions=list(found), next_before=next_before)
     return success(f"{len(found)} versions", data)
+
+
+@router.post(
+    "/documents/versions/unknown",
+    operation_id="findUnknownVersions",
+    summary="Find which versions the server has lost",
+    response_model=Success[UnknownVersions],
+    responses=problems(413, 415),
+)
+async def find_unknown_versions(
+    scope: ReadScope, asked: VersionsRequest, history: HistoryWith
+) -> Response:
+    """Name those of some versions that the server does not know; nothing is changed.
+
+    A version that was pushed is known for as long as deletions are, also where the history is
+    shorter and after the document was erased. So a client whose pushed version was overtaken
+    finds out whether others came after it, or the server has lost it.
+    """
+    unknown = await history.unknown(scope, asked.versions)
+    return success(f"{len(unknown)} unknown", UnknownVersions(unknown=unknown))
 
 
 @router.post(
