@@ -93,6 +93,27 @@ class TestForks:
             {before["lineage"]: before["last"]} if verb == "tick" else {}
         )
 
+    @pytest.mark.parametrize("hours", [0, 1])
+    async def test_two_that_go_on_from_one_clock_give_out_other_stamps(
+        self, own_db: asyncpg.Connection, hours: int
+    ) -> None:
+        """Whether it is ahead, as after a void, or not. Each is past what the others may reach."""
+        tenant = await tenant_in(own_db)
+        ahead = timedelta(hours=hours)
+        await own_db.execute("UPDATE tenant_clock SET last = clock_timestamp() + $1", ahead)
+        await own_db.execute("CREATE TABLE backup AS TABLE tenant_clock")
+        lost = await tenant.stamp(await tenant.inserted())
+        found = []
+        for place in ("one", "other"):
+            await own_db.execute("DELETE FROM tenant_clock; INSERT INTO tenant_clock TABLE backup")
+            await move(own_db, place)
+            found.append(await tenant.stamp(await tenant.inserted()))
+        first, second = found
+        assert first != second
+        assert min(found) - lost > timedelta(seconds=9)
+        wall = await own_db.fetchval("SELECT clock_timestamp()")
+        assert max(found) - max(lost, wall) <= timedelta(seconds=20)
+
     async def test_two_that_come_first_make_one_fork(
         self, own_db: asyncpg.Connection, own_url: str
     ) -> None:
@@ -179,6 +200,22 @@ class TestVoid:
         assert marks == sorted(set(marks))
         assert marks[1] == marks[0] + MICROSECOND
         assert marks[-1] - marks[0] < timedelta(minutes=30)  # an hour ahead, not one hour each
+
+    async def test_two_voids_of_one_backup_reach_other_times(
+        self, own_db: asyncpg.Connection
+    ) -> None:
+        """Where its clock is ahead already, as it is after a void."""
+        tenant = await tenant_in(own_db)
+        await own_db.execute("SELECT feed.void($1)", tenant.id)
+        await own_db.execute("CREATE TABLE backup AS TABLE tenant_clock")
+        lost = await tenant.stamp(await tenant.inserted())
+        floors = []
+        for _ in range(2):
+            await own_db.execute("DELETE FROM tenant_clock; INSERT INTO tenant_clock TABLE backup")
+            floors.append(await own_db.fetchval("SELECT floor FROM feed.void($1)", tenant.id))
+        first, second = floors
+        assert first != second
+        assert min(floors) - lost > timedelta(seconds=9)
 
     async def test_two_voids_of_one_backup_are_two_lineages(
         self, own_db: asyncpg.Connection
