@@ -139,6 +139,21 @@ def test_what_a_person_writes_after_the_kill_is_an_edit(tells_birth: bool) -> No
     assert in_the_end(world) == {"a": "mine"}
 
 
+@BIRTHS
+def test_what_a_person_renames_after_the_kill_is_renamed(tells_birth: bool) -> None:
+    """It has come, and is no new file: neither where it was placed nor where it was moved."""
+    world = world_with("a", tells_birth=tells_birth)
+    key = world.new_id()
+    world.server.put(key, "", "new", "new")
+    killed(world, Download)
+    world.disk.rename("new", "renamed")
+    rename_there(world, "a", "b")
+    killed(world, Move)
+    world.disk.rename("b", "c")
+    assert in_the_end(world) == {"renamed": "new", "c": "a"}
+    assert document(world, "renamed") == key
+
+
 def test_a_new_file_where_one_was_trashed_is_not_an_edit_of_it() -> None:
     world = world_with("a", tells_birth=True)
     key = document(world, "a")

@@ -8,7 +8,10 @@ from simulation.device import Device
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.reports import MirrorReport
+from syncapi.client.transfer.contents import BytesContent, digest_of
+from syncapi.client.transfer.uploads import Uploader
 from syncapi.domain.access import Role
+from syncapi.wire.documents import DocumentChanges
 
 
 async def sync(device: Device) -> MirrorReport:
@@ -65,3 +68,37 @@ async def test_a_push_whose_answer_was_lost_is_known_again(
     there = {d.filename: d.file.file_size for d in (await client.documents()).documents}
     expected = {"edited": {"a.txt": 12}, "deleted": {}, "renamed": {"b.txt": 6}}[what]
     assert there == {"kept.txt": 4, **expected}
+
+
+@pytest.mark.parametrize("others", ["edit", "delete", "rename"])
+@pytest.mark.parametrize("push", ["create", "update"])
+async def test_others_change_what_was_pushed_before_the_next_sync(
+    others: str, push: str, laptop: Device, client: Client
+) -> None:
+    """The answer was lost: what came of the push is no edit against theirs, and comes back not."""
+    write(laptop, "kept.txt", "kept")
+    if push == "update":
+        write(laptop, "a.txt", "first")
+    await sync(laptop)
+    write(laptop, "a.txt", "pushed")
+    laptop.api.only, laptop.api.rate, laptop.api.pushes_only = "lost", 1.0, True
+    with pytest.raises(SyncError):
+        await sync(laptop)
+    laptop.set_faults(0)
+    (pushed,) = (await client.documents(filename="a.txt")).documents
+    assert pushed.file.file_size == len("pushed")
+    match others:
+        case "edit":
+            content = BytesContent(b"theirs")
+            file = await Uploader(client).send(content, digest_of(content), "text/plain")
+            await client.change_document(pushed.id, DocumentChanges(file_id=file.id))
+        case "delete":
+            await client.delete_document(pushed.id)
+        case "rename":
+            await client.change_document(pushed.id, DocumentChanges(filename="b.txt"))
+    report = await sync(laptop)
+    assert (report.failures, report.conflicts) == ([], [])
+    expected = {"edit": {"a.txt": "theirs"}, "delete": {}, "rename": {"b.txt": "pushed"}}[others]
+    assert texts(laptop) == {"kept.txt": "kept", **expected}
+    there = {document.filename for document in (await client.documents()).documents}
+    assert there == {"kept.txt", *expected}
