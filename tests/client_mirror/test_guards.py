@@ -9,7 +9,12 @@ import pytest
 
 from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.actions import Action, Delete, Plan, Trash
-from syncapi.client.folder.guards import Guards, RecentDeletions
+from syncapi.client.folder.guards import (
+    Guards,
+    RecentDeletions,
+    WentBackStop,
+    expect_no_backup,
+)
 from syncapi.client.store.store import Store
 
 VERSION = datetime(2026, 1, 1, tzinfo=UTC)
@@ -57,6 +62,24 @@ def test_an_emptied_folder_never_empties_the_server(known: int) -> None:
 
 def test_an_empty_folder_whose_files_were_deleted_there_is_fine() -> None:
     Guards().check(Plan(tuple(_trashes(3))), files_here=0, files_known=3)
+
+
+@pytest.mark.parametrize(
+    ("back", "missing", "is_stopped"),
+    [
+        (3, 0, False),  # each is asked about
+        (4, 0, True),
+        (0, 4, False),
+        (1, 1, True),
+    ],
+)
+def test_what_a_backup_looks_like(back: int, missing: int, is_stopped: bool) -> None:
+    plan = Plan((*_deletes(missing), *_trashes(1)))
+    if not is_stopped:
+        expect_no_backup(plan, back)
+        return
+    with pytest.raises(WentBackStop, match=f"{back} files here have gone back"):
+        expect_no_backup(plan, back)
 
 
 @pytest.fixture
