@@ -4,7 +4,9 @@ Nobody tells the service of the changes here: it must read them again.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from uuid import UUID, uuid4
@@ -12,18 +14,19 @@ from uuid import UUID, uuid4
 import asyncpg
 import httpx
 import pytest
+from typing_extensions import override
 
 from fixtures.flaky import FlakyRelay
 from fixtures.pulling import problem_of
 from fixtures.pushing import create, send, update
-from fixtures.rights import Granted
-from fixtures.sending import Content, complete, declare, pending, state_of
+from fixtures.rights import Granted, Questions
+from fixtures.sending import Content, Json, complete, content_of, declare, pending, state_of
 from fixtures.sending import send as send_parts
 from fixtures.server import serving
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import document_of, upload
-from syncapi.domain.access import Role
+from syncapi.domain.access import Permission, Role, TenantScope
 from syncapi.domain.errors import NotFound, Unavailable
 from syncapi.main import create_app
 from syncapi.postgres.databases import Databases
@@ -32,7 +35,11 @@ from syncapi.settings import Settings
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.archives.making import Archives
 from syncapi.usecases.archives.slots import Slots
+from syncapi.usecases.documents import Documents
 from syncapi.usecases.group_commit import GroupCommit
+from syncapi.usecases.history import History
+from syncapi.usecases.push import Push
+from syncapi.usecases.push_line import Waiting
 from syncapi.usecases.tenants import TenantAdministration
 from syncapi.usecases.uploads import UploadRules
 from syncapi.wire.archives import ArchiveRequest
@@ -89,9 +96,11 @@ def at(url: str, tenant: TestTenant, role: Role) -> httpx.AsyncClient:
     )
 
 
-async def lose(administration: TenantAdministration, tenant: TestTenant, how: str) -> None:
-    """Take the user's right to write."""
-    user, reference = tenant.members[Role.USER], str(tenant.id)
+async def lose(
+    administration: TenantAdministration, tenant: TestTenant, how: str, role: Role = Role.USER
+) -> None:
+    """Take the right to write from the member of a role."""
+    user, reference = tenant.members[role], str(tenant.id)
     match how:
         case "removed":
             await administration.remove_member(reference, user)
@@ -269,6 +278,146 @@ async def test_an_archive_is_cut_where_its_reader_lost_the_right(
 
 
 LOCK = "SELECT FROM documents WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
+MOMENT = "syncapi.usecases.writes.REMEMBERED_SECONDS"
+
+
+@asynccontextmanager
+async def locked(
+    url: str, tenant: TestTenant, document: Json
+) -> AsyncIterator[Callable[[], Awaitable[bool]]]:
+    """Keep a document locked; says whether a request waits for it, and for nothing else."""
+    query = """SELECT count(*) > 0 FROM pg_stat_activity
+               WHERE $1 = ANY(pg_blocking_pids(pid)) AND query LIKE '%FOR UPDATE'"""
+    holder = await asyncpg.connect(url)
+
+    async def is_waited_for() -> bool:
+        return bool(await execute(url, query, holder.get_server_pid()))
+
+    try:
+        async with holder.transaction():
+            await holder.execute(LOCK, tenant.id, UUID(document["id"]))
+            yield is_waited_for
+    finally:
+        await holder.close()
+
+
+async def as_it_is(url: str, tenant: TestTenant) -> tuple[object, object]:
+    """All of the tenant's documents, and all versions of them."""
+    documents = "SELECT array_agg(d ORDER BY id)::text FROM documents d WHERE tenant_id = $1"
+    versions = "SELECT count(*) FROM document_history WHERE tenant_id = $1"
+    return await execute(url, documents, tenant.id), await execute(url, versions, tenant.id)
+
+
+WRITES: dict[str, tuple[Role, str, str, Json | None]] = {
+    "patch": (Role.USER, "PATCH", "", {"filename": "late.txt"}),
+    "put": (Role.USER, "PUT", "", {"filename": "late.txt"}),
+    "restore": (Role.USER, "POST", "/restore", {}),
+    "delete": (Role.ADMIN, "DELETE", "", None),
+    "erase": (Role.ADMIN, "DELETE", "?hard=true", None),
+}
+
+
+@pytest.mark.parametrize("how", [*LOSSES, "moved"])
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_write_that_had_to_wait(
+    tenant: TestTenant,
+    two_databases_url: str,
+    administration: TenantAdministration,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    write: str,
+    how: str,
+) -> None:
+    monkeypatch.setattr(MOMENT, 0.0)
+    role, method, path, body = WRITES[write]
+    here = settings.database_url.get_secret_value()
+    async with at(two_databases_url, tenant, role) as client:
+        document = await upload(client)
+        path = f"/documents/{document['id']}{path}"
+        if write == "restore":
+            await tenant.admin.delete(path.removesuffix("/restore"))
+        before = await as_it_is(here, tenant)
+        async with locked(here, tenant, document) as is_waited_for:
+            writing = asyncio.create_task(client.request(method, path, json=body))
+            await until(is_waited_for)
+            if how == "moved":
+                await execute(here, MOVED, tenant.id)
+            else:
+                await lose(administration, tenant, how, role)
+        status, code = LOSSES.get(how, (503, "unavailable"))
+        problem_of(await writing, status, code)
+    assert await as_it_is(here, tenant) == before
+
+
+async def test_an_erasure_asks_for_the_right_to_erase(
+    tenant: TestTenant,
+    databases: Databases,
+    store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its route admits whoever may delete."""
+    monkeypatch.setattr(MOMENT, 0.0)
+    rights = Questions()
+    document = await upload(tenant.user)
+    documents = Documents(databases, rights, store, UploadRules(max_bytes=1))
+    await documents.erase(tenant.scope(Permission.DELETE), UUID(document["id"]))
+    assert [scope.permission for scope, _ in rights.asked] == [Permission.ADMIN]
+
+
+async def test_a_write_of_a_moment_asks_nothing_more(
+    tenant: TestTenant,
+    databases: Databases,
+    store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(MOMENT, 3600.0)
+    rights = Questions(NotFound("no member any more"))
+    document = await upload(tenant.user)
+    documents = Documents(databases, rights, store, UploadRules(max_bytes=1))
+    await documents.delete(tenant.scope(), UUID(document["id"]))
+    assert rights.asked == []
+
+
+async def test_a_tenant_whose_feed_is_another_by_now(
+    tenant: TestTenant, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its database bears the same name, and is not the one that the write is in."""
+    monkeypatch.setattr(MOMENT, 0.0)
+    document = await upload(tenant.user)
+
+    class Moved(Granted):
+        @override
+        async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
+            return replace(scope, feed_id=uuid4())
+
+    with pytest.raises(Unavailable, match="has moved"):
+        await History(databases, Moved()).restore(tenant.scope(), UUID(document["id"]), None)
+
+
+async def test_a_declaration_whose_client_lost_the_right(
+    tenant: TestTenant,
+    client: httpx.AsyncClient,
+    administration: TenantAdministration,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """While it waits for a file that has the same bytes."""
+    monkeypatch.setattr(MOMENT, 0.0)
+    here = settings.database_url.get_secret_value()
+    await upload(client, b"a")
+    holder = await asyncpg.connect(here)
+    waiting = "SELECT count(*) > 0 FROM pg_stat_activity WHERE $1 = ANY(pg_blocking_pids(pid))"
+
+    async def is_waited_for() -> bool:
+        return bool(await execute(here, waiting, holder.get_server_pid()))
+
+    async with holder.transaction():
+        await holder.execute("SELECT FROM files WHERE tenant_id = $1 FOR UPDATE", tenant.id)
+        declaring = asyncio.create_task(client.post("/files", json=content_of(b"a")))
+        await until(is_waited_for)
+        await administration.remove_member(str(tenant.id), tenant.members[Role.USER])
+    problem_of(await declaring, 404, "not_found")
+    await holder.close()
 
 
 @pytest.mark.parametrize("how", [*LOSSES, "moved"])
@@ -282,29 +431,39 @@ async def test_a_push_that_had_to_wait(
     document = await upload(client)
     change = update(UUID(document["id"]), document["updated_at"], filename="late.txt")
     here = settings.database_url.get_secret_value()
-    holder = await asyncpg.connect(here)
-    transaction = holder.transaction()
-    await transaction.start()
-    await holder.execute(LOCK, tenant.id, UUID(document["id"]))
-    pushing = asyncio.create_task(send(client, change))
-
-    async def waits() -> bool:
-        """By itself: it locks the document before anything else."""
-        query = """SELECT count(*) > 0 FROM pg_stat_activity
-                   WHERE $1 = ANY(pg_blocking_pids(pid)) AND query LIKE '%FOR UPDATE'"""
-        return bool(await execute(here, query, holder.get_server_pid()))
-
-    await until(waits)
-    if how == "moved":
-        await execute(here, MOVED, tenant.id)
-    else:
-        await lose(administration, tenant, how)
-    await transaction.rollback()
-    await holder.close()
+    async with locked(here, tenant, document) as is_waited_for:
+        pushing = asyncio.create_task(send(client, change))
+        await until(is_waited_for)
+        if how == "moved":
+            await execute(here, MOVED, tenant.id)
+        else:
+            await lose(administration, tenant, how)
     status, code = LOSSES.get(how, (503, "unavailable"))
     problem_of(await pushing, status, code)
     name = "SELECT filename FROM documents WHERE tenant_id = $1 AND id = $2"
     assert await execute(here, name, tenant.id, UUID(document["id"])) == "a.txt"
+
+
+@pytest.mark.parametrize("waited", [(True, False), (False, True), (False, False)])
+async def test_a_group_asks_for_who_has_waited_longest(
+    tenant: TestTenant, databases: Databases, waited: tuple[bool, ...]
+) -> None:
+    """A newer push of the same user does not make an older one go by what is remembered."""
+    rights = Questions()
+    pushes = GroupCommit(databases, rights, UploadRules(max_bytes=1))
+    loop, now = asyncio.get_running_loop(), time.monotonic()
+    group = [
+        Waiting(
+            Push.of(tenant.scope(), request(uuid4())),
+            loop.create_future(),
+            now - 3600 if is_long else now + 3600,
+            now + 7200,
+        )
+        for is_long in waited
+    ]
+    admitted, _ = await pushes._admitted(group)
+    assert admitted == group
+    assert [remembered for _, remembered in rights.asked] == [not any(waited)]
 
 
 def request(file_id: object) -> PushRequest:

@@ -1,7 +1,8 @@
 """Tenants, roles and permissions, and the scope that proves them."""
 
 import enum
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
 from uuid import UUID
 
 from syncapi.domain.errors import Forbidden, NotFound
@@ -55,6 +56,9 @@ class TenantScope:
 
     The database layer takes nothing else as a key to a tenant's data, and `grant` is the one
     place that makes a scope for a request. The operator's verbs make theirs by `operator`.
+
+    Attributes:
+        granted_at: when this was so, by the monotonic clock.
     """
 
     tenant_id: UUID
@@ -63,6 +67,7 @@ class TenantScope:
     user_id: UUID | None
     role: Role
     permission: Permission
+    granted_at: float = field(default_factory=time.monotonic, compare=False)
 
 
 def grant(membership: Membership | None, permission: Permission) -> TenantScope:

@@ -54,10 +54,9 @@ async def confirmed_in_place(
         Unavailable: the tenant has moved; a repeat of the request goes to the right place.
     """
     confirmed = await rights.confirmed(scope, remembered=remembered)
-    if confirmed.database != scope.database:
+    if (confirmed.database, confirmed.feed_id) != (scope.database, scope.feed_id):
         raise Unavailable(
-            "The tenant has moved to another database meanwhile. Nothing was changed: send the "
-            "request again.",
+            "The tenant has moved meanwhile. Nothing was changed: send the request again.",
             retry_after=1,
         )
     return confirmed

@@ -20,9 +20,11 @@ from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.direct_uploads import DirectUpload
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.access import Rights
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.invitations import Invitations, Underway, UrlTerms, complete
 from syncapi.usecases.uploads import UploadRules
+from syncapi.usecases.writes import Writes
 from syncapi.wire.files import PARTS_AT_ONCE, FileState
 
 
@@ -36,6 +38,7 @@ class DirectUploads:
     def __init__(  # noqa: PLR0913 - one place calls it, by name
         self,
         databases: Databases,
+        rights: Rights,
         objects: ObjectStore,
         rules: UploadRules,
         transfers: TransferRules,
@@ -49,6 +52,7 @@ class DirectUploads:
 
         Args:
             databases: where tenants are.
+            rights: says who may still do what.
             objects: where bytes go.
             rules: which media types are taken.
             transfers: how bytes are taken in.
@@ -58,6 +62,7 @@ class DirectUploads:
             now: the time that URLs are signed at.
         """
         self._databases = databases
+        self._writes = Writes(databases, rights)
         self._objects = objects
         self._rules = rules
         self._transfers = transfers
@@ -76,6 +81,7 @@ class DirectUploads:
             TooLarge: more bytes than the rules allow.
             UnsupportedType: a type that the rules do not allow.
             IdempotencyKeyReused: the first declaration with this ``key`` was another one.
+            NotFound, Forbidden: the right to declare was lost meanwhile.
             Unavailable: S3 or the database is down.
         """
         try:
@@ -86,7 +92,7 @@ class DirectUploads:
             if request is not None:
                 # Last of all: a declaration that fails leaves its key free. Nothing of the answer
                 # is kept: a repeat is answered how the upload is doing then.
-                await self._databases.writing(scope, partial(idempotency.claim, request=request))
+                await self._writes.writing(scope, partial(idempotency.claim, request=request))
             return self._told(found)
         except BaseException as error:
             self._activity.upload_failed("direct", error)
@@ -141,12 +147,12 @@ class DirectUploads:
             file = await files.promise_bytes(tx, declared.sha256_hash)
             return file or await store.find_pending(tx, declared, terms.expires_at)
 
-        found = await self._databases.writing(scope, known)
+        found = await self._writes.writing(scope, known)
         if isinstance(found, DirectUpload):
             underway = await self._followed(found, terms)
             if underway is not None:
                 return underway
-            await self._databases.writing(scope, partial(store.drop, upload_id=found.id))
+            await self._writes.writing(scope, partial(store.drop, upload_id=found.id))
         elif found is not None:
             return _agreed(found, declared)
         return await self._begun(scope, declared, mime_type)
@@ -182,7 +188,7 @@ class DirectUploads:
                 if pending is not None:  # else it came to its end between the statements
                     return pending
 
-        kept = await self._databases.writing(scope, first)
+        kept = await self._writes.writing(scope, first)
         if kept is upload:
             self._activity.upload_begun("direct")
             return Underway(upload, {}, terms)

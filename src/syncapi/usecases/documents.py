@@ -1,6 +1,7 @@
 """Documents, one at a time: list, read, change, delete."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
@@ -12,8 +13,10 @@ from syncapi.postgres import documents, files, idempotency
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.access import Rights
 from syncapi.usecases.leftovers import Leftovers
 from syncapi.usecases.uploads import UploadRules
+from syncapi.usecases.writes import Writes
 from syncapi.wire.documents import Document, DocumentChanges
 
 
@@ -27,6 +30,7 @@ class Documents:
     def __init__(
         self,
         databases: Databases,
+        rights: Rights,
         store: ObjectStore,
         rules: UploadRules,
         *,
@@ -35,6 +39,7 @@ class Documents:
         """Take the parts; ``unreferenced`` is how long files stay that nothing refers to."""
         self._unreferenced = unreferenced
         self._databases = databases
+        self._writes = Writes(databases, rights)
         self._leftovers = Leftovers(databases, store)
         self._rules = rules
 
@@ -88,7 +93,7 @@ class Documents:
             )
             return await documents.committed(tx, wanted)
 
-        return await self._databases.writing(scope, work)
+        return await self._writes.writing(scope, work)
 
     async def delete(
         self,
@@ -110,7 +115,7 @@ class Documents:
             condition.require(current.updated_at)
             await documents.mark_deleted(tx, document_id)
 
-        await self._databases.writing(scope, work)
+        await self._writes.writing(scope, work)
 
     async def erase(
         self,
@@ -134,6 +139,7 @@ class Documents:
             raise Forbidden(
                 "hard=true needs the permission 'admin'. Leave it out, or ask an admin."
             )
+        scope = replace(scope, permission=Permission.ADMIN)
         dropped: list[StoredFile] = []
 
         async def work(tx: TenantConnection) -> None:
@@ -152,7 +158,7 @@ class Documents:
             await documents.forget_versions(tx, document_id)
 
         try:
-            await self._databases.writing(scope, work)
+            await self._writes.writing(scope, work)
         finally:
             for file in dropped:
                 await self._leftovers.settle(scope, file)

@@ -28,6 +28,7 @@ from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.push import Outcome, Push
 from syncapi.usecases.push_line import Line, Waiting
 from syncapi.usecases.uploads import UploadRules
+from syncapi.usecases.writes import REMEMBERED_SECONDS
 from syncapi.wire.push import PushRequest
 
 MOST_WAITING = 2000
@@ -35,9 +36,6 @@ MOST_WAITING = 2000
 
 GROUP_SECONDS = 5.0
 """A group that takes longer is broken off, and each of its pushes is tried by itself."""
-
-_REMEMBERED_SECONDS: Final = 1.0
-"""Within so long after it was admitted, a push goes by the rights that are remembered."""
 
 _PAUSE_SECONDS: Final = 0.1
 """Between two tries while somebody holds the tenant's clock."""
@@ -137,7 +135,11 @@ class GroupCommit:
     async def _admitted(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Push]]:
         """Those of the group who may still push, with their rights of now; the others fail."""
         now = time.monotonic()
-        waited = {one.push.scope: now - one.arrived > _REMEMBERED_SECONDS for one in group}
+        # A user's rights are asked for once, for the one of his pushes that has waited longest.
+        waited: dict[TenantScope, bool] = {}
+        for one in group:
+            is_long = now - one.arrived > REMEMBERED_SECONDS
+            waited[one.push.scope] = waited.get(one.push.scope, False) or is_long
         answers = await asyncio.gather(
             *(
                 confirmed_in_place(self._rights, scope, remembered=not is_long)

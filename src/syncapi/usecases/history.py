@@ -14,7 +14,9 @@ from syncapi.postgres import history as store
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.files import StoredFile
 from syncapi.postgres.history import KeptVersion
+from syncapi.usecases.access import Rights
 from syncapi.usecases.repeats import once
+from syncapi.usecases.writes import Writes
 from syncapi.wire.documents import Document
 from syncapi.wire.history import DocumentVersion, NamedVersion, UnknownVersion
 
@@ -22,8 +24,9 @@ from syncapi.wire.history import DocumentVersion, NamedVersion, UnknownVersion
 class History:
     """Reads versions, and restores them as new changes."""
 
-    def __init__(self, databases: Databases) -> None:
+    def __init__(self, databases: Databases, rights: Rights) -> None:
         self._databases = databases
+        self._writes = Writes(databases, rights)
 
     async def versions(
         self, scope: TenantScope, document_id: UUID, *, before: datetime | None, most: int
@@ -94,7 +97,7 @@ class History:
         async def work(tx: TenantConnection) -> Document:
             return await once(tx, request, partial(restored, tx))
 
-        return await self._databases.writing(scope, work)
+        return await self._writes.writing(scope, work)
 
 
 async def _version(
