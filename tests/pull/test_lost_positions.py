@@ -18,6 +18,7 @@ from feed.following import Client, raw
 from feed.raw_tenant import RawTenant
 from fixtures.server import serving
 from fixtures.service import TestTenant
+from fixtures.uploads import assert_problem
 from fixtures.worlds import MakeWorld
 from fixtures.writing import MakeWriter
 from soak.replica import ByTime
@@ -187,6 +188,26 @@ async def test_two_processes_of_the_service(
             await each.follow()
             assert each.expired == 0
             assert await scene.equals_the_server(each)
+
+
+async def test_two_processes_of_the_service_without_redis(
+    scene: Scene, settings_of: Callable[[str], Settings]
+) -> None:
+    """The one that has not drawn the number says so, and the run goes on with the other."""
+    nowhere = SecretStr("redis://127.0.0.1:1")
+    own = settings_of(scene.world.database_url).model_copy(update={"redis_url": nowhere})
+    with serving(create_app(own)) as one, serving(create_app(own)) as other:
+        device = scene.device()
+        scene.world.urls = [one]
+        await device.turn_page()
+        scene.world.urls = [other]
+        answer = await device.ask()
+        assert_problem(answer, 503, "unavailable")
+        assert int(answer.headers["retry-after"]) > 0
+        scene.world.urls = [one]
+        await device.follow()
+        assert device.expired == 0
+        assert await scene.equals_the_server(device)
 
 
 class HeldUp(PagePositions):

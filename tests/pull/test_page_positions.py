@@ -2,12 +2,16 @@
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from fixtures.flaky import FlakyRelay
+from syncapi.domain.errors import Unavailable
+from syncapi.embedded.valkey import ValkeyServer
 from syncapi.redis.client import connect
 from syncapi.redis.page_positions import (
     FIRST_DRAWN,
@@ -209,7 +213,46 @@ async def test_a_redis_that_is_gone_is_done_without() -> None:
         assert await user.find(number) == "here"
         following = await user.keep("there", asked=number)
         assert await user.find(following) == "there"
-        assert await user.find(FIRST_DRAWN) is None
+
+
+async def test_a_number_that_this_process_does_not_know_while_redis_is_gone() -> None:
+    """It is not called forgotten: who begins again would come to the same end."""
+    async with connect("redis://127.0.0.1:1") as nowhere:
+        tenant, user = uuid4(), uuid4()
+        one, other = (PagePositions(nowhere) for _ in range(2))
+        number = await one.keep(tenant, user, "0:1", "here", asked=1)
+        with pytest.raises(Unavailable) as refusal:
+            await other.find(tenant, user, "0:1", number)
+        assert refusal.value.retry_after
+        assert await one.find(tenant, user, "0:1", number) == "here"
+
+
+@pytest.fixture
+async def full_redis(tmp_path: Path) -> AsyncIterator[Redis]:
+    """One that takes no writes, since its memory is full and it may not evict."""
+    with ValkeyServer(tmp_path, durable=False) as server:
+        async with connect(server.url) as redis:
+            await redis.config_set("maxmemory-policy", "noeviction")
+            await redis.config_set("maxmemory", "1")
+            yield redis
+
+
+async def test_a_redis_that_takes_no_writes_is_told_of_once_a_minute(full_redis: Redis) -> None:
+    clock = Clock()
+    user = User(PagePositions(full_redis, now=clock))
+    with capture_logs() as logs:
+        number = await user.keep("here")
+        clock.now += 59
+        following = await user.keep("there", asked=number)
+        assert len(logs) == 1
+        clock.now += 2
+        await user.keep("further", asked=following)
+    assert [(log["event"], log["log_level"]) for log in logs] == [
+        ("page_numbers_without_redis", "warning")
+    ] * 2
+    assert "maxmemory" in logs[0]["error"]
+    assert await user.find(number) == "here"
+    assert await user.find(following) == "there"
 
 
 async def test_what_redis_did_not_take_in_time_is_found_here_when_it_is_back(
@@ -225,7 +268,8 @@ async def test_what_redis_did_not_take_in_time_is_found_here_when_it_is_back(
         before = await user.keep("before")
         relay.freeze()
         number = await user.keep("meanwhile", asked=before)
-        assert await user.find(before) is None  # the client begins again with page 1
+        with pytest.raises(Unavailable):
+            await user.find(before)
         await relay.restore()
         assert await user.find(before) == "before"
         assert await user.find(number) == "meanwhile"

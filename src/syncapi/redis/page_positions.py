@@ -13,20 +13,23 @@ number that is drawn at random for this answer alone.
   user.
 - All numbers of a user are forgotten an hour after the last answer that drew one.
 
-Without Redis the numbers are kept in this process, and so is one that Redis did not take in time.
+Without Redis the numbers are kept in this process, and so is one that Redis did not take. While
+Redis cannot be asked, another process cannot know that number, and must not call it forgotten: a
+client that begins again because of that gets no further.
 """
 
 import secrets
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import cast
 from uuid import UUID
 
+import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from syncapi.domain.errors import Unavailable
 from syncapi.domain.expiring_cache import ExpiringCache
 
 KEPT_SECONDS = 3600
@@ -41,6 +44,9 @@ LAST_PAGE = 1_000_000_000
 """The highest number: it fits the 32-bit integers of old clients."""
 
 _USERS_KEPT_HERE = 1000
+_RETRY_AFTER = 2.0
+_WARN_SECONDS = 60.0
+_FAILURES = (RedisError, OSError, TimeoutError)
 _COUNTED = 0  # stands for every page that a client has counted to by itself
 
 # KEYS a user's numbers  ARGV drawn, entry, asked ('' begins a run), seconds, numbers, runs
@@ -71,6 +77,8 @@ redis.call('HSET', KEYS[1], 'runs', cjson.encode(runs))
 redis.call('EXPIRE', KEYS[1], ARGV[4])
 return 1
 """
+
+_log = structlog.get_logger(__name__)
 
 
 def is_drawn(page: int) -> bool:
@@ -124,12 +132,16 @@ class PagePositions:
         self._prefix = key_prefix
         self._now = now
         self._draw = draw
+        self._warn_again_at = float("-inf")
         self._here: ExpiringCache[str, _Numbers] = ExpiringCache(_USERS_KEPT_HERE)
 
     async def find(self, tenant: UUID, user: UUID | None, run: str, page: int) -> str | None:
         """The cursor that a drawn number stands for, or None if it is not known for this run.
 
         ``run`` says what the numbers of the run are bound to.
+
+        Raises:
+            Unavailable: this process does not know the number, and Redis cannot be asked.
         """
         key = self._key(tenant, user)
         here = self._here.get(key, self._now())
@@ -137,8 +149,13 @@ class PagePositions:
         if entry is None and self._redis is not None:
             try:
                 kept = await self._redis.hget(key, str(page))
-            except (RedisError, OSError, TimeoutError):
-                return None
+            except _FAILURES as error:
+                self._warn(error)
+                raise Unavailable(
+                    "Where this page begins cannot be looked up at the moment. Try again shortly, "
+                    "or send the `sync_token` of the last page as `cursor`.",
+                    retry_after=_RETRY_AFTER,
+                ) from error
             entry = kept.decode() if isinstance(kept, bytes) else kept
         if entry is None or not entry.startswith(f"{run} "):
             return None
@@ -154,8 +171,10 @@ class PagePositions:
         key, entry = self._key(tenant, user), f"{run} {cursor}"
         line = None if asked == 1 else asked if is_drawn(asked) else _COUNTED
         if self._redis is not None:
-            with suppress(RedisError, OSError, TimeoutError):
+            try:
                 return await self._keep_shared(self._redis, key, entry, line)
+            except _FAILURES as error:
+                self._warn(error)
         # Redis may have taken the entry and not have said so: here it gets another number.
         return self._keep_here(key, entry, line)
 
@@ -174,6 +193,12 @@ class PagePositions:
             number = FIRST_DRAWN + self._draw()
             if numbers.keep(number, entry, asked):
                 return number
+
+    def _warn(self, error: Exception) -> None:
+        """Say, once a minute at most, that the processes do not share their numbers."""
+        if self._now() >= self._warn_again_at:
+            self._warn_again_at = self._now() + _WARN_SECONDS
+            _log.warning("page_numbers_without_redis", error=f"{type(error).__name__}: {error}")
 
     def _key(self, tenant: UUID, user: UUID | None) -> str:
         return f"{self._prefix}:pages:{tenant}:{user}"

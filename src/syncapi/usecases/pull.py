@@ -113,7 +113,8 @@ class Pull:
             InvalidInput: a page that was counted to, behind the rows that may be counted.
             CursorExpired: tombstones after it are collected, its history is lost, or the
                 numbered page is no longer known.
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer, or Redis where it must be asked for the
+                page.
         """
         start = await self._start(scope, request)
         if await self._is_idle(scope, start):
