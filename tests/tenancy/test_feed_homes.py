@@ -1,5 +1,6 @@
 """A database that is not the tenant's: nothing is read there, written there, or deleted for it."""
 
+import io
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from uuid import UUID, uuid4
@@ -32,6 +33,7 @@ from syncapi.usecases.feeds import FeedAdministration
 from syncapi.usecases.tenants import TenantAdministration
 
 OTHER = "other"
+_ROWS = ("tenant_clock", "feed_forks", "files", "documents", "feed_entries", "document_history")
 UNUSED = Retention(files=AT_ONCE)
 
 
@@ -66,6 +68,19 @@ class Ground:
         tenant = await self.control.tenant(self.tenant.id)
         assert tenant is not None
         return tenant.feed_id
+
+    async def copy_to_other(self) -> None:
+        """The tenant's rows as they are now, and nothing else."""
+        await self.other.execute("SET session_replication_role = replica")
+        async with self.databases.database("default") as driver:
+            for table in _ROWS:
+                rows = io.BytesIO()
+                query = f"SELECT * FROM {table} WHERE tenant_id = '{self.tenant.id}'"
+                await driver.copy_from_query(query, output=rows, format="binary")
+                await self.other.execute(f"DELETE FROM {table}")
+                rows.seek(0)
+                await self.other.copy_to_table(table, source=rows, format="binary")
+        await self.other.execute("SET session_replication_role = origin")
 
     async def open_other(self, feed_id: UUID) -> None:
         await self.other.execute("SELECT feed.open($1, $2)", self.tenant.id, feed_id)
@@ -159,6 +174,55 @@ async def test_a_write_into_a_wrong_database_does_not_disarm_the_collector(
     assert document_of(await client.get(f"/documents/{document}"))["id"] == str(document)
     assert (await collect.outcome(tenant, UNUSED)).error is None
     assert await keys(store, tenant) == known
+
+
+@pytest.mark.parametrize("is_written_to", [False, True])
+async def test_an_older_copy_does_not_disarm_the_collector(
+    ground: Ground, store: ObjectStore, *, is_written_to: bool
+) -> None:
+    """It has the tenant's own feed. What was restored is collected once an operator says so."""
+    tenant, client = ground.tenant, ground.client
+    collect = Collector(ground.databases, store, ground.control)
+    await upload(client, b"old")
+    await ground.copy_to_other()
+    await upload(client, b"precious")
+    assert (await collect.outcome(tenant, UNUSED)).error is None
+    known = await keys(store, tenant)
+    assert len(known) == 2
+    await ground.name(OTHER)
+    if is_written_to:
+        await upload(client, b"written into the copy")
+
+    for _ in range(2):
+        error = (await collect.outcome(tenant, UNUSED)).error or ""
+        assert "Nothing was deleted" in error
+        assert "syncapi feed void" in error
+    assert await keys(store, tenant) >= known
+
+    await ground.name("default")
+    assert (await collect.outcome(tenant, UNUSED)).error is None
+    await ground.name(OTHER)
+    await ground.feeds.void(lambda _: None, reference=str(tenant.id))
+    assert (await collect.outcome(tenant, UNUSED)).error is None
+    assert not await keys(store, tenant) >= known
+
+
+async def test_a_collection_goes_on_after_a_move(ground: Ground, store: ObjectStore) -> None:
+    """It is a fork, as a start of the server is, that keeps all that there was."""
+    collect = Collector(ground.databases, store, ground.control)
+    await upload(ground.client, b"one")
+    assert (await collect.outcome(ground.tenant, UNUSED)).error is None
+    await ground.copy_to_other()
+    await ground.name(OTHER)
+    for _ in range(2):
+        await upload(ground.client, b"two")
+        assert (await collect.outcome(ground.tenant, UNUSED)).error is None
+
+
+async def test_a_dry_collection_notes_nothing(ground: Ground, store: ObjectStore) -> None:
+    collect = Collector(ground.databases, store, ground.control)
+    assert (await collect.outcome(ground.tenant, UNUSED, is_dry=True)).error is None
+    assert await ground.control.collected_at(ground.tenant.id) is None
 
 
 async def test_the_collector_stops_where_the_database_changes_under_it(

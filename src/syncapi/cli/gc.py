@@ -87,7 +87,9 @@ async def _run(
         administration = TenantAdministration(control, databases, Invalidations(None))
         tenants = await _tenants(administration, reference)
         progress.expect(len(tenants))
-        collection = GarbageCollection(databases, objects, retention(settings), is_dry=is_dry)
+        collection = GarbageCollection(
+            databases, control, objects, retention(settings), is_dry=is_dry
+        )
         return await collection.run(tenants, progress.tell, progress.finished)
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKeyConstraint,
     Index,
+    LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
     Row,
@@ -36,6 +37,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from syncapi.domain.access import Membership, Role
 from syncapi.domain.tenancy import Member, Tenant
 from syncapi.postgres.failures import down_as_unavailable
+from syncapi.postgres.feed_identity import FeedPlace
 from syncapi.postgres.tables import NAMING_CONVENTION
 from syncapi.postgres.unmigrated import unmigrated_as_unavailable
 
@@ -78,6 +80,17 @@ memberships = Table(
     ForeignKeyConstraint(["tenant_id"], ["tenants.id"]),
     CheckConstraint("role IN ('admin', 'user', 'viewer')", name="role"),
     Index("memberships_tenant_id_idx", "tenant_id"),
+)
+
+# Where a tenant's feed was when its garbage was collected last.
+collections = Table(
+    "collections",
+    metadata,
+    Column("tenant_id", Uuid, nullable=False),
+    Column("lineage", LargeBinary, nullable=False),
+    Column("head", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("tenant_id"),
+    ForeignKeyConstraint(["tenant_id"], ["tenants.id"], ondelete="CASCADE"),
 )
 
 
@@ -181,6 +194,31 @@ class ControlStore:
         )
         async with self._connection() as connection:
             return (await connection.execute(statement)).rowcount > 0
+
+    async def collected_at(self, tenant_id: UUID) -> FeedPlace | None:
+        """Where the tenant's feed was at its last collection; None before the first one."""
+        query = select(collections.c.lineage, collections.c.head).where(
+            collections.c.tenant_id == tenant_id
+        )
+        async with self._connection() as connection:
+            row = (await connection.execute(query)).one_or_none()
+        return None if row is None else FeedPlace(row.lineage, row.head)
+
+    async def note_collection(self, tenant_id: UUID, place: FeedPlace) -> None:
+        """Note where the tenant's feed is at a collection."""
+        values = {"lineage": place.lineage, "head": place.head}
+        statement = upsert(collections).values(tenant_id=tenant_id, **values)
+        statement = statement.on_conflict_do_update(
+            index_elements=[collections.c.tenant_id], set_=values
+        )
+        async with self._connection() as connection:
+            await connection.execute(statement)
+
+    async def forget_collection(self, tenant_id: UUID) -> None:
+        """Whatever feed the next collection finds, it is the tenant's."""
+        statement = delete(collections).where(collections.c.tenant_id == tenant_id)
+        async with self._connection() as connection:
+            await connection.execute(statement)
 
     async def _change(self, tenant_id: UUID, **values: object) -> Tenant | None:
         statement = (

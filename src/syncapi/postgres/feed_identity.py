@@ -5,6 +5,8 @@ feed would look like a loss of history, and all the tenant's bytes like unused o
 """
 
 import time
+from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 from uuid import UUID
 
@@ -21,6 +23,28 @@ _RETRY_AFTER: Final = 30.0  # seconds: an operator is needed
 _SEEN: Final = "syncapi_feeds"
 _GOOD_FOR: Final = 10.0  # seconds: a pooler may lead a connection elsewhere
 _MOST_SEEN: Final = 1000
+
+
+# $2 lineage, $3 head
+_GOES_ON: Final = """
+SELECT lineage = $2 AND last >= $3 OR EXISTS (
+  SELECT FROM feed_forks WHERE tenant_id = $1 AND feed_forks.lineage = $2 AND forked_at >= $3)
+FROM tenant_clock WHERE tenant_id = $1
+"""
+_PLACE: Final = "SELECT lineage, last FROM tenant_clock WHERE tenant_id = $1"
+
+
+@dataclass(frozen=True, slots=True)
+class FeedPlace:
+    """How far a feed has come.
+
+    Attributes:
+        lineage: the history that the feed is in.
+        head: its time.
+    """
+
+    lineage: bytes
+    head: datetime
 
 
 def require_own(scope: TenantScope, found: UUID | None) -> None:
@@ -69,6 +93,18 @@ async def find_feed(driver: asyncpg.Connection, tenant_id: UUID) -> UUID | None:
     """Which feed a database has of a tenant; None where it has none."""
     feed: UUID | None = await driver.fetchval(_FEED, tenant_id)
     return feed
+
+
+async def find_place(driver: asyncpg.Connection, tenant_id: UUID) -> FeedPlace:
+    """Where a tenant's feed is; the tenant has one."""
+    row = await driver.fetchrow(_PLACE, tenant_id)
+    return FeedPlace(row["lineage"], row["last"])
+
+
+async def goes_on_from(driver: asyncpg.Connection, tenant_id: UUID, place: FeedPlace) -> bool:
+    """Whether a feed has been at a place: else it is an older copy, or was put back or voided."""
+    goes_on: bool = await driver.fetchval(_GOES_ON, tenant_id, place.lineage, place.head)
+    return goes_on
 
 
 async def open_feed(driver: asyncpg.Connection, tenant_id: UUID, feed_id: UUID) -> UUID:

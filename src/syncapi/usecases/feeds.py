@@ -132,6 +132,7 @@ class FeedAdministration:
             server_time, mended = await self._databases.writing(scope, void_feed)
         except Refusal as refusal:
             return Voided(tenant, error=refusal.detail)
+        await self._control.forget_collection(tenant.id)
         return Voided(tenant, server_time, mended)
 
     async def _adopt_only(self, tenant: Tenant, databases: Iterable[str]) -> str | None:
@@ -152,6 +153,7 @@ class FeedAdministration:
 
     async def _adopt(self, tenant: Tenant, feed_id: UUID) -> Tenant:
         changed = await self._control.set_feed(tenant.id, feed_id)
+        await self._control.forget_collection(tenant.id)
         await self._invalidations.publish(Change(tenant_id=tenant.id))
         return changed or tenant
 

@@ -12,7 +12,9 @@ from structlog import get_logger
 from syncapi.domain.errors import Conflict, Refusal, Unavailable
 from syncapi.domain.retention import Collected, Retention
 from syncapi.domain.tenancy import Tenant
+from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases
+from syncapi.postgres.feed_identity import find_place, goes_on_from
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.collection import contents, rows
 from syncapi.usecases.collection.turn import Progress, Turn
@@ -53,6 +55,7 @@ class GarbageCollection:
     def __init__(
         self,
         databases: Databases,
+        control: ControlStore,
         objects: ObjectStore,
         retention: Retention,
         *,
@@ -60,6 +63,7 @@ class GarbageCollection:
         batch: int = BATCH,
     ) -> None:
         self._databases = databases
+        self._control = control
         self._objects = objects
         self._retention = retention
         self._is_dry = is_dry
@@ -137,19 +141,31 @@ class GarbageCollection:
             self._batch,
             collected,
         )
-        await _see_the_feed(turn)
+        await self._see_the_feed(turn)
         for step in _STEPS:
             await step(turn)
 
+    async def _see_the_feed(self, turn: Turn) -> None:
+        """See that the tenant is where its row says: elsewhere its bytes look like unused ones.
 
-async def _see_the_feed(turn: Turn) -> None:
-    """See that the tenant is where its row says: elsewhere all its bytes are orphans.
-
-    Raises:
-        Conflict: it is not, or cannot be asked.
-    """
-    try:
-        async with turn.reading():
-            pass
-    except Unavailable as refusal:
-        raise Conflict(f"{refusal.detail} Nothing was deleted.") from refusal
+        Raises:
+            Conflict: the database has another feed, or an older state of it, or cannot be asked.
+        """
+        tenant = turn.tenant
+        before = await self._control.collected_at(tenant.id)
+        try:
+            async with turn.reading() as connection:
+                place = await find_place(connection.driver, tenant.id)
+                goes_on = before is None or await goes_on_from(
+                    connection.driver, tenant.id, before
+                )
+        except Unavailable as refusal:
+            raise Conflict(f"{refusal.detail} Nothing was deleted.") from refusal
+        if not goes_on:
+            raise Conflict(
+                f"The feed in the database '{tenant.database}' lacks what the last collection "
+                "saw: is it an older copy? Nothing was deleted. See where the tenant's row and "
+                "that database's URL lead; if it was restored, run `syncapi feed void`."
+            )
+        if not self._is_dry:
+            await self._control.note_collection(tenant.id, place)
