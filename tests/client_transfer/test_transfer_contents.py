@@ -124,6 +124,18 @@ def test_names_of_parts_stay_within_what_file_systems_take(tmp_path: Path) -> No
     assert target.read_bytes() == b"x"
 
 
+@pytest.mark.parametrize("key", ["../x", "/x", "a/b", "\U0001f600" * 64, "\0", "", "\ud800"])
+def test_a_key_that_is_no_plain_name_becomes_no_path(tmp_path: Path, key: str) -> None:
+    """Keys are made of what the server says."""
+    folder = tmp_path / "in"
+    folder.mkdir()
+    part = PartFile.beside(folder / "file", key)
+    part.write(b"x")
+    assert list(folder.iterdir()) == [part.part]
+    assert list(tmp_path.iterdir()) == [folder]
+    assert part.part != PartFile.beside(folder / "file", f"{key}x").part
+
+
 def test_bytes_are_on_the_disk_before_they_have_the_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

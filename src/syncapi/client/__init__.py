@@ -36,6 +36,7 @@ _PLACES: Final[dict[str, str]] = {
             "CursorExpired",
             "Forbidden",
             "InvalidCursor",
+            "InvalidDigest",
             "InvalidRequest",
             "NotFound",
             "PreconditionFailed",

@@ -12,6 +12,7 @@ from syncapi.client.errors import ContentReplaced as ContentReplaced
 from syncapi.client.errors import CursorExpired as CursorExpired
 from syncapi.client.errors import Forbidden as Forbidden
 from syncapi.client.errors import InvalidCursor as InvalidCursor
+from syncapi.client.errors import InvalidDigest as InvalidDigest
 from syncapi.client.errors import InvalidRequest as InvalidRequest
 from syncapi.client.errors import NotFound as NotFound
 from syncapi.client.errors import PreconditionFailed as PreconditionFailed

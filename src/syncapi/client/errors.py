@@ -20,6 +20,7 @@
     │   ├── ContentMismatch          the bytes are not those that were promised
     │   ├── ContentReplaced          the document has other bytes by now: pull, then fetch those
     │   ├── ContentMissing           the object store has lost the bytes
+    │   ├── InvalidDigest            the server has hashes that no bytes can have
     │   └── SourceChanged            a local file changed while it was read
     ├── StoreError                   the local state
     │   ├── StoreBusy                another process works on the same replica
@@ -191,6 +192,10 @@ class ContentReplaced(TransferError):
 
 
 class ContentMissing(TransferError):
+    pass
+
+
+class InvalidDigest(TransferError):
     pass
 
 

@@ -13,7 +13,7 @@ from syncapi.client.api.feed import FeedRequests
 from syncapi.client.api.files import FileRequests
 from syncapi.client.errors import ApiError, Conflict, Forbidden, NotFound, UnsupportedType
 from syncapi.client.transfer.contents import AnyContent, content_of, digest_of
-from syncapi.client.transfer.downloads import Downloader
+from syncapi.client.transfer.downloads import Downloader, wanted_of
 from syncapi.client.transfer.sinks import PartFile
 from syncapi.client.transfer.uploads import Uploader
 from syncapi.domain.media_types import media_type_of
@@ -56,7 +56,7 @@ class Client(FeedRequests, DocumentRequests, FileRequests):
             OSError: the file cannot be written.
         """
         document = await self.document(document_id)
-        part = PartFile.beside(target, f"{document.file.sha256_hash}-{document.id}")
+        part = PartFile.beside(target, f"{wanted_of(document).sha256_hash}-{document.id}")
         await Downloader(self).fetch(document, part)
         await anyio.to_thread.run_sync(part.place, target)
         return document

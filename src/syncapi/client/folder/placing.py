@@ -16,7 +16,7 @@ from syncapi.client.folder.rounds import Round
 from syncapi.client.folder.scanning import seen
 from syncapi.client.folder.states import LocalFile
 from syncapi.client.transfer.contents import BLOCK, Hasher
-from syncapi.client.transfer.downloads import Downloader
+from syncapi.client.transfer.downloads import Downloader, wanted_of
 from syncapi.client.transfer.sinks import PartFile
 from syncapi.wire.documents import Document
 
@@ -61,7 +61,7 @@ class Placing:
         self._disk.expect(action.path, over)
         # Of each document its own: many may have the same bytes, and are fetched at once. And not
         # that of `Client.download`: a script may fetch the same into the same folder.
-        key = f"mirror-{action.sha256}-{action.id}"
+        key = f"mirror-{wanted_of(document).sha256_hash}-{action.id}"
         part = PartFile.beside(self._disk.make_room(action.path), key)
         if not await self._copied(action, current, part):
             before = part.held()

@@ -13,7 +13,7 @@ from syncapi.client.replica.failures import Failures, raise_what_ends_the_run
 from syncapi.client.replica.records import Wanted
 from syncapi.client.replica.results import Tally
 from syncapi.client.replica.tables import Tables
-from syncapi.client.transfer.downloads import Downloader
+from syncapi.client.transfer.downloads import Downloader, wanted_of
 from syncapi.wire.documents import Document
 
 SETTLED_FOR: Final = timedelta(days=30)
@@ -108,7 +108,7 @@ class Fetching:
 
     async def _fetch_one(self, document: Document, url: str | None) -> None:
         async with self._slots:
-            sha256 = document.file.sha256_hash
+            sha256 = wanted_of(document).sha256_hash
             if self._blobs.has(sha256):
                 return
             sink = self._blobs.sink(sha256)

@@ -21,6 +21,7 @@ from syncapi.client.replica.settling import Settling
 from syncapi.client.replica.tables import Tables
 from syncapi.client.replica.wire_changes import is_as_changed, pushed_change
 from syncapi.client.transfer.uploads import Uploader
+from syncapi.domain.media_types import media_type_fault
 from syncapi.domain.versions import NO_VERSION
 from syncapi.wire.documents import Document
 from syncapi.wire.push import ChangeResult, PushedChange
@@ -123,9 +124,9 @@ class Sending:
     async def _upload_one(self, content: ContentHash, change: PendingChange) -> UUID:
         kind = change.mime_type or (change.base.mime_type if change.base else None)
         held = self._tables.store.blobs.content(content.sha256, content.size)
-        file = await self._uploader.send(
-            held, content.digest(), kind or "application/octet-stream"
-        )
+        if kind is None or media_type_fault(kind) is not None:  # by SQL a document may have any
+            kind = "application/octet-stream"
+        file = await self._uploader.send(held, content.digest(), kind)
         return file.id
 
     def _write(

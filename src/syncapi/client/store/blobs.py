@@ -11,11 +11,11 @@ from typing import BinaryIO, Final
 from filelock import FileLock, Timeout
 
 from syncapi.client import durable
-from syncapi.client.errors import SourceChanged, StoreDamaged
+from syncapi.client.errors import InvalidDigest, SourceChanged, StoreDamaged
 from syncapi.client.store.database import WAY_OUT
 from syncapi.client.store.formats import BlobFormat, BlobSink, Place
 from syncapi.client.transfer.contents import BLOCK, Content, Hasher, digest_of
-from syncapi.domain.content import Digest
+from syncapi.domain.content import Digest, is_sha256
 
 PART = ".part"
 """Ends the names of what is not whole yet."""
@@ -68,6 +68,9 @@ class BlobContent:
 class Blobs:
     """A folder of blobs.
 
+    Hashes come from the server, too. What is no SHA-256 never becomes a path: nothing is held
+    under it, and nothing can be written to it (`InvalidDigest`).
+
     Args:
         forms: How new ones are written; then how older ones still are, while a key is rotated.
     """
@@ -78,7 +81,7 @@ class Blobs:
         self.forms = forms
 
     def has(self, sha256: str) -> bool:
-        return any(path.exists() for path, _ in self._places(sha256))
+        return is_sha256(sha256) and any(path.exists() for path, _ in self._places(sha256))
 
     def content(self, sha256: str, size: int) -> BlobContent:
         """The bytes of that hash; they are looked for when they are opened."""
@@ -163,7 +166,8 @@ class Blobs:
                     durable.remove(path, is_lasting=False)
 
     def _names(self, contents: set[str]) -> set[str]:
-        return {path.name for sha256 in contents for path, _ in self._places(sha256)}
+        hashes = filter(is_sha256, contents)
+        return {path.name for sha256 in hashes for path, _ in self._places(sha256)}
 
     def _remove_left(self) -> None:
         """Remove half-made copies; of whoever has the lock, and makes none yet."""
@@ -208,6 +212,8 @@ class Blobs:
                     yield f"{path} is damaged: its bytes are not those of its name."
 
     def _places(self, sha256: str) -> tuple[Place, ...]:
+        if not is_sha256(sha256):
+            raise InvalidDigest("This is no SHA-256, so that no content can be held under it.")
         return tuple((self._folder / form.name(sha256), form) for form in self.forms)
 
     def _owned(self) -> Iterator[Place]:

@@ -1,14 +1,12 @@
 """How blobs are written: under which names, and as which bytes."""
 
-import re
 from pathlib import Path
-from typing import BinaryIO, Final, Protocol
+from typing import BinaryIO, Protocol
 
 from typing_extensions import override
 
 from syncapi.client.transfer.sinks import PartFile, Sink
-
-_SHA256: Final = re.compile(r"[0-9a-f]{64}")
+from syncapi.domain.content import is_sha256
 
 
 class BlobSink(Sink, Protocol):
@@ -48,7 +46,7 @@ class PlainFormat:
         return sha256
 
     def owns(self, path: Path) -> bool:
-        return _SHA256.fullmatch(path.name) is not None
+        return is_sha256(path.name)
 
     def digest(self, path: Path) -> str:
         return path.name

@@ -14,6 +14,7 @@ from syncapi.client.errors import (
     ContentMismatch,
     ContentMissing,
     ContentReplaced,
+    InvalidDigest,
     TransferError,
 )
 from syncapi.client.transfer.receiving import Arrival
@@ -27,6 +28,22 @@ _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")  # RFC 9110 §14.4
 _NOT_FOUND: Final = HTTPStatus.NOT_FOUND.value
 
 OnDocumentBytes = Callable[[UUID, int], None]
+
+
+def wanted_of(document: Document) -> Digest:
+    """What a download must bring; of a document that a server told, before a path is made of it.
+
+    Raises:
+        InvalidDigest: no bytes can have these hashes: somebody has altered the row of the file.
+    """
+    file = document.file
+    digest = Digest(file.md5_hash, file.sha256_hash, file.file_size)
+    if not digest.is_possible:
+        raise InvalidDigest(
+            f"The server has hashes of document {document.id} that no bytes can have.",
+            hint="give the document its content anew, or mend the row of its file",
+        )
+    return digest
 
 
 class Downloader:
@@ -70,6 +87,7 @@ class Downloader:
                 left to the caller, who may have many to finish at once.
 
         Raises:
+            InvalidDigest: no bytes can have the hashes that the server has.
             ContentMismatch: other bytes came, twice.
             ContentMissing: the object store has lost them.
             ContentReplaced: the document has others by now.
@@ -78,8 +96,7 @@ class Downloader:
             Unreachable: the service or the object store gives no answer.
             OSError: the sink cannot take them.
         """
-        file = document.file
-        wanted = Digest(file.md5_hash, file.sha256_hash, file.file_size)
+        wanted = wanted_of(document)
         async with self._slots:
             arrival = Arrival(sink, wanted, partial(self._on_bytes, document.id))
             await _Download(self._service, document.id, arrival, url, is_lasting=is_lasting).run()

@@ -1,7 +1,9 @@
 """Where downloads go: places that keep what has arrived until the rest does."""
 
 import os
+import re
 from collections.abc import Iterator
+from hashlib import sha256
 from pathlib import Path
 from typing import Final, Protocol, Self
 
@@ -11,7 +13,7 @@ from syncapi.client.transfer.contents import BLOCK
 PART_PREFIX: Final = durable.UNDER_WAY
 """Of the names of files that are not whole yet."""
 
-_LONGEST_KEY = 200  # bytes; a file system takes names of 255
+_PLAIN_KEY: Final = re.compile(r"[0-9A-Za-z._-]{1,200}")  # a file system takes names of 255 bytes
 
 
 class Sink(Protocol):
@@ -61,9 +63,12 @@ class PartFile:
         Args:
             target: what it is to become.
             key: tells the content apart from others, such as its SHA-256: what is held of an
-                attempt is continued by those with the same key alone.
+                attempt is continued by those with the same key alone. One that is no plain name
+                never becomes a path: its hash does.
         """
-        return cls(target.with_name(f"{PART_PREFIX}{key[:_LONGEST_KEY]}"))
+        if not _PLAIN_KEY.fullmatch(key):
+            key = sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+        return cls(target.with_name(f"{PART_PREFIX}{key}"))
 
     def held(self) -> int:
         try:

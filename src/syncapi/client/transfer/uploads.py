@@ -12,6 +12,7 @@ import httpx
 
 from syncapi.client.errors import (
     Conflict,
+    InvalidDigest,
     NotFound,
     ServerError,
     SourceChanged,
@@ -76,6 +77,7 @@ class Uploader:
 
         Raises:
             SourceChanged: the content has not, or no longer, this digest.
+            InvalidDigest: no bytes can have this digest, which a server told.
             TransferError: the object store does not take it.
             ApiError: the service refuses it: too large, a type that is not taken, no right to.
             Unreachable: the service or the object store gives no answer.
@@ -111,6 +113,8 @@ class _Upload:
 
     async def run(self, mime_type: str) -> FileInfo:
         digest = self._digest
+        if not digest.is_possible:
+            raise InvalidDigest("No bytes can have the hashes that are to be uploaded.")
         declared = FileDeclaration(
             sha256_hash=digest.sha256_hash,
             md5_hash=digest.md5_hash,

@@ -1,0 +1,40 @@
+"""A document whose hash can be none is not fetched, and stops no other file of the folder."""
+
+from uuid import UUID
+
+import pytest
+
+from fixtures.mirrors import texts, write
+from fixtures.service import TestTenant
+from fixtures.strange import give_sha256
+from fixtures.uploads import upload
+from fixtures.writing import MakeWriter
+from simulation.device import Device
+
+
+@pytest.mark.parametrize("sha256", ["/" * 64, "\U0001f600" * 64, "a/" * 32, "A" * 64])
+async def test_the_others_are_kept_in_step(
+    tenant: TestTenant, laptop: Device, make_writer: MakeWriter, sha256: str
+) -> None:
+    odd = await upload(tenant.user, b"odd", "odd.txt")
+    await upload(tenant.user, b"plain", "plain.txt")
+    writer = await make_writer(tenant.id)
+    await give_sha256(writer.connection, UUID(odd["file"]["id"]), sha256)
+    write(laptop, "mine.txt", "mine")
+    report = await laptop.sync_calmly()
+    (failure,) = report.failures
+    assert failure.path == "odd.txt"
+    assert "hashes" in failure.why
+    assert texts(laptop) == {"plain.txt": "plain", "mine.txt": "mine"}
+    assert report.counts == {"create": 1, "download": 1}
+
+
+async def test_a_file_stays_when_its_document_gets_such_a_hash(
+    tenant: TestTenant, laptop: Device, make_writer: MakeWriter
+) -> None:
+    odd = await upload(tenant.user, b"odd", "odd.txt")
+    await laptop.sync_calmly()
+    writer = await make_writer(tenant.id)
+    await give_sha256(writer.connection, UUID(odd["file"]["id"]), "/" * 64)
+    assert [failure.path for failure in (await laptop.sync_calmly()).failures] == ["odd.txt"]
+    assert texts(laptop) == {"odd.txt": "odd"}
