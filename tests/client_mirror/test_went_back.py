@@ -162,6 +162,84 @@ async def test_an_old_copy_that_is_meant_is_pushed(laptop: Device, desktop: Devi
     assert texts(desktop) == {name: f"old {name}" for name in NAMES}
 
 
+async def put_back_over_renames(device: Device) -> None:
+    """Put a backup over a folder in which a file was renamed and edited, and one was added."""
+    await grown(device, *NAMES)
+    write(device, "draft", "draft")
+    await sync(device)
+    backup = texts(device)
+    (device.root / "draft").rename(device.root / "final")
+    await sync(device)
+    write(device, "final", "much work")
+    write(device, "newer", "newer work")
+    await sync(device)
+    for name in ("final", "newer"):
+        (device.root / name).unlink()
+    for name, text in backup.items():
+        write(device, name, text)
+
+
+async def test_an_old_copy_that_undoes_a_rename_stops_the_sync(
+    laptop: Device, desktop: Device
+) -> None:
+    await put_back_over_renames(laptop)
+    here = texts(laptop)
+    with pytest.raises(SafetyStop, match=r"^1 files .* 2 of what was in step"):
+        await sync(laptop)
+    async with laptop.opened() as mirror:
+        with pytest.raises(SafetyStop, match="Was a backup put back"):
+            await mirror.sync(allow_mass_delete=True)
+    assert texts(laptop) == here
+    await sync(desktop)
+    newest = {
+        **{name: f"new {name}" for name in NAMES},
+        "final": "much work",
+        "newer": "newer work",
+    }
+    assert texts(desktop) == newest
+
+    await sync(laptop, "theirs")
+    assert texts(laptop) == {**newest, "draft": "draft"}
+    assert (await sync(laptop)).done == []
+    await sync(desktop)
+    assert texts(desktop) == texts(laptop)
+
+
+async def test_an_old_copy_that_undoes_a_rename_may_be_meant(
+    laptop: Device, desktop: Device
+) -> None:
+    await put_back_over_renames(laptop)
+    await sync(laptop, "mine")
+    await sync(desktop)
+    assert texts(desktop) == {**{name: f"new {name}" for name in NAMES}, "draft": "draft"}
+
+
+def histories_asked(device: Device) -> int:
+    told = device.root.with_name("exchanges")
+    device.exchanges.write(told)
+    return told.read_text().count("/history")
+
+
+@pytest.mark.parametrize(
+    ("fresh", "asked"), [({}, 0), ({"b": ""}, 0), ({"b": "no older version"}, 1)]
+)
+async def test_who_deletes_a_file_and_adds_another_is_not_asked(
+    laptop: Device, fresh: dict[str, str], asked: int
+) -> None:
+    """The history of what is missing is asked for only if it can tell anything."""
+    write(laptop, "kept", "kept")
+    for text in ("", "old a", "new a"):
+        write(laptop, "a", text)
+        await sync(laptop)
+    before = histories_asked(laptop)
+    (laptop.root / "a").unlink()
+    for name, text in fresh.items():
+        write(laptop, name, text)
+    report = await sync(laptop)
+    assert report.counts == {"delete": 1, **({"create": 1} if fresh else {})}
+    assert histories_asked(laptop) - before == asked
+
+
 @pytest.mark.parametrize("renamed", [("a",), NAMES])
 async def test_who_renames_what_others_delete_has_put_nothing_back(
     renamed: tuple[str, ...], laptop: Device, desktop: Device

@@ -103,7 +103,8 @@ def expect_no_backup(plan: Plan, back: int) -> None:
 
     Args:
         plan: what would be done.
-        back: how many files have the bytes of an older version of their document.
+        back: how many files have the bytes of an older version of their document, or of one
+            whose file is missing.
 
     Raises:
         WentBackStop: many files went back, or others went missing with them.

@@ -1,6 +1,6 @@
 """What the server's history shows where the three states alone do not."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 from uuid import UUID
 
@@ -74,6 +74,32 @@ class Histories:
                     return
 
         await each(edits, ask, parallel=self._parallel)
+        return found
+
+    async def missing_that_went_back(
+        self, agreed: Mapping[UUID, str], contents: Collection[str]
+    ) -> set[UUID]:
+        """Which documents whose files are missing had one of those contents before.
+
+        A new file of them is no new work, but what was put back.
+
+        Args:
+            agreed: SHA-256 of the files as they were. Those bytes are no older version.
+            contents: SHA-256 of the files that no document knows.
+
+        Raises:
+            SyncError: the server cannot be reached or refuses.
+        """
+        found: set[UUID] = set()
+
+        async def ask(document_id: UUID) -> None:
+            older = set(contents) - {agreed[document_id]}
+            async for version in versions_of(self._client, document_id):
+                if version.file is not None and version.file.sha256_hash in older:
+                    found.add(document_id)
+                    return
+
+        await each(agreed if contents else (), ask, parallel=self._parallel)
         return found
 
     async def _answer(self, entry: Base) -> Base | None:

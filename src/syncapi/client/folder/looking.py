@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 from uuid import UUID, uuid4
 
-from syncapi.client.folder.actions import Create, Delete, Plan, Update
+from syncapi.client.folder.actions import Create, Delete, Download, Plan, Update
 from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
 from syncapi.client.folder.guards import Guards
 from syncapi.client.folder.histories import Histories
@@ -54,7 +54,8 @@ class View:
         patterns: of what is ignored, by which it was scanned and planned.
         resolved: the ledger as the scan shows it; kept before the plan is carried out.
         restored: entries to keep then, too.
-        back: how many files have the bytes of an older version of their document.
+        back: how many files have the bytes of an older version of their document, or of one
+            whose file is missing, and nobody has said yet what is meant.
     """
 
     scan: Scan
@@ -113,10 +114,7 @@ class Looking:
         self._disk.anchor()
         ignores = read_ignores(self._root)
         if not offline:
-            # Before the pull: a server that cannot be reached changes nothing about the rules.
-            self._out_of_sight.mark(ignores)
-            await self._replica.pull()
-            await self._mark_lost()
+            await self._pull(ignores)
         documents = {document.id: document for document in self._replica.remote()}
         found = await asyncio.to_thread(self._scan, ignores)
         rules = self._rules(ignores, direction)
@@ -128,14 +126,16 @@ class Looking:
         resolved = resolve(entries, found)
         planned = self._plan(resolved.entries, found, documents, rules)
         back: dict[UUID, WentBack] = {}
+        renamed: set[UUID] = set()
         if not offline and went_back != "mine":
             how: WentBack = "theirs" if went_back == "theirs" else "ask"
             edits = _edits(planned, resolved.entries, how)
             back = dict.fromkeys(await self._histories.went_back(edits, documents), how)
+            renamed = await self._renamed_since(planned, resolved.entries)
         if back:
             planned = self._plan(resolved.entries, found, documents, rules, back)
         restored = []
-        if restore_missing or (back and went_back == "theirs"):
+        if restore_missing or ((back or renamed) and went_back == "theirs"):
             restored = self._to_restore(planned, resolved.entries)
         if restored:
             entries = _with(resolved.entries, restored)
@@ -148,8 +148,19 @@ class Looking:
             resolved,
             ignores.lines,
             tuple(restored),
-            back=sum(how == "ask" for how in back.values()),
+            back=0 if went_back == "theirs" else len(back) + len(renamed),
         )
+
+    async def _pull(self, ignores: Ignores) -> None:
+        # Before the pull: a server that cannot be reached changes nothing about the rules.
+        self._out_of_sight.mark(ignores)
+        await self._replica.pull()
+        await self._mark_lost()
+
+    async def _renamed_since(self, planned: Plan, entries: Iterable[Base]) -> set[UUID]:
+        """Documents that are missing, and of which an older version is here under another name."""
+        missing = _missing(planned, entries)
+        return await self._histories.missing_that_went_back(missing, _unknown(planned))
 
     def _to_restore(self, planned: Plan, entries: Iterable[Base]) -> list[Base]:
         """Entries of files that are gone, as if the server had lost them: they are fetched.
@@ -222,6 +233,27 @@ def _with(entries: Iterable[Base], others: Iterable[Base]) -> list[Base]:
     """Entries, with others in the place of those of the same documents."""
     instead = {entry.id: entry for entry in others}
     return [instead.get(entry.id, entry) for entry in entries]
+
+
+def _missing(planned: Plan, entries: Iterable[Base]) -> dict[UUID, str]:
+    """SHA-256 of the files that are gone from here, by document, as they were."""
+    gone = {
+        action.id
+        for action in planned.actions
+        if isinstance(action, Delete)
+        or (isinstance(action, Download) and action.replaces_sha256 is None)
+    }
+    return {
+        entry.id: entry.sha256
+        for entry in entries
+        if entry.id in gone and entry.sha256 and entry.version is not None and not entry.lost
+    }
+
+
+def _unknown(planned: Plan) -> set[str]:
+    """SHA-256 of the files that would be pushed as documents of their own, but for empty ones."""
+    creates = (action for action in planned.actions if isinstance(action, Create))
+    return {action.sha256 for action in creates if not action.revives} - {_EMPTY}
 
 
 _EMPTY: Final = hashlib.sha256().hexdigest()
