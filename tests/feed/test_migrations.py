@@ -187,7 +187,7 @@ class TestRowsAsTheyAre:
             await tenant.update("is_deleted = true, deleted_at = '20000-01-01'", late)
             await db.execute("UPDATE files SET s3_path = '../x' WHERE id = $1", tenant.file_id)
             before = {document: await tenant.stamp(document) for document in (early, late, fine)}
-            await migrated(target)
+            await migrated(target, "tenant_0005")
             times = "SELECT created_at, deleted_at FROM documents WHERE id = $1"
             assert (await db.fetchval(times, early)).year == 1
             assert (await db.fetchrow(times, late))["deleted_at"].year == 9999
@@ -197,6 +197,23 @@ class TestRowsAsTheyAre:
             path = await db.fetchval("SELECT s3_path FROM files")
             assert path == f"{tenant.id}/{tenant.file_id}"
             assert await db.fetchval("SELECT bool_and(convalidated) FROM pg_constraint")
+
+
+class TestHashes:
+    async def test_rows_whose_hashes_are_none_stay_as_they_are(
+        self, create_database: CreateDatabase
+    ) -> None:
+        target = Target(Tree.TENANT, "own", create_database())
+        await migrated(target, "tenant_0008")
+        async with session(target.url) as db:
+            tenant = await tenant_in(db)
+            change = "UPDATE files SET md5_hash = 'x', sha256_hash = repeat('A', 64)"
+            await db.execute(change)
+            await migrated(target)
+            row = await db.fetchrow("SELECT id, trim(md5_hash), sha256_hash FROM files")
+            assert tuple(row) == (tenant.file_id, "x", "A" * 64)
+            with pytest.raises(asyncpg.CheckViolationError):
+                await db.execute(change)
 
 
 class TestLineages:

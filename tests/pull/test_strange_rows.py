@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from contextlib import nullcontext
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -13,6 +14,7 @@ import pytest
 from fixtures.pulling import BEGINNING, Replica, ask, deleted, page_of
 from fixtures.pushing import create, push, update
 from fixtures.service import TestTenant
+from fixtures.strange import before_the_rules
 from fixtures.unseen import unseen
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter, SqlWriter
@@ -60,7 +62,8 @@ async def writer(tenant: TestTenant, make_writer: MakeWriter) -> SqlWriter:
 
 async def changed(writer: SqlWriter, table: str, what: str, row: UUID) -> None:
     statement = f"UPDATE {table} SET {what} WHERE tenant_id = $1 AND id = $2"
-    await writer.connection.execute(statement, writer.tenant_id, row)
+    async with before_the_rules(writer.connection) if "hash" in what else nullcontext():
+        await writer.connection.execute(statement, writer.tenant_id, row)
 
 
 @pytest.mark.parametrize(
@@ -152,6 +155,29 @@ async def test_a_file_that_no_request_can_name_is_refused_at_the_write(
     """A signed URL of no key would list the bucket."""
     with pytest.raises(asyncpg.CheckViolationError, match="files_s3_path_check"):
         await changed(writer, "files", f"s3_path = '{path}'", writer.file_id)
+
+
+@pytest.mark.parametrize("column", ["md5_hash", "sha256_hash"])
+@pytest.mark.parametrize("value", ["upper({})", "''", "left({}, -1)", "repeat('/', length({}))"])
+async def test_hashes_that_are_none_are_refused_at_the_write(
+    writer: SqlWriter, column: str, value: str
+) -> None:
+    with pytest.raises(asyncpg.CheckViolationError, match=f"files_{column}_check"):
+        await writer.connection.execute(
+            f"UPDATE files SET {column} = {value.format(column)} WHERE id = $1", writer.file_id
+        )
+
+
+async def test_a_file_of_such_hashes_is_still_told_and_found(
+    tenant: TestTenant, writer: SqlWriter
+) -> None:
+    """It takes no update any more, and is to be read as ever."""
+    odd = await upload(tenant.user, b"odd")
+    await changed(writer, "files", "md5_hash = 'X'", UUID(odd["file"]["id"]))
+    told = data(await tenant.user.get(f"/files/{odd['file']['id']}"))
+    again = await upload(tenant.user, b"odd", "again.txt")
+    assert told["file"] == again["file"]
+    assert (told["file"]["id"], told["file"]["md5_hash"].strip()) == (odd["file"]["id"], "X")
 
 
 class TestWhatTheFeedDoesNotKnow:

@@ -3,10 +3,21 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Row, Table, and_, delete, exists, func, select, update
+from sqlalchemy import (
+    ColumnElement,
+    Row,
+    Table,
+    and_,
+    delete,
+    exists,
+    func,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert
 
 from syncapi.domain.content import Digest
@@ -23,6 +34,12 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
 """What `stored` needs. The others are not read: others than we write them, and not all that
 PostgreSQL can hold can be read here, such as times before Christ.
 """
+
+# A row of before the constraints takes no update: it is held, and not renewed.
+_HASHED: Final = and_(
+    files.c.md5_hash.regexp_match("^[0-9a-f]{32}$"),
+    files.c.sha256_hash.regexp_match("^[0-9a-f]{64}$"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,8 +92,12 @@ async def promise_bytes(tx: TenantConnection, sha256_hash: str) -> StoredFile | 
 
 async def _promised(tx: TenantConnection, condition: ColumnElement[bool]) -> StoredFile | None:
     # The time of now, and not of when the transaction began: it may have waited for the row.
-    renewal = update(files).where(condition).values(updated_at=func.clock_timestamp())
-    row = (await tx.connection.execute(renewal.returning(*COLUMNS))).one_or_none()
+    renewal = update(files).where(condition, _HASHED).values(updated_at=func.clock_timestamp())
+    renewed = renewal.returning(*COLUMNS).cte()
+    strange = select(*COLUMNS).where(condition, ~_HASHED)
+    held = strange.with_for_update(read=True, key_share=True).cte()
+    either = union_all(select(renewed), select(held))
+    row = (await tx.connection.execute(either)).one_or_none()
     return None if row is None else stored(row)
 
 

@@ -54,6 +54,9 @@ files = Table(
     UniqueConstraint("tenant_id", "sha256_hash"),
     CheckConstraint("file_size >= 0", name="file_size"),
     CheckConstraint("s3_path <> '' AND s3_path !~ '(^|/)[.][.]?(/|$)'", name="s3_path"),
+    # Where older rows break these, they stay, and the constraints are not validated.
+    CheckConstraint("md5_hash ~ '^[0-9a-f]{32}$'", name="md5_hash"),
+    CheckConstraint("sha256_hash ~ '^[0-9a-f]{64}$'", name="sha256_hash"),
     Index("files_s3_path_idx", "tenant_id", "s3_path"),
 )
 
