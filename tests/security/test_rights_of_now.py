@@ -16,6 +16,7 @@ import httpx
 import pytest
 from typing_extensions import override
 
+from fixtures.collecting import is_waiting
 from fixtures.flaky import FlakyRelay
 from fixtures.pulling import problem_of
 from fixtures.pushing import create, send, update
@@ -159,6 +160,35 @@ async def test_an_upload_whose_sender_lost_the_right_meanwhile(
     problem_of(await uploading, *LOSSES[how])
     assert await execute(settings.database_url.get_secret_value(), ROWS, tenant.id) == 0
     assert await keys(store, tenant) == []
+
+
+@pytest.mark.parametrize("how", [*LOSSES, "moved"])
+async def test_an_upload_that_had_to_wait_for_another_transaction(
+    tenant: TestTenant,
+    client: httpx.AsyncClient,
+    administration: TenantAdministration,
+    store: ObjectStore,
+    settings: Settings,
+    how: str,
+) -> None:
+    """Its bytes are there, and what it waits for is the row of the file that has them too."""
+    here = settings.database_url.get_secret_value()
+    await upload(client, b"known")
+    holder = await asyncpg.connect(here)
+    async with holder.transaction():
+        await holder.execute("SELECT FROM files WHERE tenant_id = $1 FOR UPDATE", tenant.id)
+        uploading = asyncio.create_task(
+            client.post("/documents", files={"file": ("late.txt", b"known")})
+        )
+        await until(partial(is_waiting, holder))
+        if how == "moved":
+            await execute(here, MOVED, tenant.id)
+        else:
+            await lose(administration, tenant, how)
+    await holder.close()
+    problem_of(await uploading, *LOSSES.get(how, (503, "unavailable")))
+    assert await execute(here, ROWS, tenant.id) == 2
+    assert len(await keys(store, tenant)) == 1
 
 
 async def test_an_upload_goes_where_its_tenant_is_when_it_ends(
