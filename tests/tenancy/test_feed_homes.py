@@ -1,8 +1,9 @@
 """A database that is not the tenant's: nothing is read there, written there, or deleted for it."""
 
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import datetime
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -28,6 +29,7 @@ from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
+from syncapi.storage.listing import BucketListing, ListedObject
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.feeds import FeedAdministration
 from syncapi.usecases.tenants import TenantAdministration
@@ -236,6 +238,33 @@ async def test_the_collector_stops_where_the_database_changes_under_it(
         await driver.execute(
             "UPDATE tenant_clock SET feed_id = $2 WHERE tenant_id = $1", ground.tenant.id, uuid4()
         )
+    assert "another feed" in ((await collect.outcome(ground.tenant, UNUSED)).error or "")
+    assert len(await keys(store, ground.tenant)) == 1
+
+
+async def test_the_collector_looks_again_before_it_takes_bytes_for_nobodys(
+    ground: Ground, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database changes after the last step that writes there, while the bucket is listed."""
+    await upload(ground.client, b"precious")
+    objects = BucketListing.objects
+
+    async def listed(
+        listing: BucketListing, prefix: str, before: datetime
+    ) -> AsyncGenerator[list[ListedObject]]:
+        async with ground.databases.database("default") as driver:
+            await driver.execute("DELETE FROM documents WHERE tenant_id = $1", ground.tenant.id)
+            await driver.execute("DELETE FROM files WHERE tenant_id = $1", ground.tenant.id)
+            await driver.execute(
+                "UPDATE tenant_clock SET feed_id = $2 WHERE tenant_id = $1",
+                ground.tenant.id,
+                uuid4(),
+            )
+        async for page in objects(listing, prefix, before):
+            yield page
+
+    monkeypatch.setattr(BucketListing, "objects", listed)
+    collect = Collector(ground.databases, store, ground.control)
     assert "another feed" in ((await collect.outcome(ground.tenant, UNUSED)).error or "")
     assert len(await keys(store, ground.tenant)) == 1
 
