@@ -99,6 +99,36 @@ async def test_an_entry_where_no_reader_comes_is_put_where_they_do(
     assert await tenant.stamp(document) == (await tenant.clock())["last"]
 
 
+@pytest.mark.parametrize("is_hard", [False, True])
+async def test_a_tombstone_that_was_put_back_is_told_again(
+    make_world: MakeWorld, *, is_hard: bool
+) -> None:
+    """Its entry is as it was at an earlier deletion, which the reader is past."""
+    world = await make_world(1)
+    reader = await client(world, ByCursor())
+    async with session(world.database_url) as db:
+        tenant = await raw(db, world.tenants[0])
+        deleted, other = await tenant.inserted(), await tenant.inserted()
+        await tenant.update(SOFTLY, deleted)
+        earlier = await tenant.stamp(deleted)
+        await tenant.update(BACK, deleted)
+        await tenant.update(SOFTLY, other)
+        await reader.follow()
+        if is_hard:
+            await tenant.delete(deleted)
+        else:
+            await tenant.update(SOFTLY, deleted)
+        await db.execute("UPDATE feed_entries SET updated_at = $1 WHERE id = $2", earlier, deleted)
+        await reader.follow()
+        assert not await reader.equals_the_server(db)
+        stamp = await tenant.stamp(other)
+        assert await mended(tenant) == 1
+        await reader.follow()
+        assert await reader.equals_the_server(db)
+        assert reader.expired == 0
+        assert await tenant.stamp(other) == stamp
+
+
 async def test_a_writer_under_way_is_neither_lost_nor_doubled(
     tenant: RawTenant, connect: Connect
 ) -> None:

@@ -1,0 +1,38 @@
+"""A tombstone that stands before the version that it is of is astray.
+
+Where a table was put back, or somebody wrote the feed by hand, readers that are past its stamp
+never hear of the deletion. Versions of what is deleted are collected: where there is none, the
+entry is all that is known.
+"""
+
+from alembic import context
+
+revision = "tenant_0009"
+down_revision = "tenant_0008"
+branch_labels = None
+depends_on = None
+
+# (what it says, what it says from here on)
+_AMENDMENTS = (
+    (">= ($1, document.id)", ">= ($1, entry.id)"),
+    ("<= ($1, document.id)", "<= ($1, entry.id)"),
+    ("AS version ON NOT document.is_deleted", "AS version ON true"),
+    (
+        "OR NOT document.is_deleted",
+        "OR entry.is_deleted AND entry.updated_at < version.updated_at OR NOT document.is_deleted",
+    ),
+)
+
+
+def _amend(old: str, new: str) -> None:
+    context.script.get_revision("tenant_0005").module.amend("feed.astray", old, new)
+
+
+def upgrade() -> None:
+    for old, new in _AMENDMENTS:
+        _amend(old, new)
+
+
+def downgrade() -> None:
+    for old, new in _AMENDMENTS:
+        _amend(new, old)
