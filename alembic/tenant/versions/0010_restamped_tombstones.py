@@ -7,8 +7,8 @@ entry is all that is known.
 
 from alembic import context
 
-revision = "tenant_0009"
-down_revision = "tenant_0008"
+revision = "tenant_0010"
+down_revision = "tenant_0009"
 branch_labels = None
 depends_on = None
 
