@@ -21,12 +21,14 @@ from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from syncapi.domain.access import operator
 from syncapi.domain.errors import Conflict, Unavailable
+from syncapi.domain.feed import Start
 from syncapi.domain.retention import Retention
 from syncapi.domain.tenancy import Tenant
 from syncapi.main import create_app
 from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.postgres.feed import read_page
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.storage.listing import BucketListing, ListedObject
@@ -267,6 +269,25 @@ async def test_the_collector_looks_again_before_it_takes_bytes_for_nobodys(
     collect = Collector(ground.databases, store, ground.control)
     assert "another feed" in ((await collect.outcome(ground.tenant, UNUSED)).error or "")
     assert len(await keys(store, ground.tenant)) == 1
+
+
+@pytest.mark.parametrize(
+    ("change", "found"),
+    [
+        ("UPDATE tenant_clock SET feed_id = gen_random_uuid() WHERE tenant_id = $1", "another"),
+        ("DELETE FROM tenant_clock WHERE tenant_id = $1", "no feed"),
+    ],
+)
+async def test_a_page_compares_feeds_whatever_its_connection_saw_before(
+    ground: Ground, change: str, found: str
+) -> None:
+    """A pooler may lead a connection elsewhere from one statement to the next."""
+    start = Start.since(0, filters=1)
+    async with ground.databases.reading(ground.tenant.scope()) as connection:
+        await read_page(connection, start, most=1, with_tombstones=True)
+        await connection.driver.execute(change, ground.tenant.id)
+        with pytest.raises(Unavailable, match=found):
+            await read_page(connection, start, most=1, with_tombstones=True)
 
 
 async def test_a_feed_that_is_taken_out_while_it_is_written_to(ground: Ground) -> None:
