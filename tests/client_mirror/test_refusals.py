@@ -70,7 +70,7 @@ async def test_a_push_whose_answer_was_lost_is_known_again(
     assert there == {"kept.txt": 4, **expected}
 
 
-@pytest.mark.parametrize("others", ["edit", "delete", "rename"])
+@pytest.mark.parametrize("others", ["edit", "delete", "erase", "rename"])
 @pytest.mark.parametrize("push", ["create", "update"])
 async def test_others_change_what_was_pushed_before_the_next_sync(
     others: str, push: str, laptop: Device, client: Client
@@ -92,13 +92,15 @@ async def test_others_change_what_was_pushed_before_the_next_sync(
             content = BytesContent(b"theirs")
             file = await Uploader(client).send(content, digest_of(content), "text/plain")
             await client.change_document(pushed.id, DocumentChanges(file_id=file.id))
-        case "delete":
-            await client.delete_document(pushed.id)
+        case "delete" | "erase":
+            await client.delete_document(pushed.id, hard=others == "erase")
         case "rename":
             await client.change_document(pushed.id, DocumentChanges(filename="b.txt"))
     report = await sync(laptop)
     assert (report.failures, report.conflicts) == ([], [])
-    expected = {"edit": {"a.txt": "theirs"}, "delete": {}, "rename": {"b.txt": "pushed"}}[others]
+    expected = {"edit": {"a.txt": "theirs"}, "rename": {"b.txt": "pushed"}}.get(others, {})
+    if (others, push) == ("erase", "update"):
+        expected = {"a.txt": "pushed"}  # nothing shows that it had arrived
     assert texts(laptop) == {"kept.txt": "kept", **expected}
     there = {document.filename for document in (await client.documents()).documents}
     assert there == {"kept.txt", *expected}
