@@ -8,11 +8,11 @@ from uuid import UUID
 import pytest
 
 from fixtures.folder_model import NOW
-from syncapi.client.folder.actions import Move, Plan, Trash
+from syncapi.client.folder.actions import Action, Move, Plan, SetAside, Trash
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.executing import FolderHalf
-from syncapi.client.folder.ledger import FileIndex, Ledger
+from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
 from syncapi.client.folder.placing import Placing
 from syncapi.client.folder.reports import MirrorReport, Silent
 from syncapi.client.folder.rounds import Round
@@ -20,12 +20,6 @@ from syncapi.client.folder.scanning import seen
 from syncapi.client.folder.states import Base, LocalFile
 from syncapi.client.folder.trash import Trash as TrashFolder
 from syncapi.client.store.store import Store
-
-
-@pytest.fixture
-def ledger(tmp_path: Path) -> Iterator[Ledger]:
-    with Store.open(tmp_path / "state") as store:
-        yield Ledger(store)
 
 
 class Killed(BaseException):
@@ -36,36 +30,66 @@ def killed(*_arguments: object) -> None:
     raise Killed
 
 
+class Scene:
+    """A folder with files in step, each with its name as its bytes' hash."""
+
+    def __init__(self, folder: Path, store: Store, *names: str) -> None:
+        root = folder / "root"
+        root.mkdir()
+        keys = PathKeys(store)
+        self.ledger = Ledger(store)
+        self.conflicts = FolderConflicts(store, keys, lambda: NOW)
+        disk = Disk(root, TrashFolder(folder / "trash"))
+        index = FileIndex(store, keys)
+        self._half = FolderHalf(disk, self.ledger, index, self.conflicts, parallel=1)
+        self._files: dict[str, LocalFile] = {}
+        self.entries: list[Base] = []
+        for number, name in enumerate(names):
+            (root / name).touch()
+            file = self._files[name] = seen(root / name, name, name, None)
+            one = Base(UUID(int=number), name, NOW, name, "", name, file.inode, file.birth_ns)
+            self.entries.append(one)
+        self.ledger.put(*self.entries)
+
+    async def carry_out(self, *actions: Action) -> None:
+        """Until it is killed."""
+        current = Round(Plan(actions), self._files, {}, MirrorReport(), Silent())
+        nothing_to_fetch = cast("Placing", None)
+        with pytest.raises(Killed):
+            await self._half.carry_out(current, nothing_to_fetch)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Store]:
+    with Store.open(tmp_path / "state") as store:
+        yield store
+
+
 @pytest.mark.parametrize("deed", ["trash", "move"])
 async def test_all_that_goes_to_the_trash_or_moves(
-    deed: str, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    deed: str, store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Of all files at once, before the first of them is touched."""
-    root = tmp_path / "root"
-    root.mkdir()
-    files: dict[str, LocalFile] = {}
-    for path in ("gone", "moved"):
-        (root / path).write_text(path)
-        files[path] = seen(root / path, path, path, None)
-    before = [
-        Base(UUID(int=number), path, NOW, path, "", path, file.inode, file.birth_ns)
-        for number, (path, file) in enumerate(files.items())
-    ]
-    gone, moved = before
+    scene = Scene(tmp_path, store, "gone", "moved")
+    gone, moved = scene.entries
     coming = Base(moved.id, "new", NOW, "moved", "", "new", moved.inode, moved.birth_ns)
-    plan = Plan((Trash(gone.id, "gone", "gone"), Move(moved.id, "moved", "new", "moved", coming)))
-    ledger.put(*before)
-    disk = Disk(root, TrashFolder(tmp_path / "trash"))
-    # The plan fetches nothing, and asks nothing of the conflicts.
-    index, conflicts = cast("FileIndex", None), cast("FolderConflicts", None)
-    half = FolderHalf(disk, ledger, index, conflicts, parallel=1)
     monkeypatch.setattr(Disk, deed, killed)
-
-    with pytest.raises(Killed):
-        await half.carry_out(
-            Round(plan, files, {}, MirrorReport(), Silent()), cast("Placing", None)
-        )
-
-    found = {entry.id: (entry.leaving, entry.coming) for entry in ledger.entries()}
+    await scene.carry_out(
+        Trash(gone.id, "gone", "gone"), Move(moved.id, "moved", "new", "moved", coming)
+    )
+    found = {entry.id: (entry.leaving, entry.coming) for entry in scene.ledger.entries()}
     assert found.pop(moved.id) == (False, coming)
     assert found == ({gone.id: (True, None)} if deed == "trash" else {})
+
+
+async def test_an_edit_that_gives_way(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its file is nobody's, so that its new name is no rename, and the conflict is listed."""
+    scene = Scene(tmp_path, store, "edited")
+    (edited,) = scene.entries
+    nobodys = Base(edited.id, "edited", NOW, "", "", "edited")
+    monkeypatch.setattr(Disk, "move", killed)
+    await scene.carry_out(SetAside("edited", "aside", "edited", edited.id, nobodys))
+    assert list(scene.ledger.entries()) == [nobodys]
+    assert [conflict.copy_path for conflict in scene.conflicts.all()] == ["aside"]
