@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -160,6 +161,30 @@ async def test_a_content_that_comes_to_be_needed_while_it_is_tidied(
     await device.replica.sync()
     await other.replica.sync()
     assert other.names() == device.names() == expected
+    assert device.store.check() == []
+
+
+async def test_a_content_that_comes_to_be_needed_between_two_batches(
+    tenant: TestTenant, make_device: MakeDevice, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is gone already is copied in again, and what was about to go stays."""
+    monkeypatch.setattr(blobs, "AT_ONCE", 2)
+    device = make_device(tenant)
+    contents = await with_needless_contents(device, 5)
+    expected: dict[str, bytes] = {}
+
+    def make_all(_seconds: float) -> None:
+        with Store.open(device.folder) as store:
+            editor = Replica(device.client, store, make_id=device.make_id, clock=device.clock)
+            for content in contents[len(expected) :]:
+                name = f"{len(expected)}.txt"
+                editor.create(name, content)
+                expected[name] = content
+
+    monkeypatch.setattr(blobs, "time", SimpleNamespace(sleep=make_all))
+    await device.replica.sync()
+    assert len(expected) == len(contents)
+    assert device.names() == expected
     assert device.store.check() == []
 
 
