@@ -531,6 +531,21 @@ async def test_a_change_without_a_form_stops_no_other(
     await assert_in_step(device, other)
 
 
+def unreadable(detail: str) -> httpx.Response:
+    """What a server answers to a request that it cannot read."""
+    problem = {
+        "type": "urn:syncapi:problem:invalid_request",
+        "title": "Invalid request",
+        "status": 400,
+        "detail": detail,
+        "success": False,
+        "code": "invalid_request",
+        "request_id": "1",
+        "errors": [],
+    }
+    return httpx.Response(400, json=problem)
+
+
 async def test_a_change_that_the_server_cannot_read_stops_no_other(
     tenant: TestTenant, make_device: MakeDevice
 ) -> None:
@@ -539,21 +554,8 @@ async def test_a_change_that_the_server_cannot_read_stops_no_other(
     ids = [device.replica.create(f"{number}.txt", b"made").id for number in range(5)]
 
     def refuse(request: httpx.Request) -> httpx.Response | None:
-        if not pushes(request) or b'"3.txt"' not in request.content:
-            return None
-        return httpx.Response(
-            400,
-            json={
-                "type": "urn:syncapi:problem:invalid_request",
-                "title": "Invalid request",
-                "status": 400,
-                "detail": "changes.3.filename: names without digits",
-                "success": False,
-                "code": "invalid_request",
-                "request_id": "1",
-                "errors": [],
-            },
-        )
+        is_it = pushes(request) and b'"3.txt"' in request.content
+        return unreadable("changes.3.filename: names without digits") if is_it else None
 
     device.line.before = refuse
     result = await device.replica.sync()
@@ -563,6 +565,29 @@ async def test_a_change_that_the_server_cannot_read_stops_no_other(
     result = await device.replica.sync()
     assert (result.errors, device.replica.failures()) == ([], [])
     assert len(list(device.replica.remote())) == 5
+
+
+async def test_an_edit_behind_a_change_that_is_refused_is_not_lost(
+    tenant: TestTenant, make_device: MakeDevice
+) -> None:
+    """It was made while the change was on its way, and is sent together with it."""
+    device, other = make_device(tenant), make_device(tenant)
+    document = device.replica.create("a.txt", b"first").id
+    await device.replica.sync()
+    device.replica.update(document, filename="b.txt")
+
+    def refuse(request: httpx.Request) -> httpx.Response | None:
+        if not pushes(request):
+            return None
+        device.replica.update(document, content=b"newest")
+        return unreadable("changes.0.filename: not now")
+
+    device.line.before = refuse
+    result = await device.replica.sync()
+    assert [error.id for error in result.errors] == [document]
+    device.line.before = lambda _request: None
+    await assert_in_step(device, other)
+    assert other.names() == {"b.txt": b"newest"}
 
 
 class Person:
