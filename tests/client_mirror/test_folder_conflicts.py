@@ -1,13 +1,15 @@
 """Conflicts of a folder that are several, or that somebody has worked on meanwhile."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 import httpx
 import pytest
-from typing_extensions import override
 
 from fixtures.machine import Machine
 from fixtures.mirrors import texts, write
@@ -137,22 +139,81 @@ def conflict_at(path: str) -> FolderConflict:
 
 
 class TestKeepingMine:
-    def test_a_save_meanwhile_is_not_lost(self, disk: Disk, tmp_path: Path) -> None:
-        place = disk.root / "d/a.txt"
+    def test_a_save_meanwhile_is_not_lost(
+        self, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Right before the files get each other's names."""
+        place, exchange = disk.root / "d/a.txt", durable.exchange
+        place.write_text("theirs")
+        saves = ["saved just now"]
+
+        def late(one: Path, other: Path) -> bool:
+            if saves:
+                place.write_text(saves.pop())
+            return exchange(one, other)
+
+        monkeypatch.setattr(durable, "exchange", late)
+        self._expect_refused(disk, tmp_path)
+
+    def test_a_save_meanwhile_is_not_lost_where_files_cannot_be_exchanged(
+        self, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        place, keep = disk.root / "d/a.txt", Trash.keep
         place.write_text("theirs")
 
-        class Saving(Trash):
-            @override
-            def keep(self, source: Path, path: str) -> Path:
-                kept = super().keep(source, path)
-                place.write_text("saved just now")
-                return kept
+        def late(self: Trash, source: Path, path: str) -> Path:
+            kept = keep(self, source, path)
+            place.write_text("saved just now")
+            return kept
 
+        monkeypatch.setattr(durable, "exchange", lambda _one, _other: False)
+        monkeypatch.setattr(Trash, "keep", late)
+        self._expect_refused(disk, tmp_path)
+
+    def _expect_refused(self, disk: Disk, tmp_path: Path) -> None:
         with pytest.raises(SyncError, match=r"d/a\.txt was written to just now") as caught:
-            resolve_in_folder(conflict_at("d/a.txt"), "mine", disk, Saving(tmp_path / "trash"))
+            resolve_in_folder(conflict_at("d/a.txt"), "mine", disk, Trash(tmp_path / "trash"))
         assert caught.value.hint is not None
         assert "repeat" in caught.value.hint
-        assert (place.read_text(), (disk.root / COPY).read_text()) == ("saved just now", "mine")
+        texts = (disk.root / "d/a.txt").read_text(), (disk.root / COPY).read_text()
+        assert texts == ("saved just now", "mine")
+
+    @pytest.mark.parametrize("can_exchange", [True, False])
+    def test_what_gives_way_is_in_the_trash(
+        self,
+        can_exchange: bool,
+        disk: Disk,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        (disk.root / "d/a.txt").write_text("theirs")
+        if not can_exchange:
+            monkeypatch.setattr(durable, "exchange", lambda _one, _other: False)
+        trash = Trash(tmp_path / "trash")
+        resolve_in_folder(conflict_at("d/a.txt"), "mine", disk, trash)
+        assert (disk.root / "d/a.txt").read_text() == "mine"
+        assert not (disk.root / COPY).exists()
+        assert [(t.path, t.place.read_text()) for t in trash.files()] == [("d/a.txt", "theirs")]
+
+    @pytest.mark.parametrize("keep", ["mine", "theirs"])
+    def test_a_kill_between_the_names_and_the_trash_turns_nothing_round(
+        self, keep: Literal["mine", "theirs"], disk: Disk, tmp_path: Path
+    ) -> None:
+        """The conflict is still told then; who repeats the command gets what it says."""
+        place, copy = disk.root / "d/a.txt", disk.root / COPY
+        place.write_text("theirs")
+        hashes = {text: sha256(text.encode()).hexdigest() for text in ("mine", "theirs")}
+        conflict = replace(
+            conflict_at("d/a.txt"), mine_sha256=hashes["mine"], theirs_sha256=hashes["theirs"]
+        )
+        trash = Trash(tmp_path / "trash")
+        durable.exchange(copy, place)
+
+        resolve_in_folder(conflict, keep, disk, trash)
+
+        assert (place.read_text(), copy.exists()) == (keep, False)
+        (trashed,) = trash.files()
+        assert {place.read_text(), trashed.place.read_text()} == {"mine", "theirs"}
 
     def test_a_file_that_comes_meanwhile_is_not_lost(
         self, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -152,6 +152,24 @@ async def test_an_old_copy_that_is_put_over_the_folder_stops_the_sync(
     assert (await sync(desktop)).done == []
 
 
+async def test_what_is_missing_comes_back_although_the_rest_was_edited_meanwhile(
+    laptop: Device, desktop: Device
+) -> None:
+    """Between the question and its answer: then no file has the bytes of an older version."""
+    await grown(laptop, "a", "missing")
+    write(laptop, "a", "old a")
+    (laptop.root / "missing").unlink()
+    with pytest.raises(SafetyStop):
+        await sync(laptop)
+    write(laptop, "a", "edited")
+
+    await sync(laptop, "theirs")
+
+    assert texts(laptop) == {"a": "edited", "missing": "new missing"}
+    await sync(desktop)
+    assert texts(desktop) == texts(laptop)
+
+
 async def test_an_old_copy_that_is_meant_is_pushed(laptop: Device, desktop: Device) -> None:
     await grown(laptop, *NAMES, "newer")
     for name in NAMES:

@@ -108,6 +108,15 @@ def test_a_name(disk: Disk, rename: Rename, target: str) -> None:
     assert disk.after_a_power_cut() == {target: TEXT}
 
 
+@pytest.mark.parametrize("place", ["b", "other/b"])
+def test_names_that_are_exchanged(disk: Disk, place: str) -> None:
+    synced(disk, "a")
+    durable.make_folder((disk.root / place).parent)
+    durable.write_text(disk.root / place, "other")
+    assert durable.exchange(disk.root / "a", disk.root / place)
+    assert disk.after_a_power_cut() == {"a": b"other", place: TEXT}
+
+
 def test_a_name_that_others_make_lasting(disk: Disk) -> None:
     source = synced(disk, "a")
     durable.move(source, disk.root / "b", is_lasting=False)

@@ -15,6 +15,8 @@ from typing import Final
 
 _HERE: Final = -100  # AT_FDCWD: paths are taken from the working directory
 _NO_REPLACE: Final = 1  # RENAME_NOREPLACE
+_EXCHANGE: Final = 2  # RENAME_EXCHANGE
+_UNKNOWN: Final = frozenset((errno.ENOSYS, errno.EINVAL))  # to the system, or the file system
 _NO_LINKS: Final = frozenset(
     (errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS, errno.EINVAL, errno.EMLINK)
 )
@@ -99,6 +101,22 @@ def move(source: Path, target: Path, *, is_lasting: bool = True) -> None:
         sync_folder(source.parent)
 
 
+def exchange(one: Path, other: Path) -> bool:
+    """Have two files have each other's names, at once: neither name is free in between.
+
+    Returns:
+        False where the system or the file system cannot; nothing was done then.
+    """
+    number = _renamed(one, other, _EXCHANGE) if sys.platform == "linux" else errno.ENOSYS
+    if number in _UNKNOWN:
+        return False
+    if number:
+        raise OSError(number, os.strerror(number), str(one), None, str(other))
+    for folder in {one.parent, other.parent}:
+        sync_folder(folder)
+    return True
+
+
 def _rename_exclusively(source: Path, target: Path) -> None:
     """Rename without ever taking the place of a file.
 
@@ -106,10 +124,10 @@ def _rename_exclusively(source: Path, target: Path) -> None:
     does. Where neither the system nor the file system can, as on NFS, the file gets a second name.
     """
     if sys.platform == "linux":
-        number = _refused(source, target)
+        number = _renamed(source, target, _NO_REPLACE)
         if number == 0:
             return
-        if number not in (errno.ENOSYS, errno.EINVAL):
+        if number not in _UNKNOWN:
             raise OSError(number, os.strerror(number), str(source), None, str(target))
     if os.name == "nt":
         source.rename(target)
@@ -159,7 +177,7 @@ def _rename_over_placeholder(source: Path, target: Path) -> None:
         raise
 
 
-def _refused(source: Path, target: Path) -> int:
+def _renamed(source: Path, target: Path, how: int) -> int:
     """Have Linux rename; return the number of its error, 0 if it did.
 
     The system may have what its C library does not know of (glibc before 2.28).
@@ -168,7 +186,7 @@ def _refused(source: Path, target: Path) -> int:
     if rename is None:
         return errno.ENOSYS
     paths = os.fsencode(source), os.fsencode(target)
-    if rename(_HERE, paths[0], _HERE, paths[1], _NO_REPLACE) == 0:
+    if rename(_HERE, paths[0], _HERE, paths[1], how) == 0:
         return 0
     return ctypes.get_errno()
 

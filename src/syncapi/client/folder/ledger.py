@@ -87,8 +87,9 @@ class PathKeys:
         table = store.table("path_keys", _Salt)
         kept = table.get("salt")
         if kept is None:
-            kept = _Salt(secrets.token_hex(32))
-            table.put("salt", kept)
+            with store.transaction():  # another process may have been quicker
+                kept = table.get("salt") or _Salt(secrets.token_hex(32))
+                table.put("salt", kept)
         self._salt = bytes.fromhex(kept.root)
 
     def of(self, path: str) -> str:

@@ -135,7 +135,7 @@ class Looking:
         if back:
             planned = self._plan(resolved.entries, found, documents, rules, back)
         restored = []
-        if restore_missing or ((back or renamed) and went_back == "theirs"):
+        if restore_missing or went_back == "theirs":
             restored = self._to_restore(planned, resolved.entries)
         if restored:
             entries = _with(resolved.entries, restored)
