@@ -11,7 +11,7 @@ import pytest
 
 from fixtures.mirrors import texts, write
 from simulation.crashes import Crashed
-from simulation.device import Device
+from simulation.device import Befalling, Device
 from syncapi.client.api.client import Client
 from syncapi.client.errors import Unreachable
 from syncapi.client.folder.disk import Disk, Identity
@@ -114,7 +114,7 @@ class TestThePatternIsTakenOut:
         await sync(desktop)
         ignore(desktop, "nothing else")
         for moment in (20, 25, 30, 35):
-            await desktop.sync(crash_moment=moment)
+            await desktop.sync(Befalling(moment))
         await come_to_rest(desktop, laptop)
         assert kept(laptop) == kept(desktop) == {**ARCHIVE, "note.txt": "a note"}
 

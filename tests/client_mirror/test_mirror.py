@@ -8,7 +8,7 @@ import pytest
 
 from fixtures.mirrors import texts, write
 from simulation.device import Device
-from simulation.simulation import Place
+from simulation.runs import Place
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SafetyStop, StoreBusy, SyncError, Unreachable
 from syncapi.client.folder.executing import path_of

@@ -10,7 +10,7 @@ import pytest
 
 from simulation.device import Device
 from simulation.interruptions import OTHERS, Interruptions, Others
-from simulation.simulation import Place
+from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
 

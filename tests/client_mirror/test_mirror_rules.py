@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.mirrors import write
 from simulation.crashes import Crashed, crash_at
-from simulation.device import Device
+from simulation.device import Befalling, Device
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.disk import Disk, Identity
 from syncapi.client.folder.ignoring import is_own_part, read_ignores
@@ -66,7 +66,7 @@ async def test_what_is_ignored_is_not_deleted_while_the_rules_are_away(
     write(desktop, ".syncignore", "secret/\nbig/\nother/\n")
     await sync(desktop)
     for moment in range(1, 12):
-        await ruled.sync(crash_moment=moment)
+        await ruled.sync(Befalling(moment))
     await sync(ruled)
     async with desktop.opened() as mirror:
         view = await mirror.look()

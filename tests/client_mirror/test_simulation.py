@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from fixtures.service import MakeTenant
-from simulation.simulation import Outcome, Place, simulate
+from simulation.runs import Outcome, Place
+from simulation.simulation import simulate
 from syncapi.domain.access import Role
 
 EVIDENCE = Path("soak-evidence")

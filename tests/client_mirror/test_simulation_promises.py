@@ -8,10 +8,11 @@ from uuid import UUID
 import asyncpg
 import pytest
 
-from simulation.device import Device
+from simulation.device import Befalling, Device
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.promises import Meanwhile, Moment, Sync, broken, not_given_back, owed
-from simulation.simulation import Place, differences
+from simulation.rest import differences
+from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
 from syncapi.client.folder.actions import SetAside
@@ -252,7 +253,7 @@ async def _edit_at(moment: int, client: Client, truth: Truth, device: Device) ->
         meanwhile.note(tree, device.tree())
 
     before = await Moment.now(device, truth)
-    await device.sync(act_moments=[moment], act=act)
+    await device.sync(Befalling(act_moments=[moment], act=act))
     after = await Moment.now(device, truth)
     return broken(_sync(device, before, after, meanwhile), truth, set())
 

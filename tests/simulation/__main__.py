@@ -13,7 +13,8 @@ from pathlib import Path
 from uuid import uuid4
 
 from simulation.interruptions import interrupted
-from simulation.simulation import Outcome, Place, simulate
+from simulation.runs import Outcome, Place
+from simulation.simulation import simulate
 from soak.ground import Ground, ground
 from syncapi.domain.access import Role
 from syncapi.identity.tokens import SecretIssuer, issue

@@ -1,7 +1,9 @@
 """Somebody who works on the server itself, in a web client say."""
 
+import copy
 import random
 from collections.abc import Callable
+from typing import Self
 from uuid import UUID
 
 from simulation.people import FOLDERS, NAMES, Contents
@@ -19,6 +21,7 @@ class Colleague:
 
     Attributes:
         erased: documents that were erased with their history.
+        deleted: documents that were deleted and may be undeleted.
     """
 
     def __init__(
@@ -32,10 +35,16 @@ class Colleague:
         self._rng = rng
         self._contents = contents
         self._make_id = make_id
-        self._deleted: list[UUID] = []
+        self.deleted: list[UUID] = []
         self.erased: set[UUID] = set()
 
-    async def act(self) -> str:
+    def through(self, client: Client) -> Self:
+        """The same one, who speaks to the server through another client."""
+        other = copy.copy(self)
+        other._client = client
+        return other
+
+    async def act(self, *, may_erase: bool = True) -> str:
         """Do something; say what."""
         found = (await self._client.documents(per_page=100)).documents
         # What makes its rules no text stops each device until a person mends it.
@@ -46,7 +55,7 @@ class Colleague:
             self.edit: 4,
             self.rename: 4,
             self.delete: 2,
-            self.erase: 1,
+            self.erase: int(may_erase),
             self.undelete: 1,
             self.retype: 1,
         }
@@ -94,7 +103,7 @@ class Colleague:
     async def delete(self, documents: list[Document]) -> str:
         document = self._rng.choice(documents)
         await self._client.delete_document(document.id)
-        self._deleted.append(document.id)
+        self.deleted.append(document.id)
         return f"server: delete {document.folder}/{document.filename}"
 
     async def erase(self, documents: list[Document]) -> str:
@@ -104,9 +113,9 @@ class Colleague:
         return f"server: erase {document.folder}/{document.filename}"
 
     async def undelete(self, _documents: list[Document]) -> str:
-        if not self._deleted:
+        if not self.deleted:
             return "server: nothing to undelete"
-        document = self._deleted.pop(self._rng.randrange(len(self._deleted)))
+        document = self.deleted.pop(self._rng.randrange(len(self.deleted)))
         try:
             await self._client.restore(document)
         except ApiError as error:  # a device has made it anew meanwhile

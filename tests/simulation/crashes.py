@@ -1,21 +1,27 @@
 """What befalls a sync at the moments when it changes the disk: crashes, and people who act."""
 
-from collections.abc import Callable, Collection, Iterator
+import asyncio
+from collections.abc import Callable, Collection, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any, Final
 from unittest import mock
 
 from syncapi.client import durable
 from syncapi.client.store.store import Store
 
+_COMMIT: Final = "_commit"
 _MOMENTS: Final = (
     (durable, "sync_file"),
     (durable, "sync_folder"),
     (durable, "replace"),
     (durable, "move"),
+    (durable, "exchange"),
     (durable, "remove"),
-    (Store, "_commit"),
+    (Store, _COMMIT),
 )
+_is_beside = ContextVar("is_beside", default=False)
 
 Hook = Callable[[str, Callable[[], Any]], Any]
 """Takes the name of a change of the disk and what makes the change."""
@@ -52,24 +58,52 @@ def crash_at(moment: int, *, is_after: bool) -> Iterator[list[str]]:
 
 
 @contextmanager
-def act_at(moments: Collection[int], act: Callable[[], None]) -> Iterator[None]:
-    """Act right before each of these changes of the disk, which are counted from 1."""
+def act_at(moments: Collection[int], act: Callable[[], object]) -> Iterator[None]:
+    """Act at each of these changes of the disk, which are counted from 1: right before it.
+
+    At a commit it is right after it: until then nobody else can write to the store.
+    """
     seen: list[str] = []
 
     def interrupt(name: str, change: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the real one returns
         seen.append(name)
-        if len(seen) in moments:
-            act()
-        return change()
+        is_now = len(seen) in moments
+        if is_now and name != _COMMIT:
+            _unhooked(act)
+        result = change()
+        if is_now and name == _COMMIT:
+            _unhooked(act)
+        return result
 
     with _hooked(interrupt):
         yield
+
+
+def beside(work: Coroutine[Any, Any, str]) -> str:
+    """Do something as another process would, while the caller waits: nothing of it is hooked."""
+
+    async def do() -> str:
+        _is_beside.set(True)
+        return await work
+
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, do()).result()
+
+
+def _unhooked(act: Callable[[], object]) -> None:
+    token = _is_beside.set(True)
+    try:
+        act()
+    finally:
+        _is_beside.reset(token)
 
 
 @contextmanager
 def _hooked(hook: Hook) -> Iterator[None]:
     def wrapped(real: Callable[..., Any], name: str) -> Callable[..., Any]:
         def change(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - whatever the real one takes
+            if _is_beside.get():
+                return real(*arguments, **named)
             return hook(name, lambda: real(*arguments, **named))
 
         return change

@@ -2,30 +2,62 @@
 
 import hashlib
 import random
-from collections.abc import AsyncIterator, Callable, Collection
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Collection, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Literal
 from uuid import UUID
 
 from simulation.crashes import Crashed, act_at, crash_at
 from simulation.faults import Faulty
 from soak.exchanges import Exchanges
 from syncapi.client.api.client import Client
-from syncapi.client.errors import ApiError, Unreachable
+from syncapi.client.errors import ApiError, SafetyStop, SyncError, Unreachable
+from syncapi.client.folder.executing import path_of
 from syncapi.client.folder.guards import WentBackStop
 from syncapi.client.folder.ignoring import read_ignores
 from syncapi.client.folder.ledger import Ledger
-from syncapi.client.folder.looking import Options
+from syncapi.client.folder.looking import Keep, Options
 from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.opening import open_mirror
-from syncapi.client.folder.reports import MirrorReport
+from syncapi.client.folder.reports import FolderConflict, MirrorReport
 from syncapi.client.folder.states import Base
+from syncapi.client.folder.trash import Trash
+from syncapi.client.replica.replica import Replica
 from syncapi.client.retrying import RetryPolicy
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.sinks import PART_PREFIX
 
 QUICK = RetryPolicy(attempts=3, first_wait=0.001, longest_wait=0.01)
+
+Decision = Literal["mine", "theirs", "both"]
+"""What a person may say of a conflict."""
+
+
+@dataclass(frozen=True, slots=True)
+class Befalling:
+    """What befalls a device's work at changes of the disk.
+
+    Attributes:
+        crash_moment, is_after: see `crash_at`.
+        act_moments, act: what somebody does meanwhile, see `act_at`.
+    """
+
+    crash_moment: int = 0
+    is_after: bool = False
+    act_moments: Collection[int] = ()
+    act: Callable[[], object] = lambda: None
+
+    @contextmanager
+    def befall(self) -> Iterator[None]:
+        crash = crash_at(self.crash_moment, is_after=self.is_after)
+        with crash, act_at(self.act_moments, self.act):
+            yield
+
+
+NOTHING = Befalling()
 
 
 class Device:
@@ -35,6 +67,8 @@ class Device:
         hidden: documents whose files were ignored at the last sync, if that has come through: the
             next one must not delete them, whatever it finds.
         has_come_through: whether the last sync did, and had nothing left to do.
+        is_asked: whether the last sync stopped to ask, and did nothing.
+        answer: what the last sync was told of files that had gone back.
         exchanges: its last requests, and what was answered.
         parallel: transfers at once; with more than one a run is not the same again.
         api, storage: the networks to the two; their fault rates may be changed at any time.
@@ -55,46 +89,92 @@ class Device:
         self.parallel = 1
         self.hidden: set[UUID] = set()
         self.has_come_through = False
+        self.is_asked = False
+        self.answer: Keep | None = None
+        self._standing: tuple[Replica, Mirror] | None = None
+        self._open = AsyncExitStack()
         self._time = datetime(2026, 11, 26, tzinfo=UTC)
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Mirror]:
         """The mirror of a process that begins now."""
-        client = Client(
+        async with (
+            self._client() as client,
+            open_mirror(self.root, self.state, client, self._options()) as mirror,
+        ):
+            yield mirror
+
+    @asynccontextmanager
+    async def seen(self) -> AsyncIterator[tuple[Replica, Mirror]]:
+        """The same, which does not keep others out: to sync, it must do so by the replica."""
+        options = self._options()
+        with Store.open(self.state) as store:
+            async with self._client() as client:
+                replica = Replica(
+                    client, store, make_id=self.new_id, clock=self.now, keep_contents=False
+                )
+                trash = Trash(self.state / "trash")
+                yield replica, Mirror(self.root, client, replica, store, trash, options)
+
+    def _client(self) -> Client:
+        return Client(
             *self._where,
             retry=QUICK,
             transport=self.api.for_one_client(),
             storage_transport=self.storage.for_one_client(),
         )
-        options = Options(self.name, parallel=self.parallel, new_id=self.new_id, now=self.now)
-        async with client, open_mirror(self.root, self.state, client, options) as mirror:
-            yield mirror
+
+    def _options(self) -> Options:
+        return Options(self.name, parallel=self.parallel, new_id=self.new_id, now=self.now)
 
     async def sync(
         self,
+        befalling: Befalling = NOTHING,
         *,
-        crash_moment: int = 0,
-        is_after: bool = False,
-        act_moments: Collection[int] = (),
-        act: Callable[[], None] = lambda: None,
+        allow_mass_delete: bool = True,
+        went_back: Keep | None = None,
+        is_standing: bool = False,
     ) -> str:
         """Sync once, whatever comes; say how it ended.
 
         Args:
-            crash_moment, is_after: see `crash_at`.
-            act_moments, act: what somebody does before some changes of the disk, see `act_at`.
+            befalling: what comes.
+            allow_mass_delete, went_back: as of `Mirror.sync`.
+            is_standing: by a process that has the folder open since an earlier sync of its own.
         """
         self._begin()
+        self.answer = went_back
         try:
-            with crash_at(crash_moment, is_after=is_after), act_at(act_moments, act):
-                async with self.opened() as mirror:
-                    report = await mirror.sync(allow_mass_delete=True)
+            with befalling.befall():
+                async with self._standing_by() if is_standing else self.opened() as mirror:
+                    report = await mirror.sync(
+                        allow_mass_delete=allow_mass_delete, went_back=went_back
+                    )
                     self._end(mirror, report)
         except Crashed as crash:
+            await self.end()
             return f"{self.name}: crashed at {crash}"
-        except (Unreachable, ApiError, WentBackStop) as error:
+        except SafetyStop as stop:
+            await self.end()
+            self.is_asked = self.root.is_dir()
+            return f"{self.name}: {type(stop).__name__}"
+        except (Unreachable, ApiError) as error:
             return f"{self.name}: {type(error).__name__}"
         return f"{self.name}: {report.counts}, {len(report.failures)} failures"
+
+    @asynccontextmanager
+    async def _standing_by(self) -> AsyncIterator[Mirror]:
+        if self._standing is None:
+            self._open = AsyncExitStack()
+            self._standing = await self._open.enter_async_context(self.seen())
+        replica, mirror = self._standing
+        with replica.exclusively():
+            yield mirror
+
+    async def end(self) -> None:
+        """End the process that has the folder open."""
+        self._standing = None
+        await self._open.aclose()
 
     async def sync_calmly(self) -> MirrorReport:
         """Sync with a network that works."""
@@ -104,12 +184,41 @@ class Device:
             try:
                 report = await mirror.sync(allow_mass_delete=True)
             except WentBackStop:
+                self.answer = "theirs"
                 report = await mirror.sync(allow_mass_delete=True, went_back="theirs")
             self._end(mirror, report)
             return report
 
+    async def conflicts(self) -> list[FolderConflict]:
+        """What waits for a person."""
+        async with self.seen() as (_, mirror):
+            return mirror.conflicts()
+
+    async def decide(self, copy: str, keep: Decision, befalling: Befalling) -> str:
+        """Settle a conflict, whatever comes; say how it ended.
+
+        Returns:
+            "done", "crashed", or what was in the way.
+        """
+        try:
+            with befalling.befall():
+                async with self.seen() as (_, mirror):
+                    mirror.resolve(copy, keep)
+        except Crashed:
+            return "crashed"
+        except (SyncError, OSError) as error:
+            return str(error)
+        return "done"
+
+    async def to_do(self) -> list[tuple[str, str]]:
+        """What a sync would do, as far as this machine knows: the actions, and with what."""
+        async with self.seen() as (_, mirror):
+            plan = (await mirror.look(offline=True)).plan
+        return sorted((type(action).__name__, path_of(action)) for action in plan.actions)
+
     def _begin(self) -> None:
-        self.hidden, self.has_come_through = set(), False
+        self.hidden, self.has_come_through, self.is_asked = set(), False, False
+        self.answer = None
 
     def _end(self, mirror: Mirror, report: MirrorReport) -> None:
         self.has_come_through = not (report.failures or report.left)

@@ -17,8 +17,9 @@ from uuid import UUID, uuid4
 import asyncpg
 
 from simulation.crashes import crash_at
-from simulation.device import Device
-from simulation.simulation import Place, differences
+from simulation.device import Befalling, Device
+from simulation.rest import differences
+from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
 from syncapi.client.folder.states import Base
@@ -82,7 +83,7 @@ class Interruptions:
         here = await self._prepare()
         await self._change(here)
         before = self.laptop.kept() | await self.truth.kept()
-        said = await self.laptop.sync(crash_moment=moment, is_after=is_after)
+        said = await self.laptop.sync(Befalling(moment, is_after))
         where = f"{others} at {moment}{' (after it)' if is_after else ''}, {said}"
         self._expect_kept(before, await self.truth.kept(), where)
         await self._go_on(others, here)

@@ -47,13 +47,21 @@ class Contents:
 
 
 class Person:
-    """Somebody at work in a folder."""
+    """Somebody at work in a folder.
 
-    def __init__(self, root: Path, rng: random.Random, contents: Contents) -> None:
-        self._root = root
+    Args:
+        where: the folder; it may be moved at any time.
+    """
+
+    def __init__(self, where: Callable[[], Path], rng: random.Random, contents: Contents) -> None:
+        self._where = where
         self._rng = rng
         self._contents = contents
-        self._earlier: dict[Path, list[bytes]] = defaultdict(list)
+        self._earlier: dict[str, list[bytes]] = defaultdict(list)
+
+    @property
+    def _root(self) -> Path:
+        return self._where()
 
     def act(self) -> str:
         """Do something; say what."""
@@ -205,16 +213,17 @@ class Person:
 
     def undo(self) -> str:
         """Go back to an earlier content of a file."""
-        undoable = [path for path in self._entries() if path.is_file() and self._earlier[path]]
+        files = [path for path in self._entries() if path.is_file()]
+        undoable = [path for path in files if self._earlier[self._name(path)]]
         if not undoable:
             return "nothing to undo"
         path = self._rng.choice(undoable)
-        path.write_bytes(self._earlier[path].pop())
+        path.write_bytes(self._earlier[self._name(path)].pop())
         return f"undo {self._name(path)}"
 
     def _note(self, path: Path) -> None:
         """Keep what is in a file, to go back to it."""
-        self._earlier[path].append(path.read_bytes())
+        self._earlier[self._name(path)].append(path.read_bytes())
 
     def _somewhere(self) -> Path | None:
         path = self._root / self._rng.choice(FOLDERS) / self._rng.choice(NAMES)

@@ -9,18 +9,26 @@
 - No document is deleted that the device's last sync was told to ignore.
 - A file that was deleted on one side, and not touched on the other, does not come back.
 - What the server has lost and nobody has changed since is given back, by its name and its bytes.
+- Who says of a backup that the server's versions are to stay loses no document that it lacks.
+- Who settles a conflict finds what they said, and all else in the trash; where the file was, there
+  is one at any moment.
+- A folder that was renamed is known again, and there is as much to do as before; a copy of it is
+  not taken for it.
 """
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
 from typing import Self
 from uuid import UUID
 
-from simulation.device import Device
+from simulation.device import Decision, Device
 from simulation.truth import LiveDocument, Truth, Version
 from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.looking import Keep
 from syncapi.client.folder.names import join
+from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.states import Base
 
 
@@ -70,17 +78,31 @@ class Meanwhile:
         acts: how often they did something.
         given_up: SHA-256 of what they deleted or overwrote.
         written: SHA-256 of what they wrote.
+        put_away: SHA-256 of what gave way when they settled a conflict: it is in the trash.
+        deleted: documents that others deleted meanwhile, on the server.
     """
 
     acts: int = 0
     given_up: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
+    put_away: set[str] = field(default_factory=set)
+    deleted: set[UUID] = field(default_factory=set)
 
     def note(self, before: dict[str, str], since: dict[str, str]) -> None:
         """Note an act by the folder's SHA-256 by path, before and after it."""
         self.acts += 1
         self.given_up |= set(before.values()) - set(since.values())
         self.written |= set(since.values()) - set(before.values())
+
+    def note_decision(self, before: dict[str, str], since: dict[str, str]) -> None:
+        """Note that somebody may have settled a conflict, in the same way."""
+        self.acts += 1
+        self.put_away |= set(before.values()) - set(since.values())
+
+    def note_deleted(self, deleted: Iterable[UUID]) -> None:
+        """Note that somebody changed something on the server, and what is deleted there now."""
+        self.acts += 1
+        self.deleted |= set(deleted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +114,7 @@ class Sync:
         is_complete: it came through, and had nothing left to do.
         has_crashed: it was ended between two changes of the disk.
         knows_history: the device had a complete sync since the server lost history last.
+        answer: what a person has said of files that had gone back.
     """
 
     device: Device
@@ -102,6 +125,7 @@ class Sync:
     is_complete: bool
     has_crashed: bool
     knows_history: bool
+    answer: Keep | None = None
 
 
 def broken(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
@@ -113,7 +137,10 @@ def broken(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
     """
     faults = [*_lost(sync), *_put_out_of_sight(sync, truth, erased), *_hidden_deleted(sync)]
     if sync.is_complete and not sync.meanwhile.acts:
-        faults += _came_back_from_the_server(sync) if sync.knows_history else []
+        if sync.answer == "theirs":
+            faults += _not_fetched_again(sync)
+        elif sync.knows_history:
+            faults += _came_back_from_the_server(sync)
         faults += _came_back_from_here(sync)
     return [f"{sync.device.name}: {fault}" for fault in faults]
 
@@ -129,7 +156,7 @@ def _put_out_of_sight(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
     if not sync.has_crashed:
         only_here |= sync.meanwhile.written
     held = set(sync.after.tree.values()) | sync.after.on_server
-    gone = only_here - held - sync.meanwhile.given_up
+    gone = only_here - held - sync.meanwhile.given_up - sync.meanwhile.put_away
     gone = {sha256 for sha256 in gone if not truth.documents_of[sha256] & erased}
     entries = {
         e.sha256: e for e in sync.before.entries if sync.before.tree.get(e.path) == e.sha256
@@ -143,6 +170,7 @@ def _put_out_of_sight(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
 
 def _hidden_deleted(sync: Sync) -> list[str]:
     deleted = (sync.hidden & sync.before.live.keys()) - sync.after.live.keys()
+    deleted -= sync.meanwhile.deleted
     return [f"deleted what it had been told to ignore: {sorted(deleted)}"] if deleted else []
 
 
@@ -157,6 +185,17 @@ def _came_back_from_the_server(sync: Sync) -> list[str]:
         if is_deleted and is_untouched and since == there and not sync.after.covers(entry.path):
             faults.append(f"{entry.path} was deleted here, and its document lives on: {entry}")
     return faults
+
+
+def _not_fetched_again(sync: Sync) -> list[str]:
+    """Documents that were deleted, although the server's versions were to stay."""
+    return [
+        f"{entry.path} was missing, and its document was deleted: {entry}"
+        for entry in sync.before.agreed()
+        if entry.path not in sync.before.tree
+        and entry.id in sync.before.live
+        and entry.id not in sync.after.live
+    ]
 
 
 def _came_back_from_here(sync: Sync) -> list[str]:
@@ -200,3 +239,60 @@ def not_given_back(owed: list[Base], after: Moment) -> list[str]:
         if (join(entry.folder, entry.filename), entry.sha256) not in live
         and not after.covers(entry.path)
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A conflict that somebody has settled, or has tried to.
+
+    Attributes:
+        before, after: SHA-256 by path of the folder.
+        kept: SHA-256 of what is in the folder and in the trash afterwards.
+        how: how it ended, as `Device.decide` says it.
+    """
+
+    conflict: FolderConflict
+    keep: Decision
+    before: dict[str, str]
+    after: dict[str, str]
+    kept: set[str]
+    meanwhile: Meanwhile
+    how: str
+
+
+def misdecided(decided: Decided) -> list[str]:
+    """What is wrong with how a conflict was settled."""
+    conflict, before, after = decided.conflict, decided.before, decided.after
+    lost = (set(before.values()) | decided.meanwhile.written) - decided.kept
+    lost -= decided.meanwhile.given_up
+    faults = [f"lost: {sorted(lost)}"] if lost else []
+    if decided.meanwhile.acts:
+        return faults
+    if conflict.path in before and conflict.path not in after:
+        faults.append(f"{conflict.path} is gone")
+    if decided.how == "done" and after != _expected(decided):
+        faults.append(f"{conflict} became something else than {decided.keep}")
+    if decided.how not in {"done", "crashed"} and after != before:
+        faults.append(f"{decided.how}, and yet something was done")
+    return faults
+
+
+def _expected(decided: Decided) -> dict[str, str]:
+    conflict, expected = decided.conflict, dict(decided.before)
+    if decided.keep != "both":
+        copy = expected.pop(conflict.copy_path)
+        expected |= {conflict.path: copy} if decided.keep == "mine" else {}
+    return expected
+
+
+def misjudged(place: Path, found: Path | None, *, is_the_folder: bool) -> list[str]:
+    """What is wrong with how a folder was recognised.
+
+    Args:
+        place: where somebody wants to sync.
+        found: what would be synced; None if nothing would be.
+        is_the_folder: what was synced last is there, and no copy of it.
+    """
+    if is_the_folder:
+        return [] if found == place else [f"{place} is not known again: {found}"]
+    return [f"{place} is a copy, and was taken for the folder"] if found is not None else []

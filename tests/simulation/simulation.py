@@ -1,82 +1,58 @@
 """A run: devices, people, crashes and a bad network, and at the end the reckoning.
 
 Around every sync the promises of `promises` hold. On the way the server goes back to an earlier
-state, and backups are put back. At rest: all folders and the server are equal but for what is
-ignored, nothing is left lying about, and a further sync has nothing to do.
+state, backups are put back, and folders are moved and copied. At rest: all folders and the server
+are equal but for what is ignored, nothing is left lying about, and a further sync has nothing to
+do.
 """
 
 import random
-from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from typing import Final
 from uuid import UUID
 
 import asyncpg
 
 from simulation.backups import Backup
 from simulation.colleague import Colleague
-from simulation.device import QUICK, Device
+from simulation.desks import Desk, Interference
+from simulation.device import Befalling, Device
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.people import Contents, Person
-from simulation.promises import Meanwhile, Moment, Sync, broken, not_given_back, owed
-from simulation.truth import LiveDocument, Truth
+from simulation.promises import (
+    Decided,
+    Meanwhile,
+    Moment,
+    Sync,
+    broken,
+    misdecided,
+    misjudged,
+    not_given_back,
+    owed,
+)
+from simulation.rest import differences
+from simulation.runs import Outcome, Place
+from simulation.second_process import DECISIONS
+from simulation.truth import Truth
+from simulation.whereabouts import Whereabouts
 from syncapi.client.api.client import Client
-from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.looking import Keep
 from syncapi.client.folder.reports import MirrorReport
 
-_MOST_CALM_ROUNDS = 8
-_LONGEST_SYNC = 80  # changes of the disk
-_ACTS = 4  # during a sync in which people act
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a run takes place: a tenant of its own.
-
-    Attributes:
-        is_own: whether nothing else uses the database, so that it may lose history.
-    """
-
-    url: str
-    database_url: str
-    tenant_id: UUID
-    token: str
-    is_own: bool = False
-
-
-@dataclass(slots=True)
-class Outcome:
-    """What happened, step by step, and what was wrong with it."""
-
-    log: list[str] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-    devices: list[Device] = field(default_factory=list)
-
-    def say(self, line: str) -> None:
-        self.log.append(line)
-
-    def blame(self, faults: Iterable[str]) -> None:
-        """Note faults, in the log too: it tells after what they were found."""
-        for fault in faults:
-            self.faults.append(fault)
-            self.say(f"FAULT {fault}")
-
-    def write(self, folder: Path, name: str) -> None:
-        """Write the evidence: what happened, and the last requests of each device."""
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / f"{name}.log").write_text("\n".join([*self.log, "", *self.faults, ""]))
-        for device in self.devices:
-            device.exchanges.write(folder / f"{name} {device.name}.log")
+_MOST_CALM_ROUNDS: Final = 8
+_LONGEST_SYNC: Final = 80  # changes of the disk
+_LONGEST_DECISION: Final = 8
+_ACTS: Final = 4  # during a sync in which people act
+_ANSWERS: Final[tuple[Keep, ...]] = ("mine", "theirs")
 
 
 async def simulate(
     place: Place, folder: Path, *, seed: int, steps: int, devices: int, parallel: int = 1
 ) -> Outcome:
     """Run ``steps`` steps; the same seed makes the same run, if one transfer goes at a time."""
-    async with Client(place.url, place.tenant_id, place.token, retry=QUICK) as client:
+    async with place.client() as client:
         simulation = Simulation(place, folder, client, seed, devices)
         simulation.set_parallel(parallel)
         return await simulation.run(steps)
@@ -102,17 +78,20 @@ class Simulation:
         ]
         self._outcome = Outcome(devices=self._devices)
         contents = Contents(self._rng)
-        self._people = {
-            device.name: Person(device.root, self._rng, contents) for device in self._devices
-        }
+        self._desks = [self._desk(device, folder, contents) for device in self._devices]
         self._colleague = Colleague(client, self._rng, contents, self._devices[0].new_id)
-        self._backups = [
-            Backup(device, folder / f"{device.name}.backup") for device in self._devices
-        ]
         self._history = ServerHistory(place.database_url.replace("+asyncpg", ""))
         self._forked_at: datetime | None = None
         self._know_history = {device.name for device in self._devices}
         self._truth: Truth
+
+    def _desk(self, device: Device, folder: Path, contents: Contents) -> Desk:
+        return Desk(
+            device,
+            Person(lambda: device.root, self._rng, contents),
+            Backup(device, folder / f"{device.name}.backup"),
+            Whereabouts(device, folder),
+        )
 
     def set_parallel(self, parallel: int) -> None:
         for device in self._devices:
@@ -123,12 +102,21 @@ class Simulation:
         try:
             await self._run(steps)
         finally:
+            for device in self._devices:
+                await device.end()
             await self._truth.close()
             await self._history.drop_copy()
         return self._outcome
 
     async def _run(self, steps: int) -> None:
-        acts = {self._work: 10, self._colleague_works: 4, self._sync: 8, self._back_up: 1}
+        acts = {
+            self._work: 10,
+            self._colleague_works: 4,
+            self._sync: 8,
+            self._back_up: 1,
+            self._move: 1,
+            self._decide: 1,
+        }
         if self._place.is_own:
             acts[self._lose_history] = 1
         for _ in range(steps):
@@ -138,42 +126,115 @@ class Simulation:
         await self._come_to_rest()
 
     async def _work(self) -> None:
-        device = self._rng.choice(self._devices)
+        desk = self._rng.choice(self._desks)
         for _ in range(self._rng.randint(1, 4)):
-            self._outcome.say(f"{device.name}: {self._people[device.name].act()}")
+            self._outcome.say(f"{desk.device.name}: {desk.person.act()}")
 
     async def _colleague_works(self) -> None:
         self._outcome.say(await self._colleague.act())
 
     async def _back_up(self) -> None:
-        number = self._rng.randrange(len(self._devices))
-        backup = self._backups[number]
+        desk = self._rng.choice(self._desks)
+        await desk.device.end()
+        backup = desk.backup
         what = backup.make() if self._rng.random() < 0.5 else backup.put_back(self._rng)
-        self._outcome.say(f"{self._devices[number].name}: {what}")
+        self._outcome.say(f"{desk.device.name}: {what}")
 
-    async def _sync(self) -> None:
-        device = self._rng.choice(self._devices)
-        device.set_faults(self._rng.choice((0, 0, 0.05, 0.3)))
-        moment = self._rng.randint(1, _LONGEST_SYNC) if self._rng.random() < 0.5 else 0
+    async def _move(self) -> None:
+        """Move the folder, copy it, or have a copy take its place."""
+        desk = self._rng.choice(self._desks)
+        if not desk.whereabouts.can_tell:
+            return
+        acts = (self._rename, self._copy, self._exchange)
+        self._outcome.say(f"{desk.device.name}: {await self._rng.choice(acts)(desk)}")
+        self._outcome.counts["folders moved or copied"] += 1
+
+    async def _rename(self, desk: Desk) -> str:
+        before = await desk.device.to_do()
+        desk.whereabouts.move()
+        self._outcome.blame(desk.judge_place())
+        after = await desk.device.to_do()
+        if after != before:
+            self._outcome.blame(
+                [f"{desk.device.name}: moved, and has to do {after}, not {before}"]
+            )
+        return f"move the folder to {desk.device.root.name}"
+
+    async def _copy(self, desk: Desk) -> str:
+        copy = desk.whereabouts.copy()
+        found = desk.whereabouts.find(copy)
+        self._outcome.blame(misjudged(copy, found, is_the_folder=False))
+        self._outcome.blame(desk.judge_place())
+        return "copy the folder"
+
+    async def _exchange(self, desk: Desk) -> str:
+        if not desk.whereabouts.put_copy_in_place():
+            return "no copy"
+        self._outcome.blame(desk.judge_place(is_the_folder=False))
+        is_adopted = self._rng.random() < 0.5
+        if is_adopted:
+            desk.whereabouts.adopt()
+            desk.device.hidden = set()  # whatever its last sync was told is not known any more
+        else:
+            desk.whereabouts.undo()
+        self._outcome.blame(desk.judge_place())
+        return f"put a copy in the folder's place, {'for good' if is_adopted else 'and undo it'}"
+
+    async def _decide(self) -> None:
+        """Settle a conflict, be it that the process is killed or that the file is edited."""
+        desk = self._rng.choice(self._desks)
+        conflicts = await desk.device.conflicts()
+        if not conflicts:
+            return
+        conflict, keep = self._rng.choice(conflicts), self._rng.choice(DECISIONS)
+        interference = self._interference(desk)
+        befalling = self._befalling(interference.work, longest=_LONGEST_DECISION, acts=1)
+        before = desk.device.tree()
+        how = await desk.device.decide(conflict.copy_path, keep, befalling)
+        self._outcome.say(f"{desk.device.name}: resolve {conflict.copy_path}: {keep}: {how}")
+        self._outcome.counts["decisions"] += 1
+        after, kept = desk.device.tree(), desk.device.kept()
+        decided = Decided(conflict, keep, before, after, kept, interference.meanwhile, how)
+        self._outcome.blame(f"{desk.device.name}: {fault}" for fault in misdecided(decided))
+
+    def _interference(self, desk: Desk) -> Interference:
+        return Interference(desk, self._rng, self._outcome, self._colleague, self._place)
+
+    def _befalling(
+        self, act: Callable[[], object], *, longest: int = _LONGEST_SYNC, acts: int = _ACTS
+    ) -> Befalling:
+        moment = self._rng.randint(1, longest) if self._rng.random() < 0.5 else 0
         is_after = self._rng.random() < 0.5
         is_alone = self._rng.random() < 0.7
-        moments = () if is_alone else self._rng.sample(range(1, _LONGEST_SYNC), _ACTS)
-        meanwhile = Meanwhile()
+        moments = () if is_alone else self._rng.sample(range(1, longest), acts)
+        return Befalling(moment, is_after, moments, act)
 
-        def act() -> None:
-            before = device.tree()
-            self._outcome.say(f"{device.name}: meanwhile {self._people[device.name].act()}")
-            meanwhile.note(before, device.tree())
+    async def _sync(self) -> None:
+        """Sync; if there is a question, go on with something else before answering."""
+        desk = self._rng.choice(self._desks)
+        desk.device.set_faults(self._rng.choice((0, 0, 0.05, 0.3)))
+        await self._sync_once(desk, None)
+        if desk.device.is_asked and self._rng.random() < 0.5:
+            for _ in range(self._rng.randint(0, 2)):
+                self._outcome.say(f"{desk.device.name}: asked: {desk.person.act()}")
+            await self._sync_once(desk, self._rng.choice(_ANSWERS))
 
+    async def _sync_once(self, desk: Desk, answer: Keep | None) -> None:
+        device, interference = desk.device, self._interference(desk)
+        befalling = self._befalling(interference.act)
         before, hidden = await Moment.now(device, self._truth), device.hidden
         said = await device.sync(
-            crash_moment=moment, is_after=is_after, act_moments=moments, act=act
+            befalling,
+            allow_mass_delete=answer is not None or self._rng.random() < 0.8,
+            went_back=answer,
+            is_standing=self._rng.random() < 0.3,
         )
-        self._outcome.say(said)
+        self._outcome.say(f"{said}{f', answered {answer}' if answer else ''}")
         how = said.split(": ")[1].split(" ")[0]
         self._outcome.counts["synced" if how.startswith("{") else how] += 1
-        self._outcome.counts["acts during a sync"] += meanwhile.acts
-        await self._judge(device, before, hidden, meanwhile, has_crashed=how == "crashed")
+        self._outcome.counts["questions answered"] += answer is not None
+        has_crashed = how == "crashed"
+        await self._judge(device, before, hidden, interference.meanwhile, has_crashed=has_crashed)
 
     async def _sync_calmly(self, device: Device) -> tuple[MirrorReport, Moment]:
         before, hidden = await Moment.now(device, self._truth), device.hidden
@@ -201,6 +262,7 @@ class Simulation:
             is_complete=device.has_come_through,
             has_crashed=has_crashed,
             knows_history=device.name in self._know_history,
+            answer=device.answer,
         )
         self._outcome.blame(broken(sync, self._truth, self._colleague.erased))
         if device.has_come_through:
@@ -251,32 +313,3 @@ class Simulation:
         for device in self._devices:
             self._outcome.blame(await differences(device, live))
             self._outcome.blame(f"{device.name}: left {name}" for name in device.litter())
-
-
-async def differences(device: Device, live: list[LiveDocument]) -> list[str]:
-    """In what a folder differs from the server, but for what it told as a problem."""
-    async with device.opened() as mirror:
-        view = await mirror.look()
-        refused = {problem.id for problem in view.plan.problems if problem.id is not None}
-        refused_paths = {problem.path for problem in view.plan.problems if problem.id is None}
-        paths = {entry.id: entry.path for entry in mirror.entries()}
-    covers = read_ignores(device.root).covers
-    tree = {path: sha256 for path, sha256 in device.tree().items() if not covers(path)}
-    wanted = {d.id: d for d in live if d.id not in refused and not covers(d.path)}
-    twice = Counter(d.path for d in wanted.values())
-    held = {paths[document_id] for document_id in refused if document_id in paths}
-    mine = {paths[document_id] for document_id in wanted if document_id in paths}
-    extra = tree.keys() - mine - held - refused_paths
-    # One that is held, and was renamed here, is not where it was last.
-    if len(extra) <= sum(paths.get(document_id) not in tree for document_id in refused):
-        held |= extra
-    faults = [f"{device.name}: still to do {action}" for action in view.plan.actions]
-    for document in wanted.values():
-        path = paths.get(document.id)
-        if twice[document.path] > 1 and (path is None or covers(path)):
-            continue  # its name is another one's, and the one that it would get is ignored
-        if path is None or tree.get(path) != document.sha256:
-            faults.append(f"{device.name}: {document} is not at {path}")
-        elif path != document.path and twice[document.path] == 1 and document.path not in held:
-            faults.append(f"{device.name}: {document} is called {path}")
-    return faults + [f"{device.name}: {path} is no document" for path in sorted(extra - held)]

@@ -1,0 +1,164 @@
+"""The simulation finds what goes wrong with folders, questions and second processes."""
+
+from collections.abc import AsyncIterator
+from itertools import count
+from pathlib import Path
+from random import Random
+
+import asyncpg
+import pytest
+
+from simulation.crashes import beside
+from simulation.device import Befalling, Device
+from simulation.promises import Decided, Meanwhile, Moment, Sync, broken, misdecided, misjudged
+from simulation.runs import Place
+from simulation.second_process import Intruded, act_beside
+from simulation.truth import Truth
+from simulation.whereabouts import Whereabouts
+from syncapi.cli.client.identities import Identity
+from syncapi.client import durable
+from syncapi.client.folder import resolving
+from syncapi.client.folder.looking import Looking
+from syncapi.client.folder.reports import FolderConflict
+from syncapi.client.folder.trash import Trash
+from syncapi.client.store.lock import ReplicaLock
+from syncapi.wire.documents import DocumentChanges
+
+planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
+
+
+@pytest.fixture
+async def truth(place: Place) -> AsyncIterator[Truth]:
+    connection = await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
+    truth = Truth(connection, place.tenant_id)
+    yield truth
+    await truth.close()
+
+
+@planted
+def test_a_copy_that_is_taken_for_the_folder(
+    is_planted: bool, laptop: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whereabouts = Whereabouts(laptop, tmp_path)
+    whereabouts.copy()
+    if is_planted:
+        monkeypatch.setattr(Identity, "is_that_of", lambda _self, _folder: True)
+    assert whereabouts.put_copy_in_place()
+    found = misjudged(laptop.root, whereabouts.find(laptop.root), is_the_folder=False)
+    assert bool(found) is is_planted, found
+    whereabouts.adopt()
+    assert whereabouts.find(laptop.root) == laptop.root
+
+
+@planted
+def test_a_folder_that_is_not_known_again(
+    is_planted: bool, laptop: Device, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whereabouts = Whereabouts(laptop, tmp_path)
+    before = laptop.root
+    whereabouts.move()
+    assert laptop.root != before
+    if is_planted:
+        monkeypatch.setattr(Identity, "is_that_of", lambda _self, _folder: False)
+    found = misjudged(laptop.root, whereabouts.find(laptop.root), is_the_folder=True)
+    assert bool(found) is is_planted, found
+
+
+@planted
+async def test_a_second_process_that_syncs_too(
+    is_planted: bool, laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At any change of the disk that the first one makes."""
+    if is_planted:
+        monkeypatch.setattr(ReplicaLock, "__enter__", lambda self: self)
+    said: list[str] = []
+
+    def act() -> None:
+        try:
+            said.append(beside(act_beside(laptop, Random(1))))
+        except Intruded as intruded:
+            said.append(str(intruded))
+
+    (laptop.root / "new").write_text("new")
+    await laptop.sync(Befalling(act_moments=range(1, 100), act=act))
+    assert laptop.has_come_through
+    assert said
+    assert all("could sync" in one for one in said) is is_planted, said
+
+
+@planted
+async def test_an_edit_while_a_conflict_is_settled(
+    is_planted: bool, place: Place, laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Again at every change of the disk."""
+    if is_planted:
+        monkeypatch.setattr(resolving, "_give_name", _give_name_blindly)
+    (laptop.root / "report").write_text("first")
+    await laptop.sync_calmly()
+    conflict = await _conflict(laptop, place)
+    before, meanwhile, edits = laptop.tree(), Meanwhile(), count()
+
+    def act() -> None:
+        tree = laptop.tree()
+        (laptop.root / "report").write_text(f"edit {next(edits)}")
+        meanwhile.note(tree, laptop.tree())
+
+    befalling = Befalling(act_moments=range(1, 100), act=act)
+    how = await laptop.decide(conflict.copy_path, "mine", befalling)
+
+    assert meanwhile.acts
+    after, kept = laptop.tree(), laptop.kept()
+    found = misdecided(Decided(conflict, "mine", before, after, kept, meanwhile, how))
+    assert bool(found) is is_planted, found
+
+
+def _give_name_blindly(copy: Path, place: Path, path: str, trash: Trash) -> None:
+    trash.keep(place, path)
+    durable.replace(copy, place)
+
+
+async def _conflict(laptop: Device, place: Place) -> FolderConflict:
+    (entry,) = laptop.entries()
+    async with place.client() as client:
+        other = await client.upload(b"theirs", "theirs")
+        await client.change_document(entry.id, DocumentChanges(file_id=other.file.id))
+    (laptop.root / "report").write_text("mine")
+    await laptop.sync_calmly()
+    (conflict,) = await laptop.conflicts()
+    return conflict
+
+
+@planted
+async def test_a_backup_that_deletes_what_it_lacks(
+    is_planted: bool,
+    truth: Truth,
+    laptop: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if is_planted:
+        monkeypatch.setattr(Looking, "_to_restore", lambda _self, _planned, _entries: [])
+    for text in ("old", "new"):
+        (laptop.root / "report").write_text(text)
+        (laptop.root / "newer").write_text("newer")
+        await laptop.sync_calmly()
+    (laptop.root / "report").write_text("old")
+    (laptop.root / "newer").unlink()
+    before = await Moment.now(laptop, truth)
+
+    await laptop.sync_calmly()
+
+    assert laptop.answer == "theirs"
+    after = await Moment.now(laptop, truth)
+    sync = Sync(
+        laptop,
+        before,
+        after,
+        set(),
+        Meanwhile(),
+        is_complete=laptop.has_come_through,
+        has_crashed=False,
+        knows_history=True,
+        answer=laptop.answer,
+    )
+    found = broken(sync, truth, set())
+    assert bool(found) is is_planted, found

@@ -1,0 +1,55 @@
+"""Where a run of the simulation takes place, and what comes of it."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from uuid import UUID
+
+from simulation.device import QUICK, Device
+from syncapi.client.api.client import Client
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a run takes place: a tenant of its own.
+
+    Attributes:
+        is_own: whether nothing else uses the database, so that it may lose history.
+    """
+
+    url: str
+    database_url: str
+    tenant_id: UUID
+    token: str
+    is_own: bool = False
+
+    def client(self) -> Client:
+        """Of a network without faults."""
+        return Client(self.url, self.tenant_id, self.token, retry=QUICK)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What happened, step by step, and what was wrong with it."""
+
+    log: list[str] = field(default_factory=list)
+    faults: list[str] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    devices: list[Device] = field(default_factory=list)
+
+    def say(self, line: str) -> None:
+        self.log.append(line)
+
+    def blame(self, faults: Iterable[str]) -> None:
+        """Note faults, in the log too: it tells after what they were found."""
+        for fault in faults:
+            self.faults.append(fault)
+            self.say(f"FAULT {fault}")
+
+    def write(self, folder: Path, name: str) -> None:
+        """Write the evidence: what happened, and the last requests of each device."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{name}.log").write_text("\n".join([*self.log, "", *self.faults, ""]))
+        for device in self.devices:
+            device.exchanges.write(folder / f"{name} {device.name}.log")
