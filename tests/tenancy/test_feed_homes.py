@@ -4,6 +4,7 @@ import io
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
+from types import SimpleNamespace
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -29,6 +30,7 @@ from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.postgres.feed import read_page
+from syncapi.postgres.feed_identity import check_own
 from syncapi.redis.invalidation import Invalidations
 from syncapi.settings import Settings
 from syncapi.storage.listing import BucketListing, ListedObject
@@ -288,6 +290,24 @@ async def test_a_page_compares_feeds_whatever_its_connection_saw_before(
         await connection.driver.execute(change, ground.tenant.id)
         with pytest.raises(Unavailable, match=found):
             await read_page(connection, start, most=1, with_tombstones=True)
+
+
+async def test_what_a_connection_has_seen_is_good_for_ten_seconds(
+    ground: Ground, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = 1000.0
+    monkeypatch.setattr(
+        "syncapi.postgres.feed_identity.time", SimpleNamespace(monotonic=lambda: now)
+    )
+    scope = ground.tenant.scope()
+    async with ground.databases.reading(scope) as connection:
+        change = "UPDATE tenant_clock SET feed_id = gen_random_uuid() WHERE tenant_id = $1"
+        await connection.driver.execute(change, scope.tenant_id)
+        now += 9.9
+        await check_own(connection.connection, connection.driver, scope)
+        now += 0.2
+        with pytest.raises(Unavailable, match="another feed"):
+            await check_own(connection.connection, connection.driver, scope)
 
 
 async def test_a_feed_that_is_taken_out_while_it_is_written_to(ground: Ground) -> None:
