@@ -61,6 +61,26 @@ async def test_what_was_lost_is_pushed_again(
     assert (await laptop.sync_calmly()).done == []
 
 
+async def test_what_is_older_than_what_was_pulled_last(
+    failover: Failover, laptop: Device, desktop: Device
+) -> None:
+    """Both are lost: that of the folder is not taken for one that was deleted there."""
+    write(laptop, "kept", "kept")
+    await laptop.sync_calmly()
+    failover.fork()
+    write(laptop, "a", "older")
+    for device in (laptop, desktop):
+        await device.sync_calmly()
+    write(desktop, "a", "newer")
+    await desktop.sync_calmly()
+    async with laptop.opened() as mirror:
+        await mirror.look()  # it pulls, and fetches nothing
+    failover.take_over(laptop)
+    assert (await laptop.sync_calmly()).counts == {"create": 1}
+    assert texts(laptop) == {"kept": "kept", "a": "older"}
+    assert (await laptop.sync_calmly()).done == []
+
+
 async def test_what_others_changed_since_is_a_conflict(
     failover: Failover, laptop: Device, desktop: Device
 ) -> None:
