@@ -113,9 +113,9 @@ class Simulation:
             self._work: 10,
             self._colleague_works: 4,
             self._sync: 8,
-            self._back_up: 1,
+            self._back_up: 2,
             self._move: 1,
-            self._decide: 1,
+            self._decide: 2,
         }
         if self._place.is_own:
             acts[self._lose_history] = 1
@@ -182,11 +182,11 @@ class Simulation:
 
     async def _decide(self) -> None:
         """Settle a conflict, be it that the process is killed or that the file is edited."""
-        desk = self._rng.choice(self._desks)
-        conflicts = await desk.device.conflicts()
-        if not conflicts:
+        open_ones = [(d, conflict) for d in self._desks for conflict in await d.device.conflicts()]
+        if not open_ones:
             return
-        conflict, keep = self._rng.choice(conflicts), self._rng.choice(DECISIONS)
+        desk, conflict = self._rng.choice(open_ones)
+        keep = self._rng.choice(DECISIONS)
         interference = self._interference(desk)
         befalling = self._befalling(interference.work, longest=_LONGEST_DECISION, acts=1)
         before = desk.device.tree()

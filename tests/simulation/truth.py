@@ -20,6 +20,7 @@ _IN_FOLDER = """
 SELECT id FROM documents
 WHERE tenant_id = $1 AND folder = $2 AND is_deleted = $3 ORDER BY filename, id
 """
+_TIME = "SELECT last FROM tenant_clock WHERE tenant_id = $1"
 _VERSIONS = """
 SELECT version.id, version.updated_at, version.is_deleted, trim(file.sha256_hash) AS sha256
 FROM (
@@ -68,8 +69,8 @@ class Truth:
         await self._connection.close()
 
     async def time(self) -> datetime:
-        """By the server's clock."""
-        now: datetime = await self._connection.fetchval("SELECT clock_timestamp()")
+        """By the clock that gives out versions, which may be ahead of the time of day."""
+        now: datetime = await self._connection.fetchval(_TIME, self._tenant_id)
         return now
 
     async def live(self) -> list[LiveDocument]:
