@@ -129,6 +129,20 @@ async def test_a_tombstone_that_was_put_back_is_told_again(
         assert await tenant.stamp(other) == stamp
 
 
+async def test_what_a_deleted_document_was_has_a_version_of_its_own(tenant: RawTenant) -> None:
+    """A version names one state: a conflict shows the row, and it may come back."""
+    deleted = await tenant.inserted()
+    await tenant.update(SOFTLY, deleted)
+    before = await tenant.stamp(deleted)
+    async with unseen(tenant.db):
+        await tenant.update("filename = 'renamed unseen.txt'", deleted)
+    assert await mended(tenant) == 1
+    newest = (await tenant.history(deleted))[-1]
+    assert (newest["filename"], newest["is_deleted"]) == ("renamed unseen.txt", True)
+    assert newest["updated_at"] == await tenant.stamp(deleted) > before
+    assert await mended(tenant) == 0
+
+
 async def test_a_writer_under_way_is_neither_lost_nor_doubled(
     tenant: RawTenant, connect: Connect
 ) -> None:
