@@ -179,7 +179,7 @@ class TestWithoutARenameThatRefuses:
         def no_link(source: Path, *_: object, **__: object) -> None:
             raise OSError(errno.EPERM, os.strerror(errno.EPERM), str(source))
 
-        monkeypatch.setattr(durable, "_refused", lambda _source, _target: number)
+        monkeypatch.setattr(durable, "_renamed", lambda *_: number)
         if not has_links:
             monkeypatch.setattr(os, "link", no_link)
 

@@ -129,6 +129,7 @@ class BlockingClient:
     download_url = _waiting(Client.download_url)
     history = _waiting(Client.history)
     versions = _iterating(Client.versions)
+    unknown_versions = _waiting(Client.unknown_versions)
     restore = _waiting(Client.restore)
     declare = _waiting(Client.declare)
     file = _waiting(Client.file)
