@@ -94,6 +94,9 @@ before = threading.active_count()
 with BlockingClient(sys.argv[1], uuid.UUID(sys.argv[2]), sys.argv[3]) as client:
     client.upload_document(b"one", "0.txt")
     during = threading.active_count()
+for thread in threading.enumerate():  # one that has been told to end may need a moment for it
+    if thread is not threading.main_thread():
+        thread.join(60)
 print(before, during > before, threading.active_count())
 """
     done = subprocess.run(
