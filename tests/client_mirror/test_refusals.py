@@ -40,12 +40,8 @@ async def test_a_deletion_that_is_refused_is_tried_again_and_brings_nothing_back
     assert [d.filename for d in (await client.documents()).documents] == ["b.txt"]
 
 
-@pytest.mark.parametrize("what", ["edited", "deleted", "renamed"])
-@pytest.mark.parametrize("push", ["create", "update"])
-async def test_a_push_whose_answer_was_lost_is_known_again(
-    what: str, push: str, laptop: Device, client: Client
-) -> None:
-    """Although the file was changed before the next sync."""
+async def push_without_an_answer(laptop: Device, push: str) -> None:
+    """Have a file in step, and another one pushed whose answer was lost."""
     write(laptop, "kept.txt", "kept")
     if push == "update":
         write(laptop, "a.txt", "first")
@@ -55,6 +51,15 @@ async def test_a_push_whose_answer_was_lost_is_known_again(
     with pytest.raises(SyncError):
         await sync(laptop)
     laptop.set_faults(0)
+
+
+@pytest.mark.parametrize("what", ["edited", "deleted", "renamed"])
+@pytest.mark.parametrize("push", ["create", "update"])
+async def test_a_push_whose_answer_was_lost_is_known_again(
+    what: str, push: str, laptop: Device, client: Client
+) -> None:
+    """Although the file was changed before the next sync."""
+    await push_without_an_answer(laptop, push)
     match what:
         case "edited":
             write(laptop, "a.txt", "edited since")
@@ -76,15 +81,7 @@ async def test_others_change_what_was_pushed_before_the_next_sync(
     others: str, push: str, laptop: Device, client: Client
 ) -> None:
     """The answer was lost: what came of the push is no edit against theirs, and comes back not."""
-    write(laptop, "kept.txt", "kept")
-    if push == "update":
-        write(laptop, "a.txt", "first")
-    await sync(laptop)
-    write(laptop, "a.txt", "pushed")
-    laptop.api.only, laptop.api.rate, laptop.api.pushes_only = "lost", 1.0, True
-    with pytest.raises(SyncError):
-        await sync(laptop)
-    laptop.set_faults(0)
+    await push_without_an_answer(laptop, push)
     (pushed,) = (await client.documents(filename="a.txt")).documents
     assert pushed.file.file_size == len("pushed")
     match others:

@@ -1,8 +1,8 @@
 """The hashes of a file are hashes: in lower-case hex, of their lengths.
 
 Clients find and name what they hold by them. Rows that were written otherwise before stay as they
-are, since nobody but who has their bytes knows better: where there are such, the constraint is not
-validated, and only what is written from here on is held against it.
+are, since only the bytes themselves say what the hashes should be: where there are such rows, the
+constraint is not validated, and only what is written from here on is held against it.
 """
 
 from alembic import op
