@@ -162,3 +162,14 @@ async def test_a_backup_that_deletes_what_it_lacks(
     )
     found = broken(sync, truth, set())
     assert bool(found) is is_planted, found
+
+
+def test_what_a_new_day_changes_in_the_trash_is_no_loss(laptop: Device) -> None:
+    trash = laptop.state / "trash"
+    (laptop.root / "file").write_text("content")
+    Trash(trash).take(laptop.root / "file", "file")
+    kept = laptop.kept()
+    assert len(kept) == 1
+    Trash(trash).expire()  # notes the day
+    assert (trash / "days").exists()
+    assert laptop.kept() == kept

@@ -254,8 +254,9 @@ class Device:
         return _hashes(self.root)
 
     def kept(self) -> set[str]:
-        """SHA-256 of every file in the folder and in the trash."""
-        return set(self.tree().values()) | set(_hashes(self.state / "trash").values())
+        """SHA-256 of every file in the folder and in the trash; not of the trash's own notes."""
+        trashed = {_hash(file.place) for file in Trash(self.state / "trash").files()}
+        return set(self.tree().values()) | trashed
 
     def litter(self) -> list[str]:
         """Temporary files that were left, in the folder and beside it.
@@ -273,7 +274,11 @@ class Device:
 
 def _hashes(folder: Path) -> dict[str, str]:
     return {
-        path.relative_to(folder).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        path.relative_to(folder).as_posix(): _hash(path)
         for path in sorted(folder.rglob("*"))
         if path.is_file() and not path.name.startswith(PART_PREFIX)
     }
+
+
+def _hash(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
