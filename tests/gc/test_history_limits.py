@@ -1,18 +1,21 @@
 """The history within its limits: what goes, what stays, and what pushes still remember."""
 
 from datetime import timedelta
+from functools import partial
 from uuid import UUID
 
-import asyncpg
 import pytest
 
-from fixtures.collecting import AT_ONCE, Collector, keys
-from fixtures.pushing import push_one, update
+from fixtures.collecting import AT_ONCE, Collector, aged, keys
+from fixtures.pushing import create, push_one, update
 from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
 from syncapi.domain.retention import Kind, Retention
+from syncapi.postgres.collection import VersionLimits, collect_versions
+from syncapi.postgres.databases import Databases
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.collection.rows import BEFORE_ALL
 
 TWO = Retention(history_versions=2)
 
@@ -34,15 +37,6 @@ async def written(tenant: TestTenant, times: int) -> str:
         )
         assert answer.status_code == 200
     return str(document["id"])
-
-
-async def aged(connection: asyncpg.Connection, tenant: TestTenant, age: timedelta) -> None:
-    """Let all versions that there are be older than they are."""
-    await connection.execute(
-        "UPDATE document_history SET updated_at = updated_at - $2::interval WHERE tenant_id = $1",
-        tenant.id,
-        age,
-    )
 
 
 async def test_the_newest_versions_stay(tenant: TestTenant, collect: Collector) -> None:
@@ -167,3 +161,46 @@ async def test_a_push_stays_repeatable_when_its_version_is_gone(
     forgetful = Retention(history_versions=1, tombstones=AT_ONCE)
     assert await collect(tenant, forgetful, is_dry=True) == {Kind.CHANGE_IDS: 1}
     assert await collect(tenant, forgetful) == {Kind.CHANGE_IDS: 1}
+
+
+async def test_an_old_push_stays_repeatable_from_the_collection_of_its_version_on(
+    tenant: TestTenant, collect: Collector, make_writer: MakeWriter
+) -> None:
+    """The document lived for long, so its version was the newest one until it was deleted."""
+    writer = await make_writer(tenant.id)
+    pushed = create(writer.file_id)
+    assert (await push_one(tenant.user, pushed)).status == "applied"
+    await aged(writer.connection, tenant, timedelta(days=200))
+    await tenant.admin.delete(f"/documents/{pushed['id']}")
+    limits = Retention(history_age=timedelta(days=30))
+    assert await collect(tenant, limits) == {Kind.VERSIONS: 1}
+    assert await collect(tenant, limits) == {}
+
+    repeated = await push_one(tenant.user, pushed, on_conflict="last_write_wins")
+
+    assert repeated.status == "unchanged"
+    assert await writer.live() == {}
+    await writer.connection.execute(
+        "UPDATE collected_changes SET collected_at = collected_at - interval '91 days'"
+        " WHERE tenant_id = $1",
+        tenant.id,
+    )
+    assert await collect(tenant, limits) == {Kind.CHANGE_IDS: 1}
+
+
+async def test_a_collection_that_is_cut_off_leaves_the_newest_versions(
+    tenant: TestTenant, databases: Databases, make_writer: MakeWriter
+) -> None:
+    """Else an older one would seem to be the newest, and the deleted document astray."""
+    document = await written(tenant, 4)
+    await tenant.admin.delete(f"/documents/{document}")
+    connection = (await make_writer(tenant.id)).connection
+    await aged(connection, tenant, timedelta(days=10))
+    left = await versions(tenant, document)
+    limits = VersionLimits(timedelta(days=9), None)
+    while left:
+        batch = partial(collect_versions, limits=limits, after=BEFORE_ALL, most=2)
+        await databases.writing(tenant.scope(), batch)
+        left = left[:-2]
+        assert await versions(tenant, document) == left
+        assert await connection.fetchval("SELECT count(*) FROM feed.astray($1)", tenant.id) == 0

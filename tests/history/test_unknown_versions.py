@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
-from fixtures.collecting import Collector
+from fixtures.collecting import Collector, aged
 from fixtures.pulling import problem_of
 from fixtures.pushing import create, delete, push_one, update
 from fixtures.service import TestTenant
@@ -78,6 +78,20 @@ async def test_it_is_known_for_as_long_as_deletions_are(
     await collect(tenant, Retention(history_versions=1))
     await collect(tenant, Retention(tombstones=timedelta(0)))
     assert await unknown(tenant.viewer, first, second, third) == [first, second]
+
+
+async def test_an_old_pushed_version_is_known_from_the_erasure_on(
+    tenant: TestTenant, make_writer: MakeWriter, collect: Collector
+) -> None:
+    writer = await make_writer(tenant.id)
+    await three(tenant, writer.file_id)
+    await aged(writer.connection, tenant, timedelta(days=200))
+    query = "SELECT document_id, updated_at FROM document_history WHERE tenant_id = $1"
+    rows = await writer.connection.fetch(query, tenant.id)
+    versions = [named(row["document_id"], format_time(row["updated_at"])) for row in rows]
+    await tenant.admin.delete(f"/documents/{versions[0]['id']}", params={"hard": "true"})
+    assert await collect(tenant) == {}
+    assert await unknown(tenant.viewer, *versions) == []
 
 
 async def test_what_only_the_feed_knows(tenant: TestTenant, make_writer: MakeWriter) -> None:

@@ -30,13 +30,15 @@ _BEYOND = """
 """
 _COUNT_VERSIONS = f"SELECT count(*) FROM ({_BEYOND.format(page='')}) beyond"  # noqa: S608
 
-# A page of documents, $4 exclusive, at a time. The ledger of pushes keeps what it needs.
+# A page of documents, $4 exclusive, at a time. The ledger of pushes keeps what it needs. Old
+# versions go first: where a batch ends within a document, its newest ones are left.
 _COLLECT_VERSIONS = f"""
 WITH page AS MATERIALIZED (
   SELECT DISTINCT document_id FROM document_history
   WHERE tenant_id = $1 AND document_id > $4 ORDER BY document_id LIMIT $5
 ), beyond AS MATERIALIZED (
-  {_BEYOND.format(page="AND document_id IN (SELECT document_id FROM page)")} LIMIT $5
+  {_BEYOND.format(page="AND document_id IN (SELECT document_id FROM page)")}
+  ORDER BY ranked.document_id, ranked.updated_at LIMIT $5
 ), gone AS (
   DELETE FROM document_history AS history USING beyond
   WHERE history.tenant_id = $1 AND history.document_id = beyond.document_id
@@ -58,7 +60,7 @@ _COLLECT_OLD = f"""
 DELETE FROM {{table}} WHERE tenant_id = $1 AND ({{key}}) IN (
   SELECT {{key}} {_OLD} ORDER BY {{since}} LIMIT $3 FOR UPDATE SKIP LOCKED)
 """  # noqa: S608 - only our own text is put in
-_CHANGES = {"table": "collected_changes", "key": "change_id", "since": "applied_at"}
+_CHANGES = {"table": "collected_changes", "key": "change_id", "since": "collected_at"}
 _KEYS = {"table": "idempotency_keys", "key": "user_id, key", "since": "created_at"}
 
 _COUNT_UPLOADS = """

@@ -231,7 +231,8 @@ collected_changes = Table(
     Column("change_id", UUID, nullable=False),
     Column("document_id", UUID, nullable=False),
     Column("applied_at", Moment, nullable=False),
+    Column("collected_at", Moment, nullable=False, server_default=func.now()),
     PrimaryKeyConstraint("tenant_id", "change_id"),
-    Index("collected_changes_applied_idx", "tenant_id", "applied_at"),
+    Index("collected_changes_collected_idx", "tenant_id", "collected_at"),
     Index("collected_changes_document_idx", "tenant_id", "document_id", "applied_at"),
 )
