@@ -258,6 +258,42 @@ async def _edit_at(moment: int, client: Client, truth: Truth, device: Device) ->
     return broken(_sync(device, before, after, meanwhile), truth, set())
 
 
+async def test_who_deletes_what_is_ignored_no_more_is_not_blamed(
+    truth: Truth, device: Device
+) -> None:
+    """At each change of the disk by a sync that first pushes what was edited while ignored."""
+    moments = range(1, 11)
+    for moment in moments:
+        (device.root / f"file {moment}").write_text(f"first {moment}")
+    (device.root / "other").write_text("other")
+    await device.sync_calmly()
+    found = [await _delete_at(moment, truth, device) for moment in moments]
+    assert [faults for _, faults in found if faults] == []
+    assert "deleted" in [how for how, _ in found]
+
+
+async def _delete_at(moment: int, truth: Truth, device: Device) -> tuple[str, list[str]]:
+    place, rules = device.root / f"file {moment}", device.root / IGNORE_FILE
+    rules.write_text(f"{place.name}\n")
+    await device.sync_calmly()
+    place.write_text(f"edited while it was ignored {moment}")
+    rules.unlink()
+    meanwhile = Meanwhile()
+
+    def act() -> None:
+        tree = device.tree()
+        place.unlink()
+        (device.root / "other").write_text(f"has the sync look again {moment}")
+        meanwhile.note(tree, device.tree())
+
+    before, hidden = await Moment.now(device, truth), device.hidden
+    await device.sync(Befalling(act_moments=[moment], act=act))
+    after = await Moment.now(device, truth)
+    is_gone = hidden & (before.live.keys() - after.live.keys())
+    faults = broken(_sync(device, before, after, meanwhile, hidden=hidden), truth, set())
+    return "deleted" if is_gone else "", faults
+
+
 def _sync(
     device: Device,
     before: Moment,

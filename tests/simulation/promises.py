@@ -171,6 +171,11 @@ def _put_out_of_sight(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
 def _hidden_deleted(sync: Sync) -> list[str]:
     deleted = (sync.hidden & sync.before.live.keys()) - sync.after.live.keys()
     deleted -= sync.meanwhile.deleted
+    deleted -= {  # ignored no more, thus pushed; then people deleted the file
+        version.id
+        for version in sync.after.versions - sync.before.versions
+        if not version.is_deleted and version.sha256 in sync.meanwhile.given_up
+    }
     return [f"deleted what it had been told to ignore: {sorted(deleted)}"] if deleted else []
 
 
