@@ -391,7 +391,7 @@ async def test_an_erasure_asks_for_the_right_to_erase(
     document = await upload(tenant.user)
     documents = Documents(databases, rights, store, UploadRules(max_bytes=1))
     await documents.erase(tenant.scope(Permission.DELETE), UUID(document["id"]))
-    assert [scope.permission for scope, _ in rights.asked] == [Permission.ADMIN]
+    assert {scope.permission for scope, _ in rights.asked} == {Permission.ADMIN}
 
 
 async def test_a_write_of_a_moment_asks_nothing_more(

@@ -49,11 +49,17 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class TenantConnection:
-    """A connection that serves one scope. Repositories take it, and nothing else."""
+    """A connection that serves one scope. Repositories take it, and nothing else.
+
+    Attributes:
+        confirm: what is still to be asked elsewhere before the tenant's clock is taken: who waits
+            for an answer with the clock in hand keeps all other writers of the tenant waiting.
+    """
 
     scope: TenantScope
     connection: AsyncConnection
     driver: asyncpg.Connection
+    confirm: Callable[[], Awaitable[None]] | None = None
 
     @property
     def tenant_id(self) -> UUID:
@@ -65,6 +71,8 @@ class TenantConnection:
         The tenant's clock is held from here, so make it the last statement of the work.
         None if the transaction changed no document.
         """
+        if self.confirm is not None:
+            await self.confirm()
         found = await self.connection.execute(_FLUSH, {"tenant": self.tenant_id})
         return found.scalar_one()  # type: ignore[no-any-return]  # untyped SQL function
 

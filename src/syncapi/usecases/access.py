@@ -14,6 +14,9 @@ from syncapi.identity.tokens import TokenVerifier
 from syncapi.postgres.control import ControlStore
 from syncapi.redis.invalidation import Change, Invalidations
 
+CONFIRM_SECONDS = 1.0
+"""A transaction waits so long to hear what a member may do, as it does for a lock."""
+
 _CACHED_MEMBERSHIPS = 50_000
 
 _Key = tuple[UUID, UUID]
@@ -51,9 +54,18 @@ async def confirmed_in_place(
 
     Raises:
         NotFound, Forbidden, Unavailable: as `Rights.confirmed` says.
-        Unavailable: the tenant has moved; a repeat of the request goes to the right place.
+        Unavailable: the tenant has moved, and a repeat of the request goes to the right place; or
+            there is no answer in time, and others wait for what the work holds.
     """
-    confirmed = await rights.confirmed(scope, remembered=remembered)
+    try:
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            confirmed = await rights.confirmed(scope, remembered=remembered)
+    except TimeoutError as error:
+        raise Unavailable(
+            "Whether you may still do this could not be read in time. Nothing was changed: send "
+            "the request again.",
+            retry_after=1,
+        ) from error
     if (confirmed.database, confirmed.feed_id) != (scope.database, scope.feed_id):
         raise Unavailable(
             "The tenant has moved meanwhile. Nothing was changed: send the request again.",

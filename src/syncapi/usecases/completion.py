@@ -10,16 +10,17 @@ from syncapi.domain.content import Digest
 from syncapi.domain.errors import ContentMismatch, FieldError, UploadIncomplete
 from syncapi.domain.transfers import differences
 from syncapi.postgres import direct_uploads as store
-from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.databases import Databases
 from syncapi.postgres.direct_uploads import DirectUpload
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.access import Rights, confirmed_in_place
+from syncapi.usecases.access import Rights
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.direct_uploads import find, lost
 from syncapi.usecases.leftovers import Leftovers
 from syncapi.usecases.shared_work import SharedWork
 from syncapi.usecases.verification import Verifier
+from syncapi.usecases.writes import Writes
 
 _LONGEST: Final = timedelta(days=1)
 """For so long no upload that is being verified is taken for abandoned."""
@@ -37,7 +38,7 @@ class Completions:
         activity: Activity = UNCOUNTED,
     ) -> None:
         self._databases = databases
-        self._rights = rights
+        self._writes = Writes(databases, rights)
         self._objects = objects
         self._verifier = verifier
         self._activity = activity
@@ -125,11 +126,8 @@ class Completions:
         )
 
     async def _finish(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
-        async def work(tx: TenantConnection) -> StoredFile | None:
-            await confirmed_in_place(self._rights, scope)
-            return await store.finish(tx, upload)
-
-        kept = await self._databases.writing(scope, work)
+        finish = partial(store.finish, upload=upload)
+        kept = await self._writes.writing(scope, finish, is_long=True)
         if kept is None:  # somebody else was quicker, or it was taken for abandoned
             return await lost(self._databases, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)

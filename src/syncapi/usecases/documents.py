@@ -114,6 +114,7 @@ class Documents:
                 return
             condition.require(current.updated_at)
             await documents.mark_deleted(tx, document_id)
+            await tx.stamp()
 
         await self._writes.writing(scope, work)
 

@@ -103,18 +103,18 @@ class GroupCommit:
                 del self._lines[line.tenant_id, line.database]
 
     async def _carry_out(self, line: Line, group: Sequence[Waiting]) -> None:
-        group, pushes = await self._admitted(group)
-        if not group:
-            return
         try:
-            outcomes = await self._transaction(line, group, pushes)
+            outcomes = await self._transaction(line, group)
         except Exception as error:  # noqa: BLE001 - each waiter gets its own
-            await self._recover(line, group, error)
-        else:
-            line.clock_is_held = False
-            self._activity.group_committed(len(group), sum(len(one.changes) for one in pushes))
-            for one, outcome in zip(group, outcomes, strict=True):
-                self._answer(one, outcome)
+            if left := _unanswered(group):
+                await self._recover(line, left, error)
+            return
+        line.clock_is_held = False
+        if outcomes:
+            changes = sum(len(one.push.changes) for one in outcomes)
+            self._activity.group_committed(len(outcomes), changes)
+        for one, outcome in outcomes.items():
+            self._answer(one, outcome)
 
     async def _recover(self, line: Line, group: Sequence[Waiting], error: Exception) -> None:
         """One of the group, or something from outside, brought its transaction down."""
@@ -158,35 +158,38 @@ class GroupCommit:
                 self._fail([one], scope)
         return admitted, pushes
 
-    async def _transaction(
-        self, line: Line, group: Sequence[Waiting], pushes: Sequence[Push]
-    ) -> list[Outcome]:
+    async def _transaction(self, line: Line, group: Sequence[Waiting]) -> dict[Waiting, Outcome]:
         """Without locks, and, where somebody came in between, with them."""
-        scope = pushes[0].scope
+        scope = group[0].push.scope
         until = max(one.until for one in group)
         try:
             async with self._databases.autocommitting(
                 scope, until=until, is_held_up=line.clock_is_held
             ) as connection:
-                return await self._applied(connection, pushes)
+                return await self._applied(connection, group)
         except HeldUp:
             raise
         except Raced:
 
-            async def work(tx: TenantConnection) -> list[Outcome]:
-                await pushing.lock(tx, pushes)
-                return await self._applied(tx, pushes)
+            async def work(tx: TenantConnection) -> dict[Waiting, Outcome]:
+                await pushing.lock(tx, [one.push for one in _unanswered(group)])
+                return await self._applied(tx, group)
 
             return await self._databases.attempt(scope, work, until=until)
 
     async def _applied(
-        self, connection: TenantConnection, pushes: Sequence[Push]
-    ) -> list[Outcome]:
+        self, connection: TenantConnection, group: Sequence[Waiting]
+    ) -> dict[Waiting, Outcome]:
+        """Carry out those of the group that may be: each may have waited for the connection."""
         try:
             async with asyncio.timeout(GROUP_SECONDS):
-                return await pushing.apply(connection, pushes, self._rules)
+                admitted, pushes = await self._admitted(_unanswered(group))
+                if not pushes:
+                    return {}
+                outcomes = await pushing.apply(connection, pushes, self._rules)
         except TimeoutError as error:
             raise _TookLong from error
+        return dict(zip(admitted, outcomes, strict=True))
 
     async def _wait_for_clock(self, line: Line, group: Sequence[Waiting]) -> None:
         """Put the group back: all of the tenant must wait, and each for as long as it may."""
@@ -266,3 +269,8 @@ class GroupCommit:
             if not one.outcome.done():
                 one.outcome.set_exception(error)
                 one.outcome.exception()  # seen: a waiter that hung up is no unhandled error
+
+
+def _unanswered(group: Iterable[Waiting]) -> list[Waiting]:
+    """Those of a group that were not refused on the way."""
+    return [one for one in group if not one.outcome.done()]

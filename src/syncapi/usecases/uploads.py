@@ -17,10 +17,11 @@ from syncapi.postgres.files import StoredFile
 from syncapi.postgres.idempotency import Earlier
 from syncapi.storage.parts import digest_of
 from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.access import Rights, confirmed_in_place
+from syncapi.usecases.access import Rights
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.leftovers import Leftovers
 from syncapi.usecases.repeats import answer_of, once
+from syncapi.usecases.writes import Writes
 from syncapi.wire.documents import Document
 
 
@@ -74,6 +75,7 @@ class Uploads:
         activity: Activity = UNCOUNTED,
     ) -> None:
         self._databases = databases
+        self._writes = Writes(databases, rights)
         self._rights = rights
         self._store = store
         self._leftovers = Leftovers(databases, store)
@@ -133,9 +135,8 @@ class Uploads:
             request = _request(key, names, digest)
             # The bytes may have taken hours: the tenant may be elsewhere by now.
             scope = await self._rights.confirmed(scope)
-            kept, document = await self._databases.writing(
-                scope, _Recording(self._rights, uuid4(), names, file, request)
-            )
+            recording = _Recording(uuid4(), names, file, request)
+            kept, document = await self._writes.writing(scope, recording, is_long=True)
         finally:
             if kept is not file:
                 await self._leftovers.settle(scope, file)
@@ -184,7 +185,6 @@ class _Names:
 class _Recording:
     """The transaction of an upload, which may have to run more than once, and wait in between."""
 
-    rights: Rights
     document_id: UUID
     names: _Names
     file: StoredFile
@@ -197,7 +197,6 @@ class _Recording:
         async def act() -> Document:
             nonlocal kept
             kept = await files.adopt(tx, self.file)
-            await confirmed_in_place(self.rights, tx.scope)
             document = await documents.add(tx, self.document_id, **asdict(self.names), file=kept)
             return await documents.committed(tx, document)
 

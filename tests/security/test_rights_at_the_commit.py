@@ -1,0 +1,217 @@
+"""Who waits for a connection or for the tenant's clock goes by the rights of afterwards.
+
+And who asks what those rights are keeps nobody else from writing.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+import httpx
+import pytest
+from typing_extensions import override
+
+from fixtures.collecting import is_waiting
+from fixtures.pulling import problem_of
+from fixtures.pushing import create
+from fixtures.rights import Granted
+from fixtures.service import TestTenant
+from fixtures.until import until
+from fixtures.uploads import upload
+from syncapi.domain.access import Role, TenantScope
+from syncapi.domain.errors import NotFound, Unavailable
+from syncapi.identity.tokens import TokenVerifier
+from syncapi.postgres.control import ControlStore
+from syncapi.postgres.databases import Databases
+from syncapi.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.redis.invalidation import Invalidations
+from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases.access import AccessGate
+from syncapi.usecases.documents import Documents
+from syncapi.usecases.group_commit import GroupCommit
+from syncapi.usecases.push import Outcome
+from syncapi.usecases.tenants import TenantAdministration
+from syncapi.usecases.uploads import UploadRules
+from syncapi.wire.documents import DocumentChanges
+from syncapi.wire.push import PushRequest
+
+MOMENT = "syncapi.usecases.writes.REMEMBERED_SECONDS"
+PATIENCE = "syncapi.usecases.access.CONFIRM_SECONDS"
+MOVED = "UPDATE tenants SET database = 'elsewhere' WHERE id = $1"
+LOSSES = {"removed": (404, "not_found"), "moved": (503, "unavailable")}
+RULES = UploadRules(max_bytes=1)
+WRITES: dict[str, tuple[Role, str, str, dict[str, Any]]] = {
+    "upload": (Role.USER, "POST", "/documents", {"files": {"file": ("late.txt", b"late")}}),
+    "patch": (Role.USER, "PATCH", "/documents/{}", {"json": {"filename": "late.txt"}}),
+    "delete": (Role.ADMIN, "DELETE", "/documents/{}", {}),
+    "erase": (Role.ADMIN, "DELETE", "/documents/{}?hard=true", {}),
+}
+
+
+@asynccontextmanager
+async def held(url: str, statement: str, *parameters: object) -> AsyncIterator[asyncpg.Connection]:
+    """Somebody's transaction that stays open after one statement."""
+    holder = await asyncpg.connect(url)
+    try:
+        async with holder.transaction():
+            await holder.execute(statement, *parameters)
+            yield holder
+    finally:
+        await holder.close()
+
+
+async def fetch(url: str, statement: str, *parameters: object) -> object:
+    connection = await asyncpg.connect(url)
+    try:
+        return await connection.fetchval(statement, *parameters)
+    finally:
+        await connection.close()
+
+
+async def documents_of(url: str, tenant: TestTenant) -> object:
+    query = "SELECT array_agg(d ORDER BY id)::text FROM documents d WHERE tenant_id = $1"
+    return await fetch(url, query, tenant.id)
+
+
+@pytest.mark.parametrize("how", LOSSES)
+@pytest.mark.parametrize("write", WRITES)
+async def test_a_write_that_waited_for_the_clock(
+    tenant: TestTenant,
+    database_url: str,
+    administration: TenantAdministration,
+    monkeypatch: pytest.MonkeyPatch,
+    write: str,
+    how: str,
+) -> None:
+    monkeypatch.setattr(MOMENT, 0.0)
+    role, method, path, sent = WRITES[write]
+    client: httpx.AsyncClient = {Role.ADMIN: tenant.admin, Role.USER: tenant.user}[role]
+    document = await upload(tenant.user)
+    before = await documents_of(database_url, tenant)
+    async with held(database_url, "SELECT feed.tick($1)", tenant.id) as holder:
+        writing = asyncio.create_task(client.request(method, path.format(document["id"]), **sent))
+        await until(partial(is_waiting, holder))
+        if how == "moved":
+            await fetch(database_url, MOVED, tenant.id)
+        else:
+            await administration.remove_member(str(tenant.id), tenant.members[role])
+    problem_of(await writing, *LOSSES[how])
+    assert await documents_of(database_url, tenant) == before
+
+
+@pytest.mark.parametrize("taken", ["connections", "places of the tenant"])
+async def test_a_push_that_waited_for_a_connection(
+    tenant: TestTenant, database_url: str, taken: str
+) -> None:
+    document = await upload(tenant.user)
+    before = await documents_of(database_url, tenant)
+    changes = [create(UUID(document["file"]["id"]))]
+    rights = Granted()
+    async with Databases(DatabaseUrls(database_url), PoolLimits(size=2)) as databases:
+        pushes = GroupCommit(databases, rights, RULES)
+        async with AsyncExitStack() as others:
+            for _ in range(2):
+                other = (
+                    databases.database("default")
+                    if taken == "connections"
+                    else databases.autocommitting(tenant.scope())
+                )
+                await others.enter_async_context(other)
+            request = PushRequest.model_validate({"changes": changes})
+            pushing = asyncio.create_task(pushes.push(tenant.scope(), request))
+
+            async def waits() -> bool:
+                line = pushes._lines.get((tenant.id, tenant.database))
+                return line is not None and not line.waiting
+
+            await until(waits)
+            for _ in range(10):  # what would be done before the wait is done by now
+                await asyncio.sleep(0)
+            rights.refusal = NotFound("no member any more")
+        with pytest.raises(NotFound):
+            await pushing
+    assert await documents_of(database_url, tenant) == before
+
+
+async def test_of_a_group_only_those_are_refused_who_lost_the_right(
+    tenant: TestTenant, database_url: str
+) -> None:
+    file_id = UUID((await upload(tenant.user))["file"]["id"])
+    removed = tenant.members[Role.USER]
+
+    class WithoutOne(Granted):
+        @override
+        async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
+            if scope.user_id == removed:
+                raise NotFound("no member any more")
+            return scope
+
+    async with Databases(DatabaseUrls(database_url), PoolLimits(size=2)) as databases:
+        pushes = GroupCommit(databases, WithoutOne(), RULES)
+        scopes = [tenant.scope(), replace(tenant.scope(), user_id=removed), tenant.scope()]
+        async with AsyncExitStack() as others:
+            for _ in range(2):
+                await others.enter_async_context(databases.database("default"))
+            pushing = []
+            for scope in scopes:  # the first has a group of its own, the others share one
+                request = PushRequest.model_validate({"changes": [create(file_id)]})
+                pushing.append(asyncio.create_task(pushes.push(scope, request)))
+                await asyncio.sleep(0)
+        first, refused, last = await asyncio.gather(*pushing, return_exceptions=True)
+    assert isinstance(refused, NotFound)
+    assert [one.statuses for one in (first, last) if isinstance(one, Outcome)] == [
+        {"applied": 1}
+    ] * 2
+
+
+@pytest.fixture
+def documents(databases: Databases, control: ControlStore, store: ObjectStore) -> Documents:
+    """Asks the control database each time."""
+    verifier = TokenVerifier([], leeway=0, remember_seconds=0)
+    gate = AccessGate(verifier, control, Invalidations(None), cache_seconds=0)
+    return Documents(databases, gate, store, RULES)
+
+
+HANGING = "LOCK TABLE memberships IN ACCESS EXCLUSIVE MODE"
+
+
+async def test_a_control_database_that_hangs_stops_no_other_writer(
+    tenant: TestTenant,
+    database_url: str,
+    documents: Documents,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(MOMENT, 3600.0)
+    monkeypatch.setattr(PATIENCE, 3600.0)
+    one, other = [UUID((await upload(tenant.user))["id"]) for _ in range(2)]
+    now = tenant.scope()
+    long_ago = replace(now, granted_at=now.granted_at - 7200)
+    async with held(database_url, HANGING) as holder:
+        late = DocumentChanges(filename="late.txt")
+        waiting = asyncio.create_task(documents.change(long_ago, one, late))
+        await until(partial(is_waiting, holder))
+        await documents.change(now, other, DocumentChanges(filename="now.txt"))
+        assert not waiting.done()
+    assert (await waiting).filename == "late.txt"
+
+
+async def test_a_control_database_that_hangs_is_not_waited_for_in_a_transaction(
+    tenant: TestTenant,
+    database_url: str,
+    documents: Documents,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(MOMENT, 0.0)
+    monkeypatch.setattr(PATIENCE, 0.1)
+    document = UUID((await upload(tenant.user))["id"])
+    before = await documents_of(database_url, tenant)
+    async with held(database_url, HANGING):
+        with pytest.raises(Unavailable, match="Nothing was changed") as refusal:
+            await documents.change(tenant.scope(), document, DocumentChanges(filename="b.txt"))
+    assert refusal.value.retry_after
+    assert await documents_of(database_url, tenant) == before
