@@ -278,3 +278,69 @@ async def test_who_renames_what_others_delete_has_put_nothing_back(
     await sync(desktop)
     there = {name for name in NAMES if name not in renamed}
     assert set(texts(desktop)) == {*there, *(f"{name} 2" for name in renamed), "kept"}
+
+
+async def test_a_file_like_older_ones_of_a_missing_document_is_no_backup(laptop: Device) -> None:
+    """Under another name than that document ever had: both were made from a template."""
+    for text in ("template", "filled in"):
+        write(laptop, "january", text)
+        await sync(laptop)
+    (laptop.root / "january").unlink()
+    write(laptop, "february", "template")
+    assert (await sync(laptop)).counts == {"create": 1, "delete": 1}
+
+
+async def test_a_file_that_is_made_from_a_document_again_is_no_backup(laptop: Device) -> None:
+    """Under a name that a missing document had with these bytes."""
+    write(laptop, "template", "template")
+    write(laptop, "today", "template")
+    await sync(laptop)
+    (laptop.root / "today").rename(laptop.root / "yesterday")
+    await sync(laptop)
+    write(laptop, "yesterday", "filled in")
+    await sync(laptop)
+    (laptop.root / "yesterday").unlink()
+    write(laptop, "today", "template")
+    assert (await sync(laptop)).counts == {"create": 1, "delete": 1}
+
+
+async def test_a_file_that_takes_the_place_of_its_copy_is_asked_about_alone(
+    laptop: Device,
+) -> None:
+    """It was copied, the copy was edited, and then the file was moved over the copy."""
+    for name in ("a", "copy"):
+        write(laptop, name, "text")
+    await sync(laptop)
+    write(laptop, "copy", "edited")
+    await sync(laptop)
+    (laptop.root / "a").replace(laptop.root / "copy")
+    report = await sync(laptop)
+    (conflict,) = report.conflicts
+    assert texts(laptop) == {"copy": "edited", conflict.copy_path: "text"}
+
+
+async def test_older_rules_of_what_is_ignored_stop_the_sync_too(
+    laptop: Device, desktop: Device
+) -> None:
+    """Rules are fetched before all else, but what is missing with them still counts."""
+    await grown(laptop, ".syncignore", "newer")
+    write(laptop, ".syncignore", "old .syncignore")
+    (laptop.root / "newer").unlink()
+    with pytest.raises(SafetyStop, match="Was a backup put back"):
+        await sync(laptop)
+    await sync(desktop)
+    assert set(texts(desktop)) == {".syncignore", "newer"}
+
+
+async def test_nothing_is_asked_about_a_folder_that_lost_most_of_its_files(laptop: Device) -> None:
+    """The bound on deletions comes before the questions to the server, one for each document."""
+    for number in range(12):
+        write(laptop, f"{number}", f"{number}")
+    await sync(laptop)
+    for number in range(12):
+        (laptop.root / f"{number}").unlink()
+    write(laptop, "stray", "new")
+    before = histories_asked(laptop)
+    with pytest.raises(SafetyStop, match="12 of 12 files are gone from the folder"):
+        await sync(laptop)
+    assert histories_asked(laptop) == before

@@ -20,6 +20,7 @@ MOST_BACK: Final = 3
 
 _SHORTLY = timedelta(minutes=10)
 _ALLOW = "If that is meant, repeat with --allow-mass-delete."
+_FETCH = "To fetch the files again, repeat with --restore-missing."
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class Guards:
             raise SafetyStop(
                 f"The folder is empty, but {files_known} files were in step with the server. "
                 "Nothing was deleted there. Is a disk not mounted?",
-                hint=f"{_ALLOW} To fetch the files again, repeat with --restore-missing.",
+                hint=f"{_ALLOW} {_FETCH}",
             )
         files_known += sum(before)
         there, here = there and there + before[0], here and here + before[1]
@@ -66,7 +67,7 @@ class Guards:
             raise SafetyStop(
                 f"{there} of {files_known} files are gone from the folder. Nothing was deleted "
                 "on the server.",
-                hint=_ALLOW,
+                hint=f"{_ALLOW} {_FETCH}",
             )
         if self._is_mass(here, files_known):
             raise SafetyStop(

@@ -76,16 +76,17 @@ class Histories:
         await each(edits, ask, parallel=self._parallel)
         return found
 
-    async def missing_that_went_back(
-        self, agreed: Mapping[UUID, str], contents: Collection[str]
+    async def under_older_names(
+        self, missing: Mapping[UUID, str], files: Collection[tuple[str, str, str]]
     ) -> set[UUID]:
-        """Which documents whose files are missing had one of those contents before.
+        """Which documents, whose files are missing, had the name and the bytes of a new file once.
 
-        A new file of them is no new work, but what was put back.
+        Such a file is no new work, but was put back.
 
         Args:
-            agreed: SHA-256 of the files as they were. Those bytes are no older version.
-            contents: SHA-256 of the files that no document knows.
+            missing: SHA-256 of the files as they were, by document. Those bytes are no older
+                version. Each costs a request, if there are new files.
+            files: folder, filename and SHA-256 of those that no document knows.
 
         Raises:
             SyncError: the server cannot be reached or refuses.
@@ -93,13 +94,14 @@ class Histories:
         found: set[UUID] = set()
 
         async def ask(document_id: UUID) -> None:
-            older = set(contents) - {agreed[document_id]}
             async for version in versions_of(self._client, document_id):
-                if version.file is not None and version.file.sha256_hash in older:
+                sha256 = version.file.sha256_hash if version.file is not None else ""
+                is_older = sha256 != missing[document_id]
+                if is_older and (version.folder, version.filename, sha256) in files:
                     found.add(document_id)
                     return
 
-        await each(agreed if contents else (), ask, parallel=self._parallel)
+        await each(missing if files else (), ask, parallel=self._parallel)
         return found
 
     async def _answer(self, entry: Base) -> Base | None:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 from uuid import UUID, uuid4
 
-from syncapi.client.folder.actions import Create, Delete, Download, Plan, Update
+from syncapi.client.folder.actions import Create, Delete, Plan, Update
 from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
 from syncapi.client.folder.guards import Guards
 from syncapi.client.folder.histories import Histories
@@ -50,22 +50,24 @@ class View:
     """Both sides as they are now, and what is to be done about it.
 
     Attributes:
-        plan: if it changes what is ignored, that alone.
+        whole: the plan with all that is to be done.
+        plan: what of it is done first: if it changes what is ignored, that alone.
         patterns: of what is ignored, by which it was scanned and planned.
         resolved: the ledger as the scan shows it; kept before the plan is carried out.
         restored: entries to keep then, too.
-        back: how many files have the bytes of an older version of their document, or of one
-            whose file is missing, and nobody has said yet what is meant.
+        back: SHA-256 of the files that have the bytes of an older version of their document, by
+            document, if nobody has said yet what is meant.
     """
 
     scan: Scan
     documents: dict[UUID, Document]
+    whole: Plan
     plan: Plan
     rules: Rules
     resolved: Resolved
     patterns: tuple[str, ...] = ()
     restored: tuple[Base, ...] = ()
-    back: int = 0
+    back: Mapping[UUID, str] = field(default_factory=dict)
 
 
 class Looking:
@@ -126,12 +128,11 @@ class Looking:
         resolved = resolve(entries, found)
         planned = self._plan(resolved.entries, found, documents, rules)
         back: dict[UUID, WentBack] = {}
-        renamed: set[UUID] = set()
+        edits: dict[UUID, str] = {}
         if not offline and went_back != "mine":
             how: WentBack = "theirs" if went_back == "theirs" else "ask"
             edits = _edits(planned, resolved.entries, how)
             back = dict.fromkeys(await self._histories.went_back(edits, documents), how)
-            renamed = await self._renamed_since(planned, resolved.entries)
         if back:
             planned = self._plan(resolved.entries, found, documents, rules, back)
         restored = []
@@ -143,12 +144,13 @@ class Looking:
         return View(
             found,
             documents,
+            planned,
             rules_first(planned),
             rules,
             resolved,
             ignores.lines,
             tuple(restored),
-            back=0 if went_back == "theirs" else len(back) + len(renamed),
+            back={} if went_back == "theirs" else {found: edits[found] for found in back},
         )
 
     async def _pull(self, ignores: Ignores) -> None:
@@ -156,11 +158,6 @@ class Looking:
         self._out_of_sight.mark(ignores)
         await self._replica.pull()
         await self._mark_lost()
-
-    async def _renamed_since(self, planned: Plan, entries: Iterable[Base]) -> set[UUID]:
-        """Documents that are missing, and of which an older version is here under another name."""
-        missing = _missing(planned, entries)
-        return await self._histories.missing_that_went_back(missing, _unknown(planned))
 
     def _to_restore(self, planned: Plan, entries: Iterable[Base]) -> list[Base]:
         """Entries of files that are gone, as if the server had lost them: they are fetched.
@@ -235,28 +232,8 @@ def _with(entries: Iterable[Base], others: Iterable[Base]) -> list[Base]:
     return [instead.get(entry.id, entry) for entry in entries]
 
 
-def _missing(planned: Plan, entries: Iterable[Base]) -> dict[UUID, str]:
-    """SHA-256 of the files that are gone from here, by document, as they were."""
-    gone = {
-        action.id
-        for action in planned.actions
-        if isinstance(action, Delete)
-        or (isinstance(action, Download) and action.replaces_sha256 is None)
-    }
-    return {
-        entry.id: entry.sha256
-        for entry in entries
-        if entry.id in gone and entry.sha256 and entry.version is not None and not entry.lost
-    }
-
-
-def _unknown(planned: Plan) -> set[str]:
-    """SHA-256 of the files that would be pushed as documents of their own, but for empty ones."""
-    creates = (action for action in planned.actions if isinstance(action, Create))
-    return {action.sha256 for action in creates if not action.revives} - {_EMPTY}
-
-
-_EMPTY: Final = hashlib.sha256().hexdigest()
+EMPTY: Final = hashlib.sha256().hexdigest()
+"""SHA-256 of no bytes."""
 
 
 def _edits(planned: Plan, entries: Iterable[Base], how: WentBack) -> dict[UUID, str]:
@@ -275,5 +252,5 @@ def _edits(planned: Plan, entries: Iterable[Base], how: WentBack) -> dict[UUID, 
         if isinstance(action, Update) or (isinstance(action, Create) and action.revives)
         if action.sha256 is not None
         if action.sha256 != agreed.get(action.id, action.sha256)
-        if action.sha256 != _EMPTY or how == "theirs"
+        if action.sha256 != EMPTY or how == "theirs"
     }

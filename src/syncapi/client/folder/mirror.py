@@ -9,11 +9,12 @@ from typing import Final, Literal
 from syncapi.client import durable
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SyncError
+from syncapi.client.folder.backups import Backups
 from syncapi.client.folder.checking import check_files
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.executing import FolderHalf
-from syncapi.client.folder.guards import RecentDeletions, expect_no_backup
+from syncapi.client.folder.guards import RecentDeletions
 from syncapi.client.folder.histories import Histories
 from syncapi.client.folder.ignoring import is_own_part, is_part_file, read_ignores
 from syncapi.client.folder.intents import Resolved
@@ -82,6 +83,8 @@ class Mirror:
         self._index = FileIndex(store, keys)
         self._conflicts = FolderConflicts(store, keys, options.now)
         self._disk = Disk(root, trash)
+        histories = Histories(client, self._conflicts, parallel=options.parallel)
+        self._backups = Backups(histories)
         self._looking = Looking(
             root,
             self._disk,
@@ -89,7 +92,7 @@ class Mirror:
             self._ledger,
             self._index,
             OutOfSight(store, self._ledger),
-            Histories(client, self._conflicts, parallel=options.parallel),
+            histories,
             options,
         )
         self._deletions = RecentDeletions(store, options.now)
@@ -140,11 +143,13 @@ class Mirror:
             if number == MOST_ROUNDS:
                 report.left = len(view.plan.actions)
                 break
-            expect_no_backup(view.plan, view.back)
+            self._backups.expect_none(view)
             if allow_mass_delete:
                 self._deletions.forget()
             else:
                 self._guard(view)
+            if went_back is None:
+                await self._backups.expect_no_older_names(view)
             self._ledger.put(*view.restored)
             tried |= await self._carry_out(view, report)
         return report
