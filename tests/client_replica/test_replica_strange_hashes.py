@@ -113,16 +113,25 @@ async def test_a_path_sends_no_file_of_this_machine(
     assert device.names()["plain.txt"] == b"plain"
 
 
-async def test_an_md5_that_is_none_stops_no_other_document(
-    tenant: TestTenant, writer: SqlWriter, make_device: MakeDevice
+@pytest.mark.parametrize("md5", ["'/'", "upper(md5_hash)", "repeat('0', 32)"])
+async def test_an_md5_of_another_form_stops_nothing(
+    tenant: TestTenant, writer: SqlWriter, make_device: MakeDevice, md5: str
 ) -> None:
+    """The bytes are fetched, and sent where the document is brought back after its erasure."""
     odd = await upload(tenant.user, b"odd", "odd.txt")
-    await upload(tenant.user, b"plain", "plain.txt")
     async with before_the_rules(writer.connection):
         await writer.connection.execute(
-            "UPDATE files SET md5_hash = '/' WHERE id = $1", UUID(odd["file"]["id"])
+            f"UPDATE files SET md5_hash = {md5} WHERE id = $1", UUID(odd["file"]["id"])
         )
-    await expect_the_others(make_device(tenant), UUID(odd["id"]))
+    device = make_device(tenant)
+    assert (await device.replica.sync()).errors == []
+    assert device.names() == {"odd.txt": b"odd"}
+    device.replica.update(UUID(odd["id"]), filename="mine.txt")
+    await tenant.admin.delete(f"/documents/{odd['id']}")
+    assert (await device.replica.sync()).errors == []
+    other = make_device(tenant)
+    assert (await other.replica.sync()).errors == []
+    assert other.names() == {"mine.txt": b"odd"}
 
 
 async def test_an_edit_of_a_document_whose_type_is_none_is_pushed(

@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import BytesIO
 from pathlib import Path
@@ -147,6 +148,15 @@ def small() -> BytesContent:
 @pytest.fixture
 def large() -> BytesContent:
     return BytesContent(os.urandom(SIZE))
+
+
+@pytest.mark.parametrize("md5", ["0" * 32, "A" * 32, "X"])
+async def test_an_md5_that_a_server_told_is_no_condition(
+    ground: Ground, small: BytesContent, md5: str
+) -> None:
+    right = digest_of(small)
+    file = await ground.send(small, replace(right, md5_hash=md5))
+    assert Digest(file.md5_hash, file.sha256_hash, file.file_size) == right
 
 
 async def test_a_small_file_is_one_request(ground: Ground, small: BytesContent) -> None:

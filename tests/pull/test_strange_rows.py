@@ -13,6 +13,7 @@ import pytest
 
 from fixtures.pulling import BEGINNING, Replica, ask, deleted, page_of
 from fixtures.pushing import create, push, update
+from fixtures.sending import complete, content_of, declare, pending, send, state_of
 from fixtures.service import TestTenant
 from fixtures.strange import before_the_rules
 from fixtures.unseen import unseen
@@ -168,16 +169,43 @@ async def test_hashes_that_are_none_are_refused_at_the_write(
         )
 
 
-async def test_a_file_of_such_hashes_is_still_told_and_found(
+MD5S = ["'X'", "upper(md5_hash)", "encode(decode(md5_hash, 'hex'), 'base64')"]
+
+
+@pytest.mark.parametrize("md5", MD5S)
+@pytest.mark.parametrize("way", ["by a form", "straight to S3"])
+async def test_a_file_of_another_md5_is_told_and_mended_by_its_bytes(
+    tenant: TestTenant, writer: SqlWriter, md5: str, way: str
+) -> None:
+    odd = await upload(tenant.user, b"odd", "odd.txt")
+    replica = Replica(tenant.viewer)
+    await replica.pull_run()
+    path = f"/files/{odd['file']['id']}"
+    await changed(writer, "files", f"md5_hash = {md5}", UUID(odd["file"]["id"]))
+    told = data(await tenant.user.get(path))
+    assert (told["status"], told["file"]["id"]) == ("complete", odd["file"]["id"])
+    assert told["file"]["md5_hash"] != odd["file"]["md5_hash"]
+    if way == "by a form":
+        assert (await upload(tenant.user, b"odd", "again.txt"))["file"] == odd["file"]
+    else:
+        state = await declare(tenant.user, content_of(b"odd"))
+        await send(pending(state), pending(state).parts, lambda at, size: b"odd"[at : at + size])
+        done = state_of(await complete(tenant.user, state.id))
+        assert done.file is not None
+        assert done.file.model_dump(mode="json") == odd["file"]
+    assert data(await tenant.user.get(path))["file"] == odd["file"]
+    await replica.pull_run()
+    assert replica.documents == await writer.live()
+    assert (await declare(tenant.user, content_of(b"odd"))).status == "complete"
+
+
+async def test_nothing_is_promised_of_a_file_that_cannot_be_renewed(
     tenant: TestTenant, writer: SqlWriter
 ) -> None:
-    """It takes no update any more, and is to be read as ever."""
+    """An answer that it is there would keep it for no day."""
     odd = await upload(tenant.user, b"odd")
     await changed(writer, "files", "md5_hash = 'X'", UUID(odd["file"]["id"]))
-    told = data(await tenant.user.get(f"/files/{odd['file']['id']}"))
-    again = await upload(tenant.user, b"odd", "again.txt")
-    assert told["file"] == again["file"]
-    assert (told["file"]["id"], told["file"]["md5_hash"].strip()) == (odd["file"]["id"], "X")
+    assert (await declare(tenant.user, content_of(b"odd"))).status == "pending"
 
 
 class TestWhatTheFeedDoesNotKnow:

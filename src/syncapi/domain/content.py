@@ -25,6 +25,10 @@ class Digest:
     file_size: int
 
     @property
-    def is_possible(self) -> bool:
-        """Whether there can be bytes of these hashes."""
-        return is_sha256(self.sha256_hash) and _MD5.fullmatch(self.md5_hash) is not None
+    def has_md5(self) -> bool:
+        """Whether the MD5 is one. Rows of older databases have it in upper case or Base64."""
+        return _MD5.fullmatch(self.md5_hash) is not None
+
+    def is_of_same_bytes(self, other: "Digest") -> bool:
+        """Whether both are of the same bytes, whatever is said of their MD5."""
+        return (self.sha256_hash, self.file_size) == (other.sha256_hash, other.file_size)

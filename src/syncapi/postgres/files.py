@@ -15,7 +15,6 @@ from sqlalchemy import (
     exists,
     func,
     select,
-    union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -58,12 +57,14 @@ class StoredFile:
 async def adopt(tx: TenantConnection, file: StoredFile) -> StoredFile:
     """Make the row of ``file``, or find the one that its bytes have already, and promise it.
 
+    What a row of before says else of these bytes is mended: by now they have been read.
+
     Two that adopt the same bytes wait for each other here, and one of them finds the other's row.
     """
     while True:
         if await _inserted(tx, file):
             return file
-        known = await promise_bytes(tx, file.digest.sha256_hash)
+        known = await _mended(tx, file)
         if known is not None:  # else it was deleted between the two statements
             return known
 
@@ -81,23 +82,37 @@ async def promise(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
     It is kept from deletion until the transaction ends, and from then on for as long as files are
     kept that nothing refers to.
     """
-    return await _promised(tx, _is(tx, file_id))
+    mine = _is(tx, file_id)
+    renewed = await _changed(tx, mine & _HASHED)
+    if renewed is not None:
+        return renewed
+    held = select(*COLUMNS).where(mine).with_for_update(read=True, key_share=True)
+    row = (await tx.connection.execute(held)).one_or_none()
+    return None if row is None else stored(row)
 
 
 async def promise_bytes(tx: TenantConnection, sha256_hash: str) -> StoredFile | None:
-    """The file that has these bytes, as `promise` has it."""
-    mine = and_(files.c.tenant_id == tx.tenant_id, files.c.sha256_hash == sha256_hash)
-    return await _promised(tx, mine)
+    """The file that has these bytes, as `promise` has it.
+
+    None also for a row of before the constraints: it cannot be renewed, so that nothing can be
+    promised of it, before somebody sends its bytes again and it is mended.
+    """
+    return await _changed(tx, _has_bytes(tx, sha256_hash) & _HASHED)
 
 
-async def _promised(tx: TenantConnection, condition: ColumnElement[bool]) -> StoredFile | None:
+async def _mended(tx: TenantConnection, file: StoredFile) -> StoredFile | None:
+    digest = file.digest
+    right = {"md5_hash": digest.md5_hash, "file_size": digest.file_size}
+    return await _changed(tx, _has_bytes(tx, digest.sha256_hash), **right)
+
+
+async def _changed(
+    tx: TenantConnection, condition: ColumnElement[bool], **values: object
+) -> StoredFile | None:
+    """The row that was renewed, and changed."""
     # The time of now, and not of when the transaction began: it may have waited for the row.
-    renewal = update(files).where(condition, _HASHED).values(updated_at=func.clock_timestamp())
-    renewed = renewal.returning(*COLUMNS).cte()
-    strange = select(*COLUMNS).where(condition, ~_HASHED)
-    held = strange.with_for_update(read=True, key_share=True).cte()
-    either = union_all(select(renewed), select(held))
-    row = (await tx.connection.execute(either)).one_or_none()
+    renewal = update(files).where(condition).values(updated_at=func.clock_timestamp(), **values)
+    row = (await tx.connection.execute(renewal.returning(*COLUMNS))).one_or_none()
     return None if row is None else stored(row)
 
 
@@ -138,9 +153,7 @@ async def is_kept(tx: TenantConnection, file: StoredFile) -> bool:
         await tx.connection.execute(delete(files).where(_is(tx, file.id)))
         return False
     query = select(files.c.id).where(
-        files.c.tenant_id == tx.tenant_id,
-        files.c.sha256_hash == file.digest.sha256_hash,
-        files.c.s3_path == file.s3_path,
+        _has_bytes(tx, file.digest.sha256_hash), files.c.s3_path == file.s3_path
     )
     return (await tx.connection.execute(query)).one_or_none() is not None
 
@@ -161,6 +174,10 @@ async def _inserted(tx: TenantConnection, file: StoredFile) -> bool:
 
 def _is(tx: TenantConnection, file_id: UUID) -> ColumnElement[bool]:
     return and_(files.c.tenant_id == tx.tenant_id, files.c.id == file_id)
+
+
+def _has_bytes(tx: TenantConnection, sha256_hash: str) -> ColumnElement[bool]:
+    return and_(files.c.tenant_id == tx.tenant_id, files.c.sha256_hash == sha256_hash)
 
 
 def _referred_to_by(table: Table) -> ColumnElement[bool]:

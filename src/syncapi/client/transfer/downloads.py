@@ -21,7 +21,7 @@ from syncapi.client.transfer.receiving import Arrival
 from syncapi.client.transfer.service import TransferService
 from syncapi.client.transfer.sinks import Sink
 from syncapi.client.transfer.storage_answers import REFUSED, PassingError, failure_of, reaching
-from syncapi.domain.content import Digest
+from syncapi.domain.content import Digest, is_sha256
 from syncapi.wire.documents import Document
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")  # RFC 9110 §14.4
@@ -34,16 +34,15 @@ def wanted_of(document: Document) -> Digest:
     """What a download must bring; of a document that a server told, before a path is made of it.
 
     Raises:
-        InvalidDigest: no bytes can have these hashes: somebody has altered the row of the file.
+        InvalidDigest: no bytes can have this SHA-256: somebody has altered the row of the file.
     """
     file = document.file
-    digest = Digest(file.md5_hash, file.sha256_hash, file.file_size)
-    if not digest.is_possible:
+    if not is_sha256(file.sha256_hash):
         raise InvalidDigest(
             f"The server has hashes of document {document.id} that no bytes can have.",
             hint="give the document its content anew, or mend the row of its file",
         )
-    return digest
+    return Digest(file.md5_hash, file.sha256_hash, file.file_size)
 
 
 class Downloader:
@@ -87,7 +86,7 @@ class Downloader:
                 left to the caller, who may have many to finish at once.
 
         Raises:
-            InvalidDigest: no bytes can have the hashes that the server has.
+            InvalidDigest: no bytes can have the SHA-256 that the server has.
             ContentMismatch: other bytes came, twice.
             ContentMissing: the object store has lost them.
             ContentReplaced: the document has others by now.

@@ -38,8 +38,8 @@ class Arrival:
 
     @property
     def is_right(self) -> bool:
-        """Whether they are the bytes that were wanted."""
-        return self._hasher.digest() == self.wanted
+        """Whether they are the bytes that were wanted. Their MD5 says nothing more."""
+        return self._hasher.digest().is_of_same_bytes(self.wanted)
 
     async def resume(self) -> None:
         """Begin with what the sink holds of an earlier attempt."""

@@ -25,7 +25,7 @@ from syncapi.client.transfer.contents import Content, digest_of
 from syncapi.client.transfer.parts import PartSending
 from syncapi.client.transfer.service import TransferService
 from syncapi.client.transfer.storage_answers import PassingError
-from syncapi.domain.content import Digest
+from syncapi.domain.content import Digest, is_sha256
 from syncapi.wire.documents import FileInfo
 from syncapi.wire.files import FileDeclaration, FileState, PendingUpload, UploadPart
 
@@ -112,27 +112,30 @@ class _Upload:
         self._there = 0
 
     async def run(self, mime_type: str) -> FileInfo:
-        digest = self._digest
-        if not digest.is_possible:
+        if not is_sha256(self._digest.sha256_hash):
             raise InvalidDigest("No bytes can have the hashes that are to be uploaded.")
-        declared = FileDeclaration(
-            sha256_hash=digest.sha256_hash,
-            md5_hash=digest.md5_hash,
-            file_size=digest.file_size,
-            mime_type=mime_type,
-        )
+        if not self._digest.has_md5:
+            self._digest = await self._read()
         for _ in range(_MOST_ROUNDS):
-            state = await self._service.declare(declared)
+            state = await self._service.declare(self._declaration(mime_type))
             try:
                 return await self._brought_to_its_end(state)
             except NotFound:  # it was given up meanwhile, since it had rested for too long
                 self._tell(-self._there)
             except _AlteredError:
-                await self._require_unchanged()
+                self._digest = await self._read()
                 self._tell(-self._there)
         raise TransferError(
             "The upload was begun several times, and its bytes never arrived as they were sent.",
             hint="repeat it; if it stays so, the object store or a proxy alters bytes",
+        )
+
+    def _declaration(self, mime_type: str) -> FileDeclaration:
+        return FileDeclaration(
+            sha256_hash=self._digest.sha256_hash,
+            md5_hash=self._digest.md5_hash,
+            file_size=self._digest.file_size,
+            mime_type=mime_type,
         )
 
     async def _brought_to_its_end(self, state: FileState) -> FileInfo:
@@ -202,8 +205,8 @@ class _Upload:
         try:
             await PartSending(self._content, part, self._tell).send(storage, upload.headers)
         except PassingError as passing:
-            if passing.is_of_the_bytes:
-                await self._require_unchanged()
+            if passing.is_of_the_bytes and await self._read() != self._digest:  # in their MD5
+                raise _AlteredError from passing
             return passing.failure
         except FileNotFoundError as error:
             raise SourceChanged("The file is gone.", hint="repeat it") from error
@@ -219,14 +222,19 @@ class _Upload:
         found = [part for part in state.upload.parts if part.number == number]
         return (state.upload, found[0]) if found else None
 
-    async def _require_unchanged(self) -> None:
-        """Tell a source that has changed from bytes that were altered on their way."""
+    async def _read(self) -> Digest:
+        """What the bytes have; their MD5 may be another one than a server has told.
+
+        Raises:
+            SourceChanged: they are other bytes by now.
+        """
         try:
             found = await anyio.to_thread.run_sync(digest_of, self._content)
         except FileNotFoundError as error:
             raise SourceChanged("The file is gone.", hint="repeat it") from error
-        if found != self._digest:
+        if not found.is_of_same_bytes(self._digest):
             raise SourceChanged("The file changed while it was uploaded.", hint="repeat it")
+        return found
 
     def _tell(self, size: int) -> None:
         if size:
