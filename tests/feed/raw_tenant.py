@@ -68,8 +68,8 @@ class RawTenant:
         return await self.db.fetchrow("SELECT * FROM tenant_clock WHERE tenant_id = $1", self.id)
 
     async def forks(self) -> dict[bytes, datetime]:
-        """The lineages that were left, and where."""
-        query = "SELECT lineage, forked_at FROM feed_forks WHERE tenant_id = $1"
+        """The lineages that were left and that cursors go on from, and where."""
+        query = "SELECT lineage, forked_at FROM feed_forks WHERE tenant_id = $1 AND NOT is_void"
         return {row["lineage"]: row["forked_at"] for row in await self.db.fetch(query, self.id)}
 
     async def history(self, document: UUID) -> list[Any]:

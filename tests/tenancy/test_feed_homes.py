@@ -1,124 +1,35 @@
 """A database that is not the tenant's: nothing is read there, written there, or deleted for it."""
 
-import io
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator
 from datetime import datetime
 from types import SimpleNamespace
 from uuid import UUID, uuid4
 
-import asyncpg
 import httpx
 import pytest
-from pydantic import SecretStr
 from typing_extensions import override
 
 from fixtures.collecting import AT_ONCE, Collector, keys
+from fixtures.homes import OTHER, Ground
 from fixtures.pulling import BEGINNING, ask, problem_of, pull
 from fixtures.pushing import create, send
 from fixtures.sending import content_of
-from fixtures.server import serving
-from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from syncapi.domain.access import operator
 from syncapi.domain.errors import Conflict, Unavailable
 from syncapi.domain.feed import Start
 from syncapi.domain.retention import Retention
 from syncapi.domain.tenancy import Tenant
-from syncapi.main import create_app
 from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases, TenantConnection
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.postgres.feed import read_page
 from syncapi.postgres.feed_identity import check_own
 from syncapi.redis.invalidation import Invalidations
-from syncapi.settings import Settings
 from syncapi.storage.listing import BucketListing, ListedObject
 from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.feeds import FeedAdministration
 from syncapi.usecases.tenants import TenantAdministration
 
-OTHER = "other"
-_ROWS = ("tenant_clock", "feed_forks", "files", "documents", "feed_entries", "document_history")
 UNUSED = Retention(files=AT_ONCE)
-
-
-@dataclass(frozen=True)
-class Ground:
-    """A tenant, a service that knows two databases and remembers no memberships, and the other
-    database."""
-
-    tenant: TestTenant
-    client: httpx.AsyncClient
-    databases: Databases
-    control: ControlStore
-    other: asyncpg.Connection
-
-    @property
-    def feeds(self) -> FeedAdministration:
-        return FeedAdministration(self.control, self.databases, Invalidations(None))
-
-    async def name(self, database: str) -> None:
-        """Have the tenant's row name a database."""
-        async with self.databases.database("default") as driver:
-            await driver.execute(
-                "UPDATE tenants SET database = $2 WHERE id = $1", self.tenant.id, database
-            )
-
-    async def forget_feed(self) -> None:
-        """As a tenant of before feeds were known."""
-        async with self.databases.database("default") as driver:
-            await driver.execute("UPDATE tenants SET feed_id = NULL WHERE id = $1", self.tenant.id)
-
-    async def feed_id(self) -> UUID | None:
-        tenant = await self.control.tenant(self.tenant.id)
-        assert tenant is not None
-        return tenant.feed_id
-
-    async def copy_to_other(self) -> None:
-        """The tenant's rows as they are now, and nothing else."""
-        await self.other.execute("SET session_replication_role = replica")
-        async with self.databases.database("default") as driver:
-            for table in _ROWS:
-                rows = io.BytesIO()
-                query = f"SELECT * FROM {table} WHERE tenant_id = '{self.tenant.id}'"
-                await driver.copy_from_query(query, output=rows, format="binary")
-                await self.other.execute(f"DELETE FROM {table}")
-                rows.seek(0)
-                await self.other.copy_to_table(table, source=rows, format="binary")
-        await self.other.execute("SET session_replication_role = origin")
-
-    async def open_other(self, feed_id: UUID) -> None:
-        await self.other.execute("SELECT feed.open($1, $2)", self.tenant.id, feed_id)
-
-
-@pytest.fixture
-async def ground(
-    settings: Settings,
-    tenant: TestTenant,
-    control: ControlStore,
-    database_url: str,
-    create_migrated_database: Callable[[], str],
-) -> AsyncIterator[Ground]:
-    other_url = create_migrated_database()
-    changes = {
-        "tenant_database_urls": {OTHER: SecretStr(other_url)},
-        "membership_cache_seconds": 0,
-    }
-    urls = DatabaseUrls(database_url, named={OTHER: other_url})
-    other = await asyncpg.connect(other_url)
-    with serving(create_app(settings.model_copy(update=changes))) as url:
-        async with (
-            Databases(urls, PoolLimits(size=2)) as databases,
-            httpx.AsyncClient(
-                base_url=f"{url}/api/tenants/{tenant.id}",
-                headers=tenant.admin.headers,
-                timeout=60,
-                trust_env=False,
-            ) as client,
-        ):
-            yield Ground(tenant, client, databases, control, other)
-    await other.close()
 
 
 async def send_everything(client: httpx.AsyncClient, document: UUID, token: str) -> None:
@@ -180,55 +91,6 @@ async def test_a_write_into_a_wrong_database_does_not_disarm_the_collector(
     assert document_of(await client.get(f"/documents/{document}"))["id"] == str(document)
     assert (await collect.outcome(tenant, UNUSED)).error is None
     assert await keys(store, tenant) == known
-
-
-@pytest.mark.parametrize("is_written_to", [False, True])
-async def test_an_older_copy_does_not_disarm_the_collector(
-    ground: Ground, store: ObjectStore, *, is_written_to: bool
-) -> None:
-    """It has the tenant's own feed. What was restored is collected once an operator says so."""
-    tenant, client = ground.tenant, ground.client
-    collect = Collector(ground.databases, store, ground.control)
-    await upload(client, b"old")
-    await ground.copy_to_other()
-    await upload(client, b"precious")
-    assert (await collect.outcome(tenant, UNUSED)).error is None
-    known = await keys(store, tenant)
-    assert len(known) == 2
-    await ground.name(OTHER)
-    if is_written_to:
-        await upload(client, b"written into the copy")
-
-    for _ in range(2):
-        error = (await collect.outcome(tenant, UNUSED)).error or ""
-        assert "Nothing was deleted" in error
-        assert "syncapi feed void" in error
-    assert await keys(store, tenant) >= known
-
-    await ground.name("default")
-    assert (await collect.outcome(tenant, UNUSED)).error is None
-    await ground.name(OTHER)
-    await ground.feeds.void(lambda _: None, reference=str(tenant.id))
-    assert (await collect.outcome(tenant, UNUSED)).error is None
-    assert not await keys(store, tenant) >= known
-
-
-async def test_a_collection_goes_on_after_a_move(ground: Ground, store: ObjectStore) -> None:
-    """It is a fork, as a start of the server is, that keeps all that there was."""
-    collect = Collector(ground.databases, store, ground.control)
-    await upload(ground.client, b"one")
-    assert (await collect.outcome(ground.tenant, UNUSED)).error is None
-    await ground.copy_to_other()
-    await ground.name(OTHER)
-    for _ in range(2):
-        await upload(ground.client, b"two")
-        assert (await collect.outcome(ground.tenant, UNUSED)).error is None
-
-
-async def test_a_dry_collection_notes_nothing(ground: Ground, store: ObjectStore) -> None:
-    collect = Collector(ground.databases, store, ground.control)
-    assert (await collect.outcome(ground.tenant, UNUSED, is_dry=True)).error is None
-    assert await ground.control.collected_at(ground.tenant.id) is None
 
 
 async def test_the_collector_stops_where_the_database_changes_under_it(

@@ -1,7 +1,14 @@
-"""The ledger of pushes is kept from the collection of their versions on, not from the push.
+"""What the collector goes by: when a push left the history, and how a feed came to where it is.
 
-A version that was pushed long ago leaves the history when it is beyond its limits, when its
-document was deleted perhaps, or erased. From then on the ledger alone knows the push.
+- The ledger of pushes is kept from the collection of their versions on, not from the push. A
+  version that was pushed long ago leaves the history when its document is deleted, perhaps; from
+  then on the ledger alone knows the push.
+- A fork says when it was noticed: what came between its stamp and then may be another history's.
+- A void keeps the forks, for the collector alone, and is one: so the collector sees whether the
+  database that was voided had all that it knows of. Where the service voids a feed whose tables
+  were put back, it keeps none, and the collector waits for an operator.
+
+See docs/decisions/0017 and 0020.
 """
 
 from types import ModuleType
@@ -13,17 +20,72 @@ down_revision = "tenant_0010"
 branch_labels = None
 depends_on = None
 
-# When a row of before was collected is not known: it counts as collected now. A migration that was
-# stopped is done again.
-_COLLECTED_AT = """
+# When a row of before was collected, or a fork noticed, is not known: it counts as now. A
+# migration that was stopped is done again.
+_COLUMNS = [
+    """
     ALTER TABLE collected_changes
-    ADD COLUMN IF NOT EXISTS collected_at timestamptz NOT NULL DEFAULT now()
-"""
+      ADD COLUMN IF NOT EXISTS collected_at timestamptz NOT NULL DEFAULT now()
+    """,
+    """
+    ALTER TABLE feed_forks
+      ADD COLUMN IF NOT EXISTS left_at timestamptz NOT NULL DEFAULT now(),
+      ADD COLUMN IF NOT EXISTS is_void boolean NOT NULL DEFAULT false
+    """,
+    """
+    COMMENT ON TABLE feed_forks IS
+      'Histories that were left for another one: up to forked_at they agree with the present. '
+      'left_at: when that was noticed; is_void: no cursor goes on from it.'
+    """,
+]
 _INDEX = [
     "DROP INDEX CONCURRENTLY IF EXISTS collected_changes_collected_idx",
     "CREATE INDEX CONCURRENTLY collected_changes_collected_idx "
     "ON collected_changes (tenant_id, collected_at)",
     "DROP INDEX CONCURRENTLY IF EXISTS collected_changes_applied_idx",
+]
+
+# The time before the void's own stamps: had it more than the collector saw, or less?
+_AMENDMENTS = (
+    (
+        "feed.fork",
+        "SET forked_at = least(known.forked_at, excluded.forked_at)",
+        "SET forked_at = least(known.forked_at, excluded.forked_at), left_at = excluded.left_at",
+    ),
+    (
+        "feed.void",
+        "BEGIN",
+        """DECLARE
+      before public.tenant_clock;
+    BEGIN
+      SELECT * INTO before FROM public.tenant_clock WHERE tenant_id = tenant;""",
+    ),
+    (
+        "feed.void",
+        "DELETE FROM public.feed_forks WHERE tenant_id = tenant;",
+        """UPDATE public.feed_forks SET is_void = true WHERE tenant_id = tenant;
+      INSERT INTO public.feed_forks AS known (tenant_id, lineage, forked_at, is_void)
+      VALUES (tenant, before.lineage, before.last, true)
+      ON CONFLICT (tenant_id, lineage) DO UPDATE SET
+        forked_at = least(known.forked_at, excluded.forked_at), left_at = excluded.left_at;""",
+    ),
+    (
+        "feed.void_put_back",
+        "PERFORM feed.void(tenant);",
+        """PERFORM feed.void(tenant);
+      DELETE FROM public.feed_forks WHERE tenant_id = tenant;""",
+    ),
+)
+
+_DOWN = [
+    "DELETE FROM feed_forks WHERE is_void",
+    "ALTER TABLE feed_forks DROP left_at, DROP is_void",
+    """
+    COMMENT ON TABLE feed_forks IS
+      'Histories that were left for another one: up to forked_at they agree with the present.'
+    """,
+    "CREATE INDEX collected_changes_applied_idx ON collected_changes (tenant_id, applied_at)",
+    "ALTER TABLE collected_changes DROP collected_at",
 ]
 
 
@@ -33,12 +95,15 @@ def _earlier(revision: str) -> ModuleType:
 
 
 def upgrade() -> None:
-    op.execute(_COLLECTED_AT)
+    for statement in _COLUMNS:
+        op.execute(statement)
     _earlier("tenant_0002").concurrently(_INDEX)
+    for function, old, new in _AMENDMENTS:
+        _earlier("tenant_0005").amend(function, old, new)
 
 
 def downgrade() -> None:
-    op.execute(
-        "CREATE INDEX collected_changes_applied_idx ON collected_changes (tenant_id, applied_at)"
-    )
-    op.execute("ALTER TABLE collected_changes DROP collected_at")
+    for function, old, new in reversed(_AMENDMENTS):
+        _earlier("tenant_0005").amend(function, new, old)
+    for statement in _DOWN:
+        op.execute(statement)

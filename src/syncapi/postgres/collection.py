@@ -3,9 +3,9 @@
 Functions that delete return how many they deleted: fewer than ``most`` means that none is left.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncapi.postgres.databases import TenantConnection
@@ -63,33 +63,44 @@ DELETE FROM {{table}} WHERE tenant_id = $1 AND ({{key}}) IN (
 _CHANGES = {"table": "collected_changes", "key": "change_id", "since": "collected_at"}
 _KEYS = {"table": "idempotency_keys", "key": "user_id, key", "since": "created_at"}
 
-_COUNT_UPLOADS = """
-SELECT count(*) FROM direct_uploads WHERE tenant_id = $1 AND expires_at < now() - $2::interval
+# Where the feed left a history, that one may have gone on elsewhere, until this was noticed: this
+# database may be a copy. What is from that time may be needed there, with two days on both sides
+# for clocks, uploads and processes that lag behind. After a week nobody goes back to it.
+_MAYBE_ELSEWHERE = """EXISTS (
+  SELECT FROM feed_forks AS fork
+  WHERE fork.tenant_id = $1 AND fork.left_at > now() - interval '7 days'
+    AND {time} BETWEEN fork.forked_at - interval '2 days' AND fork.left_at + interval '2 days')"""
+
+# $2 age, $3 whether what may be needed elsewhere is kept
+_ABANDONED = f"""
+FROM direct_uploads WHERE tenant_id = $1 AND expires_at < now() - $2::interval
+  AND NOT ($3 AND {_MAYBE_ELSEWHERE.format(time="expires_at")})
 """
+_COUNT_UPLOADS = f"SELECT count(*) {_ABANDONED}"
 # The age is asked again of a row that was waited for: it may have been taken up meanwhile.
-_COLLECT_UPLOADS = """
+_COLLECT_UPLOADS = f"""
 DELETE FROM direct_uploads
 WHERE tenant_id = $1 AND expires_at < now() - $2::interval AND id IN (
-  SELECT id FROM direct_uploads
-  WHERE tenant_id = $1 AND expires_at < now() - $2::interval ORDER BY expires_at LIMIT $3)
+  SELECT id {_ABANDONED} ORDER BY expires_at LIMIT $4)
 RETURNING s3_path, s3_upload_id, file_id IS NULL AS is_pending
-"""
+"""  # noqa: S608 - only our own text is put in
 
-# A page of files behind $3, and those of them that nothing refers to.
-_UNREFERENCED = """
+# A page of files behind $3, and those of them that nothing refers to; $5 as $3 of uploads.
+_UNREFERENCED = f"""
 WITH page AS MATERIALIZED (
   SELECT id, updated_at, file_size FROM files
   WHERE tenant_id = $1 AND id > $3 ORDER BY id LIMIT $4
 ), unreferenced AS (
   SELECT id, file_size FROM page
   WHERE updated_at < now() - $2::interval
+    AND NOT ($5 AND {_MAYBE_ELSEWHERE.format(time="page.updated_at")})
     AND NOT EXISTS (SELECT FROM documents WHERE tenant_id = $1 AND file_id = page.id)
     AND NOT EXISTS (SELECT FROM document_history WHERE tenant_id = $1 AND file_id = page.id)
 )
 SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last,
-       coalesce((SELECT array_agg(id) FROM unreferenced), '{}') AS ids,
+       coalesce((SELECT array_agg(id) FROM unreferenced), '{{}}') AS ids,
        coalesce((SELECT sum(file_size) FROM unreferenced), 0)::bigint AS bytes
-"""
+"""  # noqa: S608 - only our own text is put in
 
 # One statement, so one moment: an upload that becomes a file is always in one of the two.
 _KNOWN_PATHS = """
@@ -102,6 +113,10 @@ _KNOWN_UPLOADS = """
 SELECT s3_upload_id FROM direct_uploads
 WHERE tenant_id = $1 AND file_id IS NULL AND s3_upload_id = ANY($2)
 """
+_LISTED_ELSEWHERE = f"""
+SELECT name FROM unnest($2::text[], $3::timestamptz[]) AS listed (name, made_at)
+WHERE {_MAYBE_ELSEWHERE.format(time="made_at")}
+"""  # noqa: S608 - only our own text is put in
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,24 +193,26 @@ async def collect_keys(tx: TenantConnection, age: timedelta, most: int) -> int:
     return await _deleted(tx, _COLLECT_OLD.format(**_KEYS), age, most)
 
 
-async def count_uploads(connection: TenantConnection, age: timedelta) -> int:
-    return await _number(connection, _COUNT_UPLOADS, age)
+async def count_uploads(connection: TenantConnection, age: timedelta, *, is_cautious: bool) -> int:
+    return await _number(connection, _COUNT_UPLOADS, age, is_cautious)
 
 
 async def collect_uploads(
-    tx: TenantConnection, age: timedelta, most: int
+    tx: TenantConnection, age: timedelta, most: int, *, is_cautious: bool
 ) -> tuple[int, list[AbandonedUpload]]:
     """Delete the rows of uploads, and name those that were never completed."""
-    rows = await tx.driver.fetch(_COLLECT_UPLOADS, tx.tenant_id, age, most)
+    rows = await tx.driver.fetch(_COLLECT_UPLOADS, tx.tenant_id, age, is_cautious, most)
     pending = [row for row in rows if row["is_pending"]]
     return len(rows), [AbandonedUpload(row["s3_path"], row["s3_upload_id"]) for row in pending]
 
 
 async def unreferenced(
-    connection: TenantConnection, age: timedelta, after: UUID, most: int
+    connection: TenantConnection, age: timedelta, after: UUID, most: int, *, is_cautious: bool
 ) -> Unreferenced:
     """Look at ``most`` files behind ``after``."""
-    row = await connection.driver.fetchrow(_UNREFERENCED, connection.tenant_id, age, after, most)
+    row = await connection.driver.fetchrow(
+        _UNREFERENCED, connection.tenant_id, age, after, most, is_cautious
+    )
     return Unreferenced(row["last"], row["ids"], row["bytes"])
 
 
@@ -209,6 +226,16 @@ async def known_uploads(connection: TenantConnection, upload_ids: Sequence[str])
     """Those of the multipart uploads that are under way."""
     rows = await connection.driver.fetch(_KNOWN_UPLOADS, connection.tenant_id, upload_ids)
     return {row["s3_upload_id"] for row in rows}
+
+
+async def maybe_elsewhere(
+    connection: TenantConnection, made_at: Mapping[str, datetime]
+) -> set[str]:
+    """Those of some names that may be known where a history of before has gone on."""
+    rows = await connection.driver.fetch(
+        _LISTED_ELSEWHERE, connection.tenant_id, list(made_at), list(made_at.values())
+    )
+    return {row["name"] for row in rows}
 
 
 async def _number(connection: TenantConnection, query: str, *values: object) -> int:

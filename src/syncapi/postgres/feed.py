@@ -39,7 +39,8 @@ _HEAD = "feed_id, last, opened_at, lineage, tombstone_floor, voided_at"
 PAGE_SQL = f"""
 WITH head AS MATERIALIZED (
   SELECT 1::bigint AS n, {_HEAD},
-         (SELECT forked_at FROM feed_forks WHERE tenant_id = $1 AND lineage = $9) AS forked_at
+         (SELECT forked_at FROM feed_forks
+          WHERE tenant_id = $1 AND lineage = $9 AND NOT is_void) AS forked_at
   FROM tenant_clock WHERE tenant_id = $1
 ), wanted AS MATERIALIZED (
   SELECT least($4, last) AS upper,

@@ -32,6 +32,9 @@ SELECT lineage = $2 AND last >= $3 OR EXISTS (
 FROM tenant_clock WHERE tenant_id = $1
 """
 _PLACE: Final = "SELECT lineage, last FROM tenant_clock WHERE tenant_id = $1"
+_FORK: Final = (
+    "SELECT feed.fork(tenant_id) FROM tenant_clock WHERE tenant_id = $1 AND place <> feed.place()"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +104,16 @@ async def find_place(driver: asyncpg.Connection, tenant_id: UUID) -> FeedPlace:
     return FeedPlace(row["lineage"], row["last"])
 
 
+async def note_fork(driver: asyncpg.Connection, tenant_id: UUID) -> None:
+    """Have a feed begin a new history where it has not ticked since its server was started.
+
+    It may be a copy of one that has gone on elsewhere. What clients hold goes on.
+    """
+    await driver.execute(_FORK, tenant_id)
+
+
 async def goes_on_from(driver: asyncpg.Connection, tenant_id: UUID, place: FeedPlace) -> bool:
-    """Whether a feed has been at a place: else it is an older copy, or was put back or voided."""
+    """Whether a feed has been at a place: else it is an older copy, or was put back."""
     goes_on: bool = await driver.fetchval(_GOES_ON, tenant_id, place.lineage, place.head)
     return goes_on
 

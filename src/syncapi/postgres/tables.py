@@ -142,12 +142,16 @@ tenant_clock = Table(
 )
 
 # Histories that were left for another one: up to `forked_at` they agree with the present.
+# `left_at` is when that was noticed, by the wall clock. After a void only the collector goes by
+# them.
 feed_forks = Table(
     "feed_forks",
     metadata,
     Column("tenant_id", UUID, nullable=False),
     Column("lineage", LargeBinary, nullable=False),
     Column("forked_at", Moment, nullable=False),
+    Column("left_at", Moment, nullable=False, server_default=func.now()),
+    Column("is_void", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("tenant_id", "lineage"),
 )
 

@@ -9,18 +9,32 @@ from syncapi.storage.calls import S3Calls
 
 @dataclass(frozen=True, slots=True)
 class ListedObject:
-    """An object, without its bytes."""
+    """An object, without its bytes.
+
+    Attributes:
+        key: where it is in the bucket.
+        size: in bytes.
+        written_at: when it was, by S3's clock.
+    """
 
     key: str
     size: int
+    written_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
 class ListedUpload:
-    """A multipart upload that is neither completed nor aborted."""
+    """A multipart upload that is neither completed nor aborted.
+
+    Attributes:
+        key: where its object would be.
+        upload_id: as S3 knows it.
+        begun_at: when it was, by S3's clock.
+    """
 
     key: str
     upload_id: str
+    begun_at: datetime
 
 
 class BucketListing:
@@ -38,7 +52,7 @@ class BucketListing:
         while True:
             answer = await self._call("list_objects_v2", Prefix=prefix, **where)
             yield [
-                ListedObject(entry["Key"], entry["Size"])
+                ListedObject(entry["Key"], entry["Size"], entry["LastModified"])
                 for entry in answer.get("Contents", ())
                 if entry["LastModified"] < before
             ]
@@ -53,7 +67,7 @@ class BucketListing:
             answer = await self._call("list_multipart_uploads", Prefix=prefix, **where)
             found = answer.get("Uploads", ())
             yield [
-                ListedUpload(entry["Key"], entry["UploadId"])
+                ListedUpload(entry["Key"], entry["UploadId"], entry["Initiated"])
                 for entry in found
                 if entry["Initiated"] < before
             ]

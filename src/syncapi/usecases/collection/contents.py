@@ -1,6 +1,6 @@
 """Garbage in the bucket, and the rows that point at it."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from functools import partial
@@ -22,12 +22,14 @@ async def uploads(turn: Turn) -> None:
     age = turn.retention.uploads
     if turn.is_dry:
         async with turn.reading() as connection:
-            turn.note(Kind.UPLOADS, await store.count_uploads(connection, age))
+            found = await store.count_uploads(connection, age, is_cautious=turn.is_cautious)
+            turn.note(Kind.UPLOADS, found)
         return
+    collect = partial(
+        store.collect_uploads, age=age, most=turn.batch, is_cautious=turn.is_cautious
+    )
     while True:
-        count, abandoned = await turn.writing(
-            partial(store.collect_uploads, age=age, most=turn.batch)
-        )
+        count, abandoned = await turn.writing(collect)
         await _clear_away(turn, abandoned)
         turn.note(Kind.UPLOADS, count)
         if count < turn.batch:
@@ -39,7 +41,9 @@ async def files(turn: Turn) -> None:
     after: UUID | None = BEFORE_ALL
     while after is not None:
         async with turn.reading() as connection:
-            page = await store.unreferenced(connection, turn.retention.files, after, turn.batch)
+            page = await store.unreferenced(
+                connection, turn.retention.files, after, turn.batch, is_cautious=turn.is_cautious
+            )
         if turn.is_dry:
             turn.note(Kind.FILES, len(page.ids), page.file_bytes)
         elif page.ids:
@@ -79,7 +83,8 @@ async def _drop(turn: Turn, ids: Sequence[UUID]) -> None:
 
 
 async def _orphaned_objects(turn: Turn, page: Sequence[ListedObject]) -> None:
-    known = await _known(turn, store.known_paths, [listed.key for listed in page])
+    names = {listed.key: listed.written_at for listed in page}
+    known = await _known(turn, store.known_paths, names)
     orphaned = [listed for listed in page if listed.key not in known]
     if not turn.is_dry:
         await turn.objects.delete_many([listed.key for listed in orphaned])
@@ -87,7 +92,8 @@ async def _orphaned_objects(turn: Turn, page: Sequence[ListedObject]) -> None:
 
 
 async def _orphaned_uploads(turn: Turn, page: Sequence[ListedUpload]) -> None:
-    known = await _known(turn, store.known_uploads, [listed.upload_id for listed in page])
+    names = {listed.upload_id: listed.begun_at for listed in page}
+    known = await _known(turn, store.known_uploads, names)
     orphaned = [listed for listed in page if listed.upload_id not in known]
     if not turn.is_dry:
         for listed in orphaned:
@@ -98,9 +104,13 @@ async def _orphaned_uploads(turn: Turn, page: Sequence[ListedUpload]) -> None:
 async def _known(
     turn: Turn,
     ask: Callable[[TenantConnection, Sequence[str]], Awaitable[set[str]]],
-    names: Sequence[str],
+    names: Mapping[str, datetime],
 ) -> set[str]:
+    """Those of the names that a row knows, or may know in a history that was left."""
     if not names:
         return set()
     async with turn.reading() as connection:
-        return await ask(connection, names)
+        known = await ask(connection, list(names))
+        if turn.is_cautious:
+            known |= await store.maybe_elsewhere(connection, names)
+    return known

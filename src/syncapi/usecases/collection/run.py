@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from operator import attrgetter
 from typing import Final
@@ -13,8 +13,8 @@ from syncapi.domain.errors import Conflict, Refusal, Unavailable
 from syncapi.domain.retention import Collected, Retention
 from syncapi.domain.tenancy import Tenant
 from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.feed_identity import find_place, goes_on_from
+from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.feed_identity import FeedPlace, find_place, goes_on_from, note_fork
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.collection import contents, rows
 from syncapi.usecases.collection.turn import Progress, Turn
@@ -141,12 +141,16 @@ class GarbageCollection:
             self._batch,
             collected,
         )
-        await self._see_the_feed(turn)
+        turn = replace(turn, is_cautious=await self._see_the_feed(turn))
         for step in _STEPS:
             await step(turn)
 
-    async def _see_the_feed(self, turn: Turn) -> None:
+    async def _see_the_feed(self, turn: Turn) -> bool:
         """See that the tenant is where its row says: elsewhere its bytes look like unused ones.
+
+        Returns:
+            Whether the feed may yet be a copy of one that has gone on elsewhere, made after the
+            last collection. An operator's word, and a first collection, are no such case.
 
         Raises:
             Conflict: the database has another feed, or an older state of it, or cannot be asked.
@@ -155,10 +159,11 @@ class GarbageCollection:
         before = await self._control.collected_at(tenant.id)
         try:
             async with turn.reading() as connection:
-                place = await find_place(connection.driver, tenant.id)
                 goes_on = before is None or await goes_on_from(
                     connection.driver, tenant.id, before
                 )
+            if goes_on and not self._is_dry:
+                await self._control.note_collection(tenant.id, await turn.writing(_settled))
         except Unavailable as refusal:
             raise Conflict(f"{refusal.detail} Nothing was deleted.") from refusal
         if not goes_on:
@@ -167,5 +172,10 @@ class GarbageCollection:
                 "saw: is it an older copy? Nothing was deleted. See where the tenant's row and "
                 "that database's URL lead; if it was restored, run `syncapi feed void`."
             )
-        if not self._is_dry:
-            await self._control.note_collection(tenant.id, place)
+        return before is not None
+
+
+async def _settled(tx: TenantConnection) -> FeedPlace:
+    """Where the feed is, after it has noticed whether it is somewhere else than before."""
+    await note_fork(tx.driver, tx.tenant_id)
+    return await find_place(tx.driver, tx.tenant_id)

@@ -25,6 +25,8 @@ class Turn:
     Attributes:
         is_dry: count, and change nothing.
         batch: rows or objects at a time.
+        is_cautious: keep bytes that a history which was left may refer to. False where an operator
+            has said that the feed is the tenant's, and at a tenant's first collection.
     """
 
     databases: Databases
@@ -35,6 +37,7 @@ class Turn:
     is_dry: bool
     batch: int
     collected: Collected = field(default_factory=Collected)
+    is_cautious: bool = True
 
     @property
     def scope(self) -> TenantScope:
