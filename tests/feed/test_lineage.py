@@ -87,8 +87,10 @@ class TestForks:
         await tenant.inserted()
         assert (await tenant.forks())[before["lineage"]] > before["last"]
         await own_db.execute("DELETE FROM tenant_clock; INSERT INTO tenant_clock TABLE dump")
+        await own_db.execute("UPDATE feed_forks SET left_at = 'epoch'")
         await own_db.execute(f"SELECT feed.{verb}('{tenant.id}')")
         await tenant.inserted()
+        assert await own_db.fetchval("SELECT min(left_at) FROM feed_forks") > EPOCH
         assert await tenant.forks() == (
             {before["lineage"]: before["last"]} if verb == "tick" else {}
         )

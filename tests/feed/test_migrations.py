@@ -239,6 +239,25 @@ class TestLineages:
             assert await tenant.forks() == {before: forked_at, now: last}
 
 
+class TestCollections:
+    async def test_what_was_collected_or_left_before_counts_from_now(
+        self, create_database: CreateDatabase
+    ) -> None:
+        """When it was is not known: it is kept for too long rather than too short."""
+        target = Target(Tree.TENANT, "own", create_database())
+        await migrated(target, "tenant_0010")
+        async with session(target.url) as db:
+            before = await db.fetchval("SELECT clock_timestamp()")
+            await db.execute(
+                "INSERT INTO collected_changes SELECT a, a, a, '2001-01-01' "
+                "FROM gen_random_uuid() AS a"
+            )
+            await db.execute("INSERT INTO feed_forks VALUES (gen_random_uuid(), '', '2001-01-01')")
+            await migrated(target)
+            assert await db.fetchval("SELECT collected_at FROM collected_changes") > before
+            assert await db.fetchval("SELECT left_at FROM feed_forks WHERE NOT is_void") > before
+
+
 class TestTimeouts:
     async def test_a_migration_that_waits_for_a_lock_gives_up_and_leaves_nothing(
         self, target: Target

@@ -131,6 +131,7 @@ class TestCopiesFromAfterTheLastCollection:
         await ground.copy_to_other()
         await ground.other.execute("UPDATE direct_uploads SET expires_at = now() - interval '1 h'")
         await upload(ground.client, b"new")
+        await store.multipart.begin(f"{ground.tenant.id}/large", "text/plain")
         for file_id in (unused, await sent(ground.client, b"under way")):
             assert (await push_one(ground.client, create(file_id))).status == "applied"
         await ground.name(OTHER)
