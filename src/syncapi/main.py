@@ -115,11 +115,13 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
     rules = UploadRules(
         settings.upload_max_bytes, settings.upload_allowed_types, settings.upload_max_seconds
     )
+    positions = PagePositions(redis)
+    stack.push_async_callback(positions.aclose)
     pull = Pull(
         databases,
         Heads(databases),
         CursorCodec([key.get_secret_value() for key in keys]),
-        PagePositions(redis),
+        positions,
         signer,
         url_seconds=settings.url_expires_seconds,
     )

@@ -16,8 +16,10 @@ from typing_extensions import override
 
 from feed.following import Client, raw
 from feed.raw_tenant import RawTenant
+from fixtures.flaky import FlakyRelay
 from fixtures.server import serving
 from fixtures.service import TestTenant
+from fixtures.until import until
 from fixtures.uploads import assert_problem
 from fixtures.worlds import MakeWorld
 from fixtures.writing import MakeWriter
@@ -208,6 +210,82 @@ async def test_two_processes_of_the_service_without_redis(
         await device.follow()
         assert device.expired == 0
         assert await scene.equals_the_server(device)
+
+
+@pytest.fixture
+async def flapping(
+    scene: Scene, settings_of: Callable[[str], Settings]
+) -> AsyncIterator[tuple[FlakyRelay, str, str]]:
+    """Two processes of the service, and the line to their Redis."""
+    own = settings_of(scene.world.database_url)
+    assert own.redis_url is not None
+    async with FlakyRelay.to(own.redis_url.get_secret_value()) as (relay, through):
+        own = own.model_copy(update={"redis_url": SecretStr(through)})
+        with serving(create_app(own)) as one, serving(create_app(own)) as other:
+            yield relay, one, other
+
+
+async def turn_page_at_last(device: Client) -> None:
+    """As a client does that repeats what is answered 503."""
+
+    async def is_served() -> bool:
+        return (await device.ask()).status_code != 503
+
+    await until(is_served)
+    await device.turn_page()
+
+
+async def test_redis_goes_away_and_comes_back_again_and_again(
+    scene: Scene, flapping: tuple[FlakyRelay, str, str]
+) -> None:
+    """Pages are asked of one process while it is away, and of the other when it is back."""
+    relay, one, other = flapping
+    device = scene.device()
+    for n in range(2):
+        await scene.tenant.update(f"filename = '{n}.txt'", *IDS)
+        scene.world.urls = [one]
+        await relay.cut()
+        await device.turn_page()
+        await device.turn_page()
+        scene.world.urls = [other]
+        assert_problem(await device.ask(), 503, "unavailable")
+        await relay.restore()
+        await turn_page_at_last(device)
+        await scene.tenant.update("filename = 'moved.txt'", *IDS[:6])
+        scene.world.urls = [one]
+        await device.turn_page()  # found in Redis
+        await relay.cut()
+        assert_problem(await device.ask(), 503, "unavailable")
+        await relay.restore()
+        scene.world.urls = [one, other]
+        await device.follow()
+    assert device.expired == 0
+    assert await scene.equals_the_server(device)
+
+
+async def test_the_process_that_drew_a_number_without_redis_ends(
+    scene: Scene, settings_of: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its number is missed for some seconds, then the run begins again, once."""
+    monkeypatch.setattr("syncapi.redis.page_positions.HAND_OVER_SECONDS", 0.2)
+    own = settings_of(scene.world.database_url)
+    assert own.redis_url is not None
+    async with FlakyRelay.to(own.redis_url.get_secret_value()) as (relay, through):
+        own = own.model_copy(update={"redis_url": SecretStr(through)})
+        await relay.cut()
+        device = scene.device()
+        with serving(create_app(own)) as url:
+            scene.world.urls = [url]
+            for _ in range(2):
+                await device.turn_page()
+        with serving(create_app(own)) as url:
+            scene.world.urls = [url]
+            assert_problem(await device.ask(), 503, "unavailable")
+            await relay.restore()
+            await turn_page_at_last(device)
+            await device.follow()
+    assert device.expired == 1
+    assert await scene.equals_the_server(device)
 
 
 class HeldUp(PagePositions):

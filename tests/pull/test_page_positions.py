@@ -1,6 +1,8 @@
 """What is kept of numbered pages: in Redis for all processes, else in this one, for a while."""
 
+import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -10,11 +12,14 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from fixtures.flaky import FlakyRelay
+from fixtures.until import until
 from syncapi.domain.errors import Unavailable
 from syncapi.embedded.valkey import ValkeyServer
 from syncapi.redis.client import connect
 from syncapi.redis.page_positions import (
     FIRST_DRAWN,
+    FIRST_DRAWN_HERE,
+    HAND_OVER_SECONDS,
     KEPT_SECONDS,
     LAST_PAGE,
     NUMBERS_KEPT,
@@ -56,12 +61,24 @@ async def redis(settings: Settings) -> AsyncIterator[Redis]:
         yield redis
 
 
+@asynccontextmanager
+async def without_redis(
+    draw: Callable[[int], int] = secrets.randbelow,
+) -> AsyncIterator[PagePositions]:
+    """In a process that does not reach Redis."""
+    async with (
+        connect("redis://127.0.0.1:1") as nowhere,
+        aclosing(PagePositions(nowhere, draw=draw)) as positions,
+    ):
+        yield positions
+
+
 MakePositions = Callable[..., PagePositions]
 
 
 @pytest.fixture(params=["in Redis", "here"])
 def make_positions(request: pytest.FixtureRequest, redis: Redis) -> MakePositions:
-    def make(draw: Callable[[], int] | None = None) -> PagePositions:
+    def make(draw: Callable[[int], int] | None = None) -> PagePositions:
         prefix = f"test-{uuid4()}"
         place = redis if request.param == "in Redis" else None
         if draw is None:
@@ -87,10 +104,10 @@ async def test_every_answer_has_a_number_of_its_own(user: User) -> None:
 
 async def test_a_number_that_is_taken_is_drawn_again(make_positions: MakePositions) -> None:
     draws: Iterator[int] = iter((7, 7, 7, 8))
-    user = User(make_positions(draws.__next__))
+    user = User(make_positions(lambda _: next(draws)))
     first = await user.keep("first")
     second = await user.keep("second")
-    assert (first, second) == (FIRST_DRAWN + 7, FIRST_DRAWN + 8)
+    assert second == first + 1
     assert await user.find(first) == "first"
     assert await user.find(second) == "second"
 
@@ -207,8 +224,8 @@ async def test_processes_share_what_is_in_redis(redis: Redis) -> None:
 
 
 async def test_a_redis_that_is_gone_is_done_without() -> None:
-    async with connect("redis://127.0.0.1:1") as nowhere:
-        user = User(PagePositions(nowhere))
+    async with without_redis() as positions:
+        user = User(positions)
         number = await user.keep("here")
         assert await user.find(number) == "here"
         following = await user.keep("there", asked=number)
@@ -217,9 +234,8 @@ async def test_a_redis_that_is_gone_is_done_without() -> None:
 
 async def test_a_number_that_this_process_does_not_know_while_redis_is_gone() -> None:
     """It is not called forgotten: who begins again would come to the same end."""
-    async with connect("redis://127.0.0.1:1") as nowhere:
+    async with without_redis() as one, without_redis() as other:
         tenant, user = uuid4(), uuid4()
-        one, other = (PagePositions(nowhere) for _ in range(2))
         number = await one.keep(tenant, user, "0:1", "here", asked=1)
         with pytest.raises(Unavailable) as refusal:
             await other.find(tenant, user, "0:1", number)
@@ -239,7 +255,8 @@ async def full_redis(tmp_path: Path) -> AsyncIterator[Redis]:
 
 async def test_a_redis_that_takes_no_writes_is_told_of_once_a_minute(full_redis: Redis) -> None:
     clock = Clock()
-    user = User(PagePositions(full_redis, now=clock))
+    positions = PagePositions(full_redis, now=clock)
+    user = User(positions)
     with capture_logs() as logs:
         number = await user.keep("here")
         clock.now += 59
@@ -250,6 +267,7 @@ async def test_a_redis_that_takes_no_writes_is_told_of_once_a_minute(full_redis:
     assert [(log["event"], log["log_level"]) for log in logs] == [
         ("page_numbers_without_redis", "warning")
     ] * 2
+    await positions.aclose()
     assert "maxmemory" in logs[0]["error"]
     assert await user.find(number) == "here"
     assert await user.find(following) == "there"
@@ -263,8 +281,9 @@ async def test_what_redis_did_not_take_in_time_is_found_here_when_it_is_back(
     async with (
         FlakyRelay.to(settings.redis_url.get_secret_value()) as (relay, url),
         connect(url) as flaky,
+        aclosing(PagePositions(flaky, key_prefix=prefix)) as positions,
     ):
-        user = User(PagePositions(flaky, key_prefix=prefix))
+        user = User(positions)
         before = await user.keep("before")
         relay.freeze()
         number = await user.keep("meanwhile", asked=before)
@@ -278,7 +297,83 @@ async def test_what_redis_did_not_take_in_time_is_found_here_when_it_is_back(
 
 async def test_what_redis_may_have_taken_without_saying_so_has_another_number_here() -> None:
     """It may have held the number already, for another cursor."""
-    draws: Iterator[int] = iter((1, 2))
-    async with connect("redis://127.0.0.1:1") as nowhere:
-        user = User(PagePositions(nowhere, draw=draws.__next__))
-        assert await user.keep("here") == FIRST_DRAWN + 2
+    draws: Iterator[int] = iter((1, 1))
+    async with without_redis(draw=lambda _: next(draws)) as positions:
+        assert await User(positions).keep("here") == FIRST_DRAWN_HERE + 1
+
+
+class Flapping:
+    """Two processes of the service whose Redis goes away and comes back."""
+
+    def __init__(self, relay: FlakyRelay, one: PagePositions, other: PagePositions) -> None:
+        self.relay = relay
+        self.one = one
+        self.other = other
+        self._run = (uuid4(), uuid4(), "0:1")
+
+    async def keep(self, cursor: str, asked: int = 1) -> int:
+        return await self.one.keep(*self._run, cursor, asked=asked)
+
+    async def find(self, page: int) -> str | None:
+        """What the other process knows of it."""
+        return await self.other.find(*self._run, page)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+async def flapping(settings: Settings, clock: Clock) -> AsyncIterator[Flapping]:
+    assert settings.redis_url is not None
+    prefix = f"test-{uuid4()}"
+    async with (
+        FlakyRelay.to(settings.redis_url.get_secret_value()) as (relay, url),
+        connect(url) as redis,
+        aclosing(PagePositions(redis, key_prefix=prefix, now=clock)) as one,
+        aclosing(PagePositions(redis, key_prefix=prefix, now=clock)) as other,
+    ):
+        yield Flapping(relay, one, other)
+
+
+async def test_what_was_drawn_without_redis_is_handed_over_when_it_is_back(
+    flapping: Flapping, clock: Clock
+) -> None:
+    """In the order of the answers, however often it goes away; nobody calls it forgotten."""
+    number = 1
+    for n in range(3):
+        await flapping.relay.cut()
+        for _ in range(NUMBERS_KEPT + 1):
+            number = await flapping.keep(f"{n}", asked=number)
+        with pytest.raises(Unavailable):
+            await flapping.find(number)
+        clock.now += 2 * HAND_OVER_SECONDS
+        await flapping.relay.restore()
+
+        async def is_known(page: int = number) -> bool:
+            with suppress(Unavailable):
+                return bool(await flapping.find(page))
+            return False
+
+        await until(is_known)
+        assert await flapping.find(number) == f"{n}"
+
+
+async def test_what_nobody_hands_over_is_forgotten_in_the_end(
+    flapping: Flapping, clock: Clock
+) -> None:
+    """The process that drew it has ended."""
+    await flapping.relay.cut()
+    number = await flapping.keep("here")
+    await flapping.one.aclose()
+    await flapping.relay.restore()
+    for _ in range(2):
+        with pytest.raises(Unavailable):
+            await flapping.find(number)
+        clock.now += HAND_OVER_SECONDS / 2
+    assert await flapping.find(number) is None
+
+
+async def test_what_redis_drew_and_lost_is_forgotten_at_once(flapping: Flapping) -> None:
+    assert await flapping.find(FIRST_DRAWN_HERE - 1) is None

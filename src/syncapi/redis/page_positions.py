@@ -13,13 +13,17 @@ number that is drawn at random for this answer alone.
   user.
 - All numbers of a user are forgotten an hour after the last answer that drew one.
 
-Without Redis the numbers are kept in this process, and so is one that Redis did not take. While
-Redis cannot be asked, another process cannot know that number, and must not call it forgotten: a
-client that begins again because of that gets no further.
+Without Redis the numbers are kept in this process, and so is one that Redis did not take: it is
+handed over as soon as Redis is back. Until then another process cannot know that number, and must
+not call it forgotten: a client that begins again because of that, each time that Redis is away for
+a moment, never comes to an end. It can tell such a number by its height. It waits for it for some
+seconds after Redis is back: the process that drew it may have ended.
 """
 
+import asyncio
 import secrets
 import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import cast
@@ -43,7 +47,18 @@ FIRST_DRAWN = 1_000_000
 LAST_PAGE = 1_000_000_000
 """The highest number: it fits the 32-bit integers of old clients."""
 
+FIRST_DRAWN_HERE = 500_000_000
+"""Numbers from here on were drawn by a process without Redis."""
+
+HAND_OVER_SECONDS = 10.0
+"""So long after it was missed first, a number may still be handed over to Redis."""
+
 _USERS_KEPT_HERE = 1000
+_MOST_MISSED = 10_000
+_MOST_UNSENT = 10_000
+_PAUSE_SECONDS = 0.5
+"""Between two tries to hand a number over."""
+
 _RETRY_AFTER = 2.0
 _WARN_SECONDS = 60.0
 _FAILURES = (RedisError, OSError, TimeoutError)
@@ -112,6 +127,20 @@ class _Numbers:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A number, what it stands for, and whose it is.
+
+    Attributes:
+        asked: the number that was answered; None begins a run.
+    """
+
+    key: str
+    number: int
+    entry: str
+    asked: int | None
+
+
 class PagePositions:
     """Cursors by page number: in Redis for all processes, else in this one."""
 
@@ -121,12 +150,12 @@ class PagePositions:
         *,
         key_prefix: str = "syncapi",
         now: Callable[[], float] = time.monotonic,
-        draw: Callable[[], int] = lambda: secrets.randbelow(LAST_PAGE + 1 - FIRST_DRAWN),
+        draw: Callable[[int], int] = secrets.randbelow,
     ) -> None:
-        """Use ``redis``, which stays the caller's to close.
+        """Use ``redis``, which stays the caller's to close, after this.
 
-        ``now`` is a clock in seconds. ``draw`` gives a random integer from 0 up to what may be
-        added to `FIRST_DRAWN`.
+        ``now`` is a clock in seconds. ``draw`` gives a random integer from 0 up to, not including,
+        what it is given.
         """
         self._redis = redis
         self._prefix = key_prefix
@@ -134,6 +163,15 @@ class PagePositions:
         self._draw = draw
         self._warn_again_at = float("-inf")
         self._here: ExpiringCache[str, _Numbers] = ExpiringCache(_USERS_KEPT_HERE)
+        self._missed: ExpiringCache[tuple[str, int], float] = ExpiringCache(_MOST_MISSED)
+        self._unsent: deque[_Kept] = deque(maxlen=_MOST_UNSENT)
+        self._handing_over: asyncio.Task[None] | None = None
+
+    async def aclose(self) -> None:
+        """Hand nothing over any more."""
+        if self._handing_over is not None:
+            self._handing_over.cancel()
+            await asyncio.wait([self._handing_over])
 
     async def find(self, tenant: UUID, user: UUID | None, run: str, page: int) -> str | None:
         """The cursor that a drawn number stands for, or None if it is not known for this run.
@@ -141,22 +179,14 @@ class PagePositions:
         ``run`` says what the numbers of the run are bound to.
 
         Raises:
-            Unavailable: this process does not know the number, and Redis cannot be asked.
+            Unavailable: this process does not know the number, and Redis cannot be asked, or
+                another process may be about to tell it.
         """
         key = self._key(tenant, user)
         here = self._here.get(key, self._now())
         entry = here.entries.get(page) if here is not None else None
         if entry is None and self._redis is not None:
-            try:
-                kept = await self._redis.hget(key, str(page))
-            except _FAILURES as error:
-                self._warn(error)
-                raise Unavailable(
-                    "Where this page begins cannot be looked up at the moment. Try again shortly, "
-                    "or send the `sync_token` of the last page as `cursor`.",
-                    retry_after=_RETRY_AFTER,
-                ) from error
-            entry = kept.decode() if isinstance(kept, bytes) else kept
+            entry = await self._find_shared(self._redis, key, page)
         if entry is None or not entry.startswith(f"{run} "):
             return None
         return entry.removeprefix(f"{run} ")
@@ -176,23 +206,59 @@ class PagePositions:
             except _FAILURES as error:
                 self._warn(error)
         # Redis may have taken the entry and not have said so: here it gets another number.
-        return self._keep_here(key, entry, line)
+        kept = self._keep_here(key, entry, line)
+        if self._redis is not None:
+            self._unsent.append(kept)
+            if self._handing_over is None or self._handing_over.done():
+                self._handing_over = asyncio.create_task(self._hand_over(self._redis))
+        return kept.number
+
+    async def _find_shared(self, redis: Redis, key: str, page: int) -> str | None:
+        try:
+            kept = await redis.hget(key, str(page))
+        except _FAILURES as error:
+            self._warn(error)
+            self._missed.clear()  # other processes may be without Redis, too
+            raise _not_known_yet() from error
+        if kept is None and page >= FIRST_DRAWN_HERE and self._is_awaited(key, page):
+            raise _not_known_yet()
+        return kept.decode() if isinstance(kept, bytes) else kept
+
+    def _is_awaited(self, key: str, page: int) -> bool:
+        """Whether another process may still hand this number over."""
+        now = self._now()
+        missed_at = self._missed.get((key, page), now)
+        if missed_at is None:
+            missed_at = now
+            self._missed.put((key, page), now, now + KEPT_SECONDS)
+        return now - missed_at < HAND_OVER_SECONDS
 
     async def _keep_shared(self, redis: Redis, key: str, entry: str, asked: int | None) -> int:
-        limits = (str(KEPT_SECONDS), str(NUMBERS_KEPT), str(RUNS_KEPT))
         while True:
-            number = FIRST_DRAWN + self._draw()
-            arguments = (str(number), entry, "" if asked is None else str(asked), *limits)
-            if await cast("Awaitable[int]", redis.eval(_KEEP, 1, key, *arguments)):
+            number = FIRST_DRAWN + self._draw(FIRST_DRAWN_HERE - FIRST_DRAWN)
+            if await _tell(redis, _Kept(key, number, entry, asked)):
                 return number
 
-    def _keep_here(self, key: str, entry: str, asked: int | None) -> int:
+    def _keep_here(self, key: str, entry: str, asked: int | None) -> _Kept:
         numbers = self._here.get(key, self._now()) or _Numbers()
         self._here.put(key, numbers, self._now() + KEPT_SECONDS)
         while True:
-            number = FIRST_DRAWN + self._draw()
+            number = FIRST_DRAWN_HERE + self._draw(LAST_PAGE + 1 - FIRST_DRAWN_HERE)
             if numbers.keep(number, entry, asked):
-                return number
+                return _Kept(key, number, entry, asked)
+
+    async def _hand_over(self, redis: Redis) -> None:
+        """Tell Redis of the numbers that it did not take, until it has them all."""
+        while self._unsent:
+            first = self._unsent[0]
+            try:
+                await _tell(redis, first)
+            except _FAILURES as error:
+                self._warn(error)
+                await asyncio.sleep(_PAUSE_SECONDS)
+            else:
+                if self._unsent[0] is first:  # else it fell out, since there are too many
+                    self._unsent.popleft()
 
     def _warn(self, error: Exception) -> None:
         """Say, once a minute at most, that the processes do not share their numbers."""
@@ -202,3 +268,19 @@ class PagePositions:
 
     def _key(self, tenant: UUID, user: UUID | None) -> str:
         return f"{self._prefix}:pages:{tenant}:{user}"
+
+
+async def _tell(redis: Redis, kept: _Kept) -> bool:
+    """Have Redis keep a number; False where it is taken."""
+    limits = (str(KEPT_SECONDS), str(NUMBERS_KEPT), str(RUNS_KEPT))
+    asked = "" if kept.asked is None else str(kept.asked)
+    arguments = (str(kept.number), kept.entry, asked, *limits)
+    return bool(await cast("Awaitable[int]", redis.eval(_KEEP, 1, kept.key, *arguments)))
+
+
+def _not_known_yet() -> Unavailable:
+    return Unavailable(
+        "Where this page begins cannot be looked up at the moment. Try again shortly, or send the "
+        "`sync_token` of the last page as `cursor`.",
+        retry_after=_RETRY_AFTER,
+    )
