@@ -169,8 +169,9 @@ class PagePositions:
 
     async def aclose(self) -> None:
         """Hand nothing over any more."""
+        self._unsent.clear()
         if self._handing_over is not None:
-            self._handing_over.cancel()
+            self._handing_over.cancel()  # which the driver may take for a failure
             await asyncio.wait([self._handing_over])
 
     async def find(self, tenant: UUID, user: UUID | None, run: str, page: int) -> str | None:
@@ -257,7 +258,7 @@ class PagePositions:
                 self._warn(error)
                 await asyncio.sleep(_PAUSE_SECONDS)
             else:
-                if self._unsent[0] is first:  # else it fell out, since there are too many
+                if self._unsent and self._unsent[0] is first:  # else it fell out
                     self._unsent.popleft()
 
     def _warn(self, error: Exception) -> None:
