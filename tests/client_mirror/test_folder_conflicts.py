@@ -1,11 +1,8 @@
 """Conflicts of a folder that are several, or that somebody has worked on meanwhile."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime
-from hashlib import sha256
 from pathlib import Path
-from typing import Literal
 from uuid import UUID
 
 import httpx
@@ -22,7 +19,7 @@ from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.ledger import Ledger, PathKeys
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
-from syncapi.client.folder.resolving import resolve_in_folder
+from syncapi.client.folder.resolving import Resolving
 from syncapi.client.folder.states import Base, LocalFile, Scan, SkipKind, Skipped
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
@@ -138,6 +135,13 @@ def conflict_at(path: str) -> FolderConflict:
     return FolderConflict(UUID(int=1), path, COPY, None, NOW, "0" * 64, None)
 
 
+def keep_mine(disk: Disk, folder: Path, path: str = "d/a.txt") -> None:
+    """Settle the conflict of a file, with the trash and the state in a folder."""
+    with Store.open(folder / "state") as store:
+        conflicts = FolderConflicts(store, PathKeys(store), lambda: NOW)
+        Resolving(disk, Trash(folder / "trash"), conflicts).resolve(conflict_at(path), "mine")
+
+
 class TestKeepingMine:
     def test_a_save_meanwhile_is_not_lost(
         self, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -172,7 +176,7 @@ class TestKeepingMine:
 
     def _expect_refused(self, disk: Disk, tmp_path: Path) -> None:
         with pytest.raises(SyncError, match=r"d/a\.txt was written to just now") as caught:
-            resolve_in_folder(conflict_at("d/a.txt"), "mine", disk, Trash(tmp_path / "trash"))
+            keep_mine(disk, tmp_path)
         assert caught.value.hint is not None
         assert "repeat" in caught.value.hint
         texts = (disk.root / "d/a.txt").read_text(), (disk.root / COPY).read_text()
@@ -189,31 +193,12 @@ class TestKeepingMine:
         (disk.root / "d/a.txt").write_text("theirs")
         if not can_exchange:
             monkeypatch.setattr(durable, "exchange", lambda _one, _other: False)
-        trash = Trash(tmp_path / "trash")
-        resolve_in_folder(conflict_at("d/a.txt"), "mine", disk, trash)
+        keep_mine(disk, tmp_path)
         assert (disk.root / "d/a.txt").read_text() == "mine"
         assert not (disk.root / COPY).exists()
-        assert [(t.path, t.place.read_text()) for t in trash.files()] == [("d/a.txt", "theirs")]
-
-    @pytest.mark.parametrize("keep", ["mine", "theirs"])
-    def test_a_kill_between_the_names_and_the_trash_turns_nothing_round(
-        self, keep: Literal["mine", "theirs"], disk: Disk, tmp_path: Path
-    ) -> None:
-        """The conflict is still told then; who repeats the command gets what it says."""
-        place, copy = disk.root / "d/a.txt", disk.root / COPY
-        place.write_text("theirs")
-        hashes = {text: sha256(text.encode()).hexdigest() for text in ("mine", "theirs")}
-        conflict = replace(
-            conflict_at("d/a.txt"), mine_sha256=hashes["mine"], theirs_sha256=hashes["theirs"]
-        )
-        trash = Trash(tmp_path / "trash")
-        durable.exchange(copy, place)
-
-        resolve_in_folder(conflict, keep, disk, trash)
-
-        assert (place.read_text(), copy.exists()) == (keep, False)
-        (trashed,) = trash.files()
-        assert {place.read_text(), trashed.place.read_text()} == {"mine", "theirs"}
+        assert [(t.path, t.place.read_text()) for t in Trash(tmp_path / "trash").files()] == [
+            ("d/a.txt", "theirs")
+        ]
 
     def test_a_file_that_comes_meanwhile_is_not_lost(
         self, disk: Disk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -226,7 +211,7 @@ class TestKeepingMine:
 
         monkeypatch.setattr(durable, "move", late)
         with pytest.raises(SyncError, match="was written to just now"):
-            resolve_in_folder(conflict_at("d/a.txt"), "mine", disk, Trash(tmp_path / "trash"))
+            keep_mine(disk, tmp_path)
         assert (place.read_text(), (disk.root / COPY).read_text()) == ("made just now", "mine")
 
     @pytest.mark.parametrize("make", [Path.mkdir, lambda place: place.symlink_to("nowhere")])
@@ -235,23 +220,23 @@ class TestKeepingMine:
     ) -> None:
         make(disk.root / "d/a.txt")
         with pytest.raises(SyncError, match="is a folder or a link"):
-            resolve_in_folder(conflict_at("d/a.txt"), "mine", disk, Trash(tmp_path / "trash"))
+            keep_mine(disk, tmp_path)
         assert (disk.root / COPY).read_text() == "mine"
 
     def test_a_link_to_a_file_is_not_replaced(self, disk: Disk, tmp_path: Path) -> None:
         (tmp_path / "elsewhere").write_text("not in the folder")
         (disk.root / "d/a.txt").symlink_to(tmp_path / "elsewhere")
         with pytest.raises(SyncError, match="is a folder or a link"):
-            resolve_in_folder(conflict_at("d/a.txt"), "mine", disk, Trash(tmp_path / "trash"))
+            keep_mine(disk, tmp_path)
         assert (disk.root / "d/a.txt").is_symlink()
 
     def test_a_file_on_the_way_is_told(self, disk: Disk, tmp_path: Path) -> None:
         (disk.root / "e").write_text("no folder")
         with pytest.raises(SyncError, match="e is not a folder"):
-            resolve_in_folder(conflict_at("e/a.txt"), "mine", disk, Trash(tmp_path / "trash"))
+            keep_mine(disk, tmp_path, "e/a.txt")
 
     def test_a_name_that_is_free_is_taken(self, disk: Disk, tmp_path: Path) -> None:
-        resolve_in_folder(conflict_at("e/a.txt"), "mine", disk, Trash(tmp_path / "trash"))
+        keep_mine(disk, tmp_path, "e/a.txt")
         assert (disk.root / "e/a.txt").read_text() == "mine"
 
 

@@ -44,10 +44,10 @@ def show(path: FilePath, as_json: AsEvents = False) -> None:
     """Compare the two versions of a file: `-` is theirs, `+` is yours."""
     with speaking(speaker := Speaker(as_json)):
         folder = chosen(path, speaker)
-        conflict = run(_one(folder, path))
+        conflict, names = run(_one(folder, path))
         theirs, mine = (
             Side(name, file if file.is_file() else None)
-            for name in (conflict.path, conflict.copy_path)
+            for name in names
             for file in [folder.path / name]
         )
         speaker.say(
@@ -95,9 +95,11 @@ async def _conflicts(folder: Folder) -> list[FolderConflict]:
         return at_work.mirror.conflicts()
 
 
-async def _one(folder: Folder, path: Path) -> FolderConflict:
+async def _one(folder: Folder, path: Path) -> tuple[FolderConflict, tuple[str, str]]:
+    """A file's conflict, and where theirs and mine are."""
     async with opened(folder) as at_work:
-        return _named(at_work, path)
+        conflict = _named(at_work, path)
+        return conflict, at_work.mirror.sides_of(conflict)
 
 
 def _named(at_work: Opened, path: Path) -> FolderConflict:

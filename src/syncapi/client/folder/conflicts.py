@@ -10,6 +10,7 @@ from pydantic import RootModel
 
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.actions import Adopt, Create, Download, SetAside
+from syncapi.client.folder.exchanges import Exchange
 from syncapi.client.folder.ledger import Ledger, PathKeys
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.states import Base, Scan
@@ -27,6 +28,10 @@ class _Asked(WireModel):
 
     sha256s: tuple[str, ...]
     version: datetime | None
+
+
+class _Exchange(RootModel[Exchange]):
+    pass
 
 
 class SeveralConflicts(SyncError):  # noqa: N818 - named as the other failures are
@@ -49,6 +54,7 @@ class FolderConflicts:
         self._store = store
         self._table = store.table("folder_conflicts", _Row)
         self._asked = store.table("folder_conflicts_asked", _Asked)
+        self._exchanges = store.table("folder_conflicts_exchanges", _Exchange)
         self._now = now
 
     def all(self) -> list[FolderConflict]:
@@ -116,9 +122,33 @@ class FolderConflicts:
 
     def settle(self, conflict: FolderConflict) -> None:
         """Drop a conflict, as `all` or `find` has told it."""
-        for key, row in list(self._table.items()):
-            if self._followed(row.root) == conflict:
+        key = self._key_of(conflict)
+        if key is not None:
+            with self._store.transaction():
                 self._table.delete(key)
+                self._exchanges.delete(key)
+
+    def note_exchange(self, conflict: FolderConflict, exchange: Exchange) -> None:
+        """Keep that the files of a conflict are about to get each other's names."""
+        key = self._key_of(conflict)
+        if key is not None:
+            self._exchanges.put(key, _Exchange(exchange))
+
+    def exchange_of(self, conflict: FolderConflict) -> Exchange | None:
+        """What was kept so last; None if nothing was."""
+        key = self._key_of(conflict)
+        row = None if key is None else self._exchanges.get(key)
+        return None if row is None else row.root
+
+    def forget_exchange(self, conflict: FolderConflict) -> None:
+        """Drop what was kept so: the copy is mine."""
+        key = self._key_of(conflict)
+        if key is not None:
+            self._exchanges.delete(key)
+
+    def _key_of(self, conflict: FolderConflict) -> str | None:
+        rows = self._table.items()
+        return next((key for key, row in rows if self._followed(row.root) == conflict), None)
 
     def keep_only(self, scan: Scan) -> None:
         """Drop those whose copy somebody has dealt with in the folder itself.

@@ -34,7 +34,7 @@ from syncapi.client.folder.reports import (
     Progress,
     Silent,
 )
-from syncapi.client.folder.resolving import resolve_in_folder
+from syncapi.client.folder.resolving import Resolving
 from syncapi.client.folder.rounds import Round
 from syncapi.client.folder.states import Base
 from syncapi.client.folder.trash import Trash
@@ -83,6 +83,7 @@ class Mirror:
         self._index = FileIndex(store, keys)
         self._conflicts = FolderConflicts(store, keys, options.now)
         self._disk = Disk(root, trash)
+        self._resolving = Resolving(self._disk, trash, self._conflicts)
         histories = Histories(client, self._conflicts, parallel=options.parallel)
         self._backups = Backups(histories)
         self._looking = Looking(
@@ -289,6 +290,12 @@ class Mirror:
         """
         return self._conflicts.find(path)
 
+    def sides_of(self, conflict: FolderConflict) -> tuple[str, str]:
+        """Where theirs and mine are: a decision that was broken off may have turned them round."""
+        is_turned = self._resolving.is_turned(conflict)
+        theirs, mine = conflict.path, conflict.copy_path
+        return (mine, theirs) if is_turned else (theirs, mine)
+
     def resolve(self, path: str, keep: Literal["mine", "theirs", "both"]) -> FolderConflict:
         """Settle a conflict in the folder; the next sync carries it to the server.
 
@@ -300,12 +307,12 @@ class Mirror:
         Raises:
             SyncError: there is no such conflict or there are several, or the folder is not as it
                 must be; nothing was done.
+            OSError: the disk is full, say; nothing was done.
         """
         conflict = self.conflict_of(path)
         if conflict is None:
             raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
-        if keep != "both":
-            resolve_in_folder(conflict, keep, self._disk, self.trash)
+        self._resolving.resolve(conflict, keep)
         self._conflicts.settle(conflict)
         return conflict
 

@@ -1,80 +1,124 @@
-"""What a decision about a conflict does in the folder; the next sync carries it to the server."""
+"""What a decision about a conflict does in the folder; the next sync carries it to the server.
 
-import hashlib
+To keep mine the two files get each other's names, and then the one that was the server's goes to
+the trash. A process may end between these two. So the two files are noted before: whoever decides
+again, be it otherwise, gets what they say, also if the files were edited in between.
+"""
+
 from pathlib import Path
 from typing import Literal
 
 from syncapi.client import durable
 from syncapi.client.errors import SyncError
+from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, Identity, MovedOn
+from syncapi.client.folder.exchanges import Exchange, FileNumber
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.trash import Trash
 
 
-def resolve_in_folder(
-    conflict: FolderConflict, keep: Literal["mine", "theirs"], disk: Disk, trash: Trash
-) -> None:
-    """Have one version left, the other in the trash.
+class Resolving:
+    """Carries decisions about conflicts out."""
 
-    Raises:
-        SyncError: the folder is not as it was told; both versions are where they were.
-    """
-    try:
-        copy = disk.place(conflict.copy_path)
-        if Identity.at(copy) is None:
-            raise SyncError(f"{conflict.copy_path} is not there any more.", hint="syncapi sync")
-        was_exchanged = _was_exchanged(conflict, copy, disk.root / conflict.path)
-        if was_exchanged == (keep == "mine"):
-            trash.take(copy, conflict.copy_path)
-        else:
-            _give_name(copy, disk.make_room(conflict.path), conflict.path, trash)
-    except MovedOn as error:
-        raise SyncError(f"{error}.", hint="Move it away, then repeat.") from error
+    def __init__(self, disk: Disk, trash: Trash, conflicts: FolderConflicts) -> None:
+        self._disk = disk
+        self._trash = trash
+        self._conflicts = conflicts
+
+    def is_turned(self, conflict: FolderConflict) -> bool | None:
+        """Whether mine has the file's name and theirs that of the copy.
+
+        It is so after a process was killed that was to keep mine. None where both files were
+        replaced since, so that nothing shows which is whose.
+        """
+        exchange = self._conflicts.exchange_of(conflict)
+        if exchange is None:
+            return False
+        root = self._disk.root
+        return exchange.was_made(root / conflict.copy_path, root / conflict.path)
+
+    def resolve(self, conflict: FolderConflict, keep: Literal["mine", "theirs", "both"]) -> None:
+        """Have one version left, the other in the trash; or both, mine as the copy.
+
+        Raises:
+            SyncError: the folder is not as it was told, or nothing shows which file is whose;
+                both versions are where they were. The next call takes the copy for mine.
+            OSError: the disk is full, say; likewise.
+        """
+        is_turned = self.is_turned(conflict)
+        if is_turned is None:
+            self._conflicts.forget_exchange(conflict)
+            raise _replaced(conflict)
+        try:
+            copy = self._disk.place(conflict.copy_path)
+            self._expect(copy, conflict.copy_path)
+            if is_turned and keep != "theirs":
+                self._expect(self._disk.place(conflict.path), conflict.path)
+            if keep == "both":
+                if is_turned:
+                    durable.exchange(copy, self._disk.place(conflict.path))
+            elif is_turned == (keep == "mine"):
+                self._trash.take(copy, conflict.copy_path)
+            else:
+                self._give_name(conflict, copy, is_turned=is_turned)
+        except MovedOn as error:
+            raise SyncError(f"{error}.", hint="Move it away, then repeat.") from error
+
+    def _expect(self, place: Path, path: str) -> None:
+        if Identity.at(place) is None:
+            raise SyncError(f"{path} is not there any more.", hint="syncapi sync")
+
+    def _give_name(self, conflict: FolderConflict, copy: Path, *, is_turned: bool) -> None:
+        """Put the copy at its file's place, which is never empty in between.
+
+        A crash would leave there what the next sync takes for a deletion.
+        """
+        path, place = conflict.path, self._disk.make_room(conflict.path)
+        before = Identity.at(place)
+        if before is None:
+            _move(copy, place, path)
+            return
+        self._note(conflict, copy, place, is_turned=is_turned)
+        if not durable.exchange(copy, place):
+            self._conflicts.forget_exchange(conflict)
+            self._replace(copy, place, path, before)
+            return
+        if Identity.at(copy) != before:
+            durable.exchange(copy, place)
+            raise _written_to(path)
+        try:
+            self._trash.take(copy, path)
+        except OSError:
+            if Identity.at(copy) == before:
+                durable.exchange(copy, place)
+            raise
+
+    def _note(self, conflict: FolderConflict, copy: Path, place: Path, *, is_turned: bool) -> None:
+        mine, theirs = FileNumber.at(copy), FileNumber.at(place)
+        if mine is None or theirs is None:
+            raise _written_to(conflict.path)
+        if is_turned:
+            mine, theirs = theirs, mine
+        self._conflicts.note_exchange(conflict, Exchange(mine, theirs))
+
+    def _replace(self, copy: Path, place: Path, path: str, before: Identity) -> None:
+        """The same where files cannot be exchanged.
+
+        Between the look and the rename there are microseconds in which a program could still
+        write.
+        """
+        self._trash.keep(place, path)
+        if Identity.at(place) != before:
+            raise _written_to(path)
+        durable.replace(copy, place)
 
 
-def _was_exchanged(conflict: FolderConflict, copy: Path, place: Path) -> bool:
-    """Whether a process was killed after the files had got each other's names."""
-    return (
-        conflict.theirs_sha256 not in {None, conflict.mine_sha256}
-        and _sha256(copy) == conflict.theirs_sha256
-        and _sha256(place) == conflict.mine_sha256
+def _replaced(conflict: FolderConflict) -> SyncError:
+    return SyncError(
+        f"{conflict.path} and {conflict.copy_path} were both replaced after an earlier decision "
+        "was broken off. Nothing was done.",
+        hint="Look at both, then repeat: the second one counts as yours.",
     )
-
-
-def _sha256(place: Path) -> str | None:
-    if Identity.at(place) is None:
-        return None
-    with place.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _give_name(copy: Path, place: Path, path: str, trash: Trash) -> None:
-    """Put the copy at its file's place, which is never empty in between.
-
-    A crash would leave there what the next sync takes for a deletion.
-    """
-    before = Identity.at(place)
-    if before is None:
-        _move(copy, place, path)
-        return
-    if not durable.exchange(copy, place):
-        _replace(copy, place, path, trash, before)
-        return
-    if Identity.at(copy) != before:
-        durable.exchange(copy, place)
-        raise _written_to(path)
-    trash.take(copy, path)
-
-
-def _replace(copy: Path, place: Path, path: str, trash: Trash, before: Identity) -> None:
-    """The same where files cannot be exchanged.
-
-    Between the look and the rename there are microseconds in which a program could still write.
-    """
-    trash.keep(place, path)
-    if Identity.at(place) != before:
-        raise _written_to(path)
-    durable.replace(copy, place)
 
 
 def _written_to(path: str) -> SyncError:
