@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.machine import Machine
 from fixtures.mirrors import texts, write
-from simulation.device import Device
+from simulation.device import Befalling, Device
 from simulation.faults import Fault
 from syncapi.client import durable
 from syncapi.client.errors import SyncError, Unreachable
@@ -102,6 +102,23 @@ class TestWhichIsMeant:
             mirror.resolve("my own.txt", "theirs")
             assert [one.copy_path for one in mirror.conflicts()] == [copies["mine 2"]]
         assert texts(laptop) == {"a.txt": "theirs 2", copies["mine 2"]: "mine 2"}
+
+
+async def test_the_sides_are_told_as_a_decision_that_was_broken_off_has_left_them(
+    twice: tuple[Device, dict[str, str]],
+) -> None:
+    laptop, copies = twice
+    copy = copies["mine 1"]
+    for moment in range(1, 8):
+        await laptop.decide(copy, "mine", Befalling(moment))
+        if texts(laptop)[copy] == "theirs 2":
+            break
+    async with laptop.opened() as mirror:
+        conflict = mirror.conflict_of(copy)
+        assert conflict is not None
+        sides = mirror.sides_of(conflict)
+    assert [texts(laptop)[path] for path in sides] == ["theirs 2", "mine 1"]
+    assert sides == (copy, "a.txt")
 
 
 def test_the_command_resolves_the_copy_that_is_named(machine: Machine) -> None:

@@ -1,5 +1,7 @@
 """The simulation finds what goes wrong with folders, questions and second processes."""
 
+import hashlib
+import os
 from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
@@ -8,20 +10,37 @@ from random import Random
 import asyncpg
 import pytest
 
+from simulation.backups import Backup
 from simulation.crashes import beside
+from simulation.decisions import Decided, Decisions, misdecided
+from simulation.desks import Desk
 from simulation.device import Befalling, Device
-from simulation.promises import Decided, Meanwhile, Moment, Sync, broken, misdecided, misjudged
-from simulation.runs import Place
+from simulation.people import Contents, Person
+from simulation.promises import (
+    Meanwhile,
+    Moment,
+    Sync,
+    asked_without_reason,
+    broken,
+    misjudged,
+)
+from simulation.runs import Outcome, Place
 from simulation.second_process import Intruded, act_beside
 from simulation.truth import Truth
 from simulation.whereabouts import Whereabouts
 from syncapi.cli.client.identities import Identity
 from syncapi.client import durable
-from syncapi.client.folder import resolving
+from syncapi.client.folder import backups
+from syncapi.client.folder.actions import Download, SetAside
+from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.ledger import PathKeys
 from syncapi.client.folder.looking import Looking
 from syncapi.client.folder.reports import FolderConflict
+from syncapi.client.folder.resolving import Resolving
+from syncapi.client.folder.states import Base
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.lock import ReplicaLock
+from syncapi.client.store.store import Store
 from syncapi.wire.documents import DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
@@ -92,7 +111,7 @@ async def test_an_edit_while_a_conflict_is_settled(
 ) -> None:
     """Again at every change of the disk."""
     if is_planted:
-        monkeypatch.setattr(resolving, "_give_name", _give_name_blindly)
+        monkeypatch.setattr(Resolving, "_give_name", _give_name_blindly)
     (laptop.root / "report").write_text("first")
     await laptop.sync_calmly()
     conflict = await _conflict(laptop, place)
@@ -112,9 +131,79 @@ async def test_an_edit_while_a_conflict_is_settled(
     assert bool(found) is is_planted, found
 
 
-def _give_name_blindly(copy: Path, place: Path, path: str, trash: Trash) -> None:
-    trash.keep(place, path)
+def _give_name_blindly(
+    self: Resolving, conflict: FolderConflict, copy: Path, *, is_turned: bool
+) -> None:
+    assert not is_turned
+    place = self._disk.place(conflict.path)
+    self._trash.keep(place, conflict.path)
     durable.replace(copy, place)
+
+
+@planted
+async def test_a_decision_that_is_turned_round_by_an_edit(
+    is_planted: bool, laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After kills at every moment."""
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # no power is cut
+    if is_planted:
+        monkeypatch.setattr(Resolving, "is_turned", _is_turned_by_recorded_bytes)
+    outcome, rng = Outcome(), Random(1)
+    desk = Desk(
+        laptop,
+        Person(lambda: laptop.root, rng, Contents(rng)),
+        Backup(laptop, laptop.root.with_name("backup")),
+        Whereabouts(laptop, laptop.root.parent),
+    )
+    decisions = Decisions(rng, outcome)
+    for number in range(32):
+        conflict = _recorded_conflict(laptop, number)
+        befalling = Befalling(crash_moment=1 + number % 8)
+        await decisions.make(desk, conflict, befalling, Meanwhile())
+    assert bool(outcome.faults) is is_planted, outcome.faults
+
+
+def _recorded_conflict(device: Device, number: int) -> FolderConflict:
+    """A conflict of which only the device knows."""
+    texts = {f"{number}": f"theirs {number}", f"{number} (conflict)": f"mine {number}"}
+    for path, text in texts.items():
+        (device.root / path).write_text(text)
+    theirs, mine = (hashlib.sha256(text.encode()).hexdigest() for text in texts.values())
+    path, copy = texts
+    entry = Base(device.new_id(), path, device.now(), theirs, "", path)
+    with Store.open(device.state) as store:
+        conflicts = FolderConflicts(store, PathKeys(store), device.now)
+        winner = Download(entry.id, path, theirs, len(texts[path]), None, entry)
+        conflicts.record(SetAside(path, copy, mine), winner)
+        (found,) = (conflict for conflict in conflicts.all() if conflict.path == path)
+        return found
+
+
+def _is_turned_by_recorded_bytes(self: Resolving, conflict: FolderConflict) -> bool:
+    def sha256(path: str) -> str:
+        return hashlib.sha256((self._disk.root / path).read_bytes()).hexdigest()
+
+    hashes = conflict.theirs_sha256, conflict.mine_sha256
+    return (sha256(conflict.copy_path), sha256(conflict.path)) == hashes
+
+
+@planted
+async def test_a_file_that_is_made_from_a_template_and_taken_for_a_backup(
+    is_planted: bool, laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if is_planted:
+        monkeypatch.setattr(backups, "_live", lambda _view: set())
+    for name in ("template", "copy"):
+        (laptop.root / name).write_text("template")
+    await laptop.sync_calmly()
+    (laptop.root / "copy").write_text("filled in")
+    await laptop.sync_calmly()
+    (laptop.root / "template").replace(laptop.root / "copy")
+
+    await laptop.sync()
+
+    found = asked_without_reason(laptop)
+    assert bool(found) is is_planted, found
 
 
 async def _conflict(laptop: Device, place: Place) -> FolderConflict:

@@ -30,6 +30,7 @@ class Backup:
         if not self._root.is_dir():
             return "no backup"
         what = rng.choice(("files", "folder", "disk"))
+        self._device.may_have_gone_back = True
         self._device.hidden = set()  # whatever its last sync was told is not known any more
         if what == "files":
             _copy_over(self._root, self._device.root)

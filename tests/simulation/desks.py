@@ -25,6 +25,13 @@ class Desk:
     backup: Backup
     whereabouts: Whereabouts
 
+    def work(self) -> str:
+        """Whoever sits there does something; say what."""
+        what = self.person.act()
+        self.device.may_have_gone_back |= self.person.has_undone
+        self.person.has_undone = False
+        return what
+
     def judge_place(self, *, is_the_folder: bool = True) -> list[str]:
         """What is wrong with how the folder is known where it is."""
         root = self.device.root
@@ -57,12 +64,13 @@ class Interference:
     def work(self) -> str:
         """Whoever sits there goes on."""
         before = self.desk.device.tree()
-        what = self.desk.person.act()
+        what = self.desk.work()
         self.meanwhile.note(before, self.desk.device.tree())
         return what
 
     def _work_beside(self) -> str:
         before = self.desk.device.tree()
+        self.desk.device.may_have_gone_back = True  # a conflict may be settled
         try:
             what = beside(act_beside(self.desk.device, self.rng))
         except (Intruded, SyncError) as error:

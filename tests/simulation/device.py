@@ -68,6 +68,9 @@ class Device:
             next one must not delete them, whatever it finds.
         has_come_through: whether the last sync did, and had nothing left to do.
         is_asked: whether the last sync stopped to ask, and did nothing.
+        suspects_backup: whether it stopped since a backup seems to have been put back.
+        may_have_gone_back: whether somebody has brought back older contents, in whatever way,
+            since the last sync that came through undisturbed.
         answer: what the last sync was told of files that had gone back.
         exchanges: its last requests, and what was answered.
         parallel: transfers at once; with more than one a run is not the same again.
@@ -90,6 +93,8 @@ class Device:
         self.hidden: set[UUID] = set()
         self.has_come_through = False
         self.is_asked = False
+        self.suspects_backup = False
+        self.may_have_gone_back = False
         self.answer: Keep | None = None
         self._standing: tuple[Replica, Mirror] | None = None
         self._open = AsyncExitStack()
@@ -157,6 +162,7 @@ class Device:
         except SafetyStop as stop:
             await self.end()
             self.is_asked = self.root.is_dir()
+            self.suspects_backup = isinstance(stop, WentBackStop)
             return f"{self.name}: {type(stop).__name__}"
         except (Unreachable, ApiError) as error:
             return f"{self.name}: {type(error).__name__}"
@@ -184,7 +190,7 @@ class Device:
             try:
                 report = await mirror.sync(allow_mass_delete=True)
             except WentBackStop:
-                self.answer = "theirs"
+                self.answer, self.suspects_backup = "theirs", True
                 report = await mirror.sync(allow_mass_delete=True, went_back="theirs")
             self._end(mirror, report)
             return report
@@ -218,7 +224,7 @@ class Device:
 
     def _begin(self) -> None:
         self.hidden, self.has_come_through, self.is_asked = set(), False, False
-        self.answer = None
+        self.answer, self.suspects_backup = None, False
 
     def _end(self, mirror: Mirror, report: MirrorReport) -> None:
         self.has_come_through = not (report.failures or report.left)

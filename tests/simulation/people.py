@@ -51,12 +51,16 @@ class Person:
 
     Args:
         where: the folder; it may be moved at any time.
+
+    Attributes:
+        has_undone: whether they ever went back to an earlier content since it was set to False.
     """
 
     def __init__(self, where: Callable[[], Path], rng: random.Random, contents: Contents) -> None:
         self._where = where
         self._rng = rng
         self._contents = contents
+        self.has_undone = False
         self._earlier: dict[str, list[bytes]] = defaultdict(list)
 
     @property
@@ -219,6 +223,7 @@ class Person:
             return "nothing to undo"
         path = self._rng.choice(undoable)
         path.write_bytes(self._earlier[self._name(path)].pop())
+        self.has_undone = True
         return f"undo {self._name(path)}"
 
     def _note(self, path: Path) -> None:

@@ -10,8 +10,6 @@
 - A file that was deleted on one side, and not touched on the other, does not come back.
 - What the server has lost and nobody has changed since is given back, by its name and its bytes.
 - Who says of a backup that the server's versions are to stay loses no document that it lacks.
-- Who settles a conflict finds what they said, and all else in the trash; where the file was, there
-  is one at any moment.
 - A folder that was renamed is known again, and there is as much to do as before; a copy of it is
   not taken for it.
 """
@@ -23,12 +21,11 @@ from pathlib import Path
 from typing import Self
 from uuid import UUID
 
-from simulation.device import Decision, Device
+from simulation.device import Device
 from simulation.truth import LiveDocument, Truth, Version
 from syncapi.client.folder.ignoring import read_ignores
 from syncapi.client.folder.looking import Keep
 from syncapi.client.folder.names import join
-from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.states import Base
 
 
@@ -246,48 +243,11 @@ def not_given_back(owed: list[Base], after: Moment) -> list[str]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """A conflict that somebody has settled, or has tried to.
-
-    Attributes:
-        before, after: SHA-256 by path of the folder.
-        kept: SHA-256 of what is in the folder and in the trash afterwards.
-        how: how it ended, as `Device.decide` says it.
-    """
-
-    conflict: FolderConflict
-    keep: Decision
-    before: dict[str, str]
-    after: dict[str, str]
-    kept: set[str]
-    meanwhile: Meanwhile
-    how: str
-
-
-def misdecided(decided: Decided) -> list[str]:
-    """What is wrong with how a conflict was settled."""
-    conflict, before, after = decided.conflict, decided.before, decided.after
-    lost = (set(before.values()) | decided.meanwhile.written) - decided.kept
-    lost -= decided.meanwhile.given_up
-    faults = [f"lost: {sorted(lost)}"] if lost else []
-    if decided.meanwhile.acts:
-        return faults
-    if conflict.path in before and conflict.path not in after:
-        faults.append(f"{conflict.path} is gone")
-    if decided.how == "done" and after != _expected(decided):
-        faults.append(f"{conflict} became something else than {decided.keep}")
-    if decided.how not in {"done", "crashed"} and after != before:
-        faults.append(f"{decided.how}, and yet something was done")
-    return faults
-
-
-def _expected(decided: Decided) -> dict[str, str]:
-    conflict, expected = decided.conflict, dict(decided.before)
-    if decided.keep != "both":
-        copy = expected.pop(conflict.copy_path)
-        expected |= {conflict.path: copy} if decided.keep == "mine" else {}
-    return expected
+def asked_without_reason(device: Device) -> list[str]:
+    """Whether the last sync took for a backup what can be none."""
+    if not device.suspects_backup or device.may_have_gone_back:
+        return []
+    return [f"{device.name}: asks about a backup, and nothing went back"]
 
 
 def misjudged(place: Path, found: Path | None, *, is_the_folder: bool) -> list[str]:

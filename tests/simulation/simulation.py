@@ -17,24 +17,23 @@ import asyncpg
 
 from simulation.backups import Backup
 from simulation.colleague import Colleague
+from simulation.decisions import Decisions
 from simulation.desks import Desk, Interference
 from simulation.device import Befalling, Device
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.people import Contents, Person
 from simulation.promises import (
-    Decided,
     Meanwhile,
     Moment,
     Sync,
+    asked_without_reason,
     broken,
-    misdecided,
     misjudged,
     not_given_back,
     owed,
 )
 from simulation.rest import differences
 from simulation.runs import Outcome, Place
-from simulation.second_process import DECISIONS
 from simulation.truth import Truth
 from simulation.whereabouts import Whereabouts
 from syncapi.client.api.client import Client
@@ -80,6 +79,7 @@ class Simulation:
         contents = Contents(self._rng)
         self._desks = [self._desk(device, folder, contents) for device in self._devices]
         self._colleague = Colleague(client, self._rng, contents, self._devices[0].new_id)
+        self._decisions = Decisions(self._rng, self._outcome)
         self._history = ServerHistory(place.database_url.replace("+asyncpg", ""))
         self._forked_at: datetime | None = None
         self._know_history = {device.name for device in self._devices}
@@ -128,7 +128,7 @@ class Simulation:
     async def _work(self) -> None:
         desk = self._rng.choice(self._desks)
         for _ in range(self._rng.randint(1, 4)):
-            self._outcome.say(f"{desk.device.name}: {desk.person.act()}")
+            self._outcome.say(f"{desk.device.name}: {desk.work()}")
 
     async def _colleague_works(self) -> None:
         self._outcome.say(await self._colleague.act())
@@ -174,6 +174,7 @@ class Simulation:
         is_adopted = self._rng.random() < 0.5
         if is_adopted:
             desk.whereabouts.adopt()
+            desk.device.may_have_gone_back = True
             desk.device.hidden = set()  # whatever its last sync was told is not known any more
         else:
             desk.whereabouts.undo()
@@ -186,16 +187,9 @@ class Simulation:
         if not open_ones:
             return
         desk, conflict = self._rng.choice(open_ones)
-        keep = self._rng.choice(DECISIONS)
         interference = self._interference(desk)
         befalling = self._befalling(interference.work, longest=_LONGEST_DECISION, acts=1)
-        before = desk.device.tree()
-        how = await desk.device.decide(conflict.copy_path, keep, befalling)
-        self._outcome.say(f"{desk.device.name}: resolve {conflict.copy_path}: {keep}: {how}")
-        self._outcome.counts["decisions"] += 1
-        after, kept = desk.device.tree(), desk.device.kept()
-        decided = Decided(conflict, keep, before, after, kept, interference.meanwhile, how)
-        self._outcome.blame(f"{desk.device.name}: {fault}" for fault in misdecided(decided))
+        await self._decisions.make(desk, conflict, befalling, interference.meanwhile)
 
     def _interference(self, desk: Desk) -> Interference:
         return Interference(desk, self._rng, self._outcome, self._colleague, self._place)
@@ -216,7 +210,7 @@ class Simulation:
         await self._sync_once(desk, None)
         if desk.device.is_asked and self._rng.random() < 0.5:
             for _ in range(self._rng.randint(0, 2)):
-                self._outcome.say(f"{desk.device.name}: asked: {desk.person.act()}")
+                self._outcome.say(f"{desk.device.name}: asked: {desk.work()}")
             await self._sync_once(desk, self._rng.choice(_ANSWERS))
 
     async def _sync_once(self, desk: Desk, answer: Keep | None) -> None:
@@ -265,7 +259,9 @@ class Simulation:
             answer=device.answer,
         )
         self._outcome.blame(broken(sync, self._truth, self._colleague.erased))
+        self._outcome.blame(asked_without_reason(device))
         if device.has_come_through:
+            device.may_have_gone_back &= bool(meanwhile.acts)
             self._know_history.add(device.name)
         return after
 
@@ -283,6 +279,8 @@ class Simulation:
         self._truth.ask(await self._connect())
         await wait_until_served(self._client)
         self._know_history.clear()
+        for device in self._devices:
+            device.may_have_gone_back = True
         self._outcome.say("server: history is lost")
         self._outcome.counts["losses of history"] += 1
         if self._rng.random() < 0.5:

@@ -1,0 +1,154 @@
+"""How people settle conflicts, also after they were interrupted, and what must hold then.
+
+Who settles a conflict finds what they said, and all else in the trash; where the file was, there
+is one at any moment. That holds as well after a process was killed that was to settle it, perhaps
+otherwise, and after the files were edited since.
+"""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Final, TypeAlias
+from uuid import UUID
+
+from simulation.desks import Desk
+from simulation.device import NOTHING, Befalling, Decision
+from simulation.promises import Meanwhile
+from simulation.runs import Outcome
+from simulation.second_process import DECISIONS
+from syncapi.client.folder.reports import FolderConflict
+
+_Which: TypeAlias = tuple[str, UUID, datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """A conflict that somebody has settled, or has tried to.
+
+    Attributes:
+        before, after: SHA-256 by path of the folder.
+        kept: SHA-256 of what is in the folder and in the trash afterwards.
+        how: how it ended, as `Device.decide` says it.
+        was_turned: whether mine had the file's name and theirs that of the copy; None if nobody
+            knows which is whose.
+    """
+
+    conflict: FolderConflict
+    keep: Decision
+    before: dict[str, str]
+    after: dict[str, str]
+    kept: set[str]
+    meanwhile: Meanwhile
+    how: str
+    was_turned: bool | None = False
+
+
+def misdecided(decided: Decided) -> list[str]:
+    """What is wrong with how a conflict was settled."""
+    conflict, before, after = decided.conflict, decided.before, decided.after
+    lost = (set(before.values()) | decided.meanwhile.written) - decided.kept
+    lost -= decided.meanwhile.given_up
+    faults = [f"lost: {sorted(lost)}"] if lost else []
+    if decided.meanwhile.acts:
+        return faults
+    if conflict.path in before and conflict.path not in after:
+        faults.append(f"{conflict.path} is gone")
+    if decided.how == "done" and decided.was_turned is not None and after != _expected(decided):
+        faults.append(f"{conflict} became something else than {decided.keep}")
+    if decided.how not in {"done", "crashed"} and after != before:
+        faults.append(f"{decided.how}, and yet something was done")
+    return faults
+
+
+def _expected(decided: Decided) -> dict[str, str]:
+    """SHA-256 by path of the folder."""
+    conflict, expected = decided.conflict, dict(decided.before)
+    mine = expected.pop(conflict.copy_path)
+    theirs = expected.pop(conflict.path, None)
+    if decided.was_turned:
+        assert theirs is not None, "mine had the file's name"
+        mine, theirs = theirs, mine
+    if decided.keep == "mine":
+        return {**expected, conflict.path: mine}
+    if theirs is not None:
+        expected[conflict.path] = theirs
+    return {**expected, conflict.copy_path: mine} if decided.keep == "both" else expected
+
+
+class Decisions:
+    """Settles conflicts at all desks of a run."""
+
+    def __init__(self, rng: random.Random, outcome: Outcome) -> None:
+        self._rng = rng
+        self._outcome = outcome
+        self._doubtful: set[_Which] = set()
+
+    async def make(
+        self, desk: Desk, conflict: FolderConflict, befalling: Befalling, meanwhile: Meanwhile
+    ) -> None:
+        """Settle a conflict; where the process is killed, perhaps edit the files and repeat it."""
+        which = desk.device.name, conflict.id, conflict.seen_at
+        was_turned = None if which in self._doubtful else False
+        decided = await self._make(desk, conflict, befalling, meanwhile, was_turned=was_turned)
+        if decided.how != "crashed":
+            return
+        is_turned = _is_turned(decided)
+        if is_turned is None or self._rng.random() < 0.3:
+            self._doubtful.add(which)
+            return
+        for path in (conflict.path, conflict.copy_path):
+            self._rng.choice(_EDITS)(desk.device.root / path)
+        await self._make(desk, conflict, NOTHING, Meanwhile(), was_turned=is_turned)
+
+    async def _make(
+        self,
+        desk: Desk,
+        conflict: FolderConflict,
+        befalling: Befalling,
+        meanwhile: Meanwhile,
+        *,
+        was_turned: bool | None,
+    ) -> Decided:
+        keep, before = self._rng.choice(DECISIONS), desk.device.tree()
+        desk.device.may_have_gone_back = True
+        how = await desk.device.decide(conflict.copy_path, keep, befalling)
+        self._outcome.say(f"{desk.device.name}: resolve {conflict.copy_path}: {keep}: {how}")
+        self._outcome.counts["decisions"] += 1
+        after, kept = desk.device.tree(), desk.device.kept()
+        decided = Decided(conflict, keep, before, after, kept, meanwhile, how, was_turned)
+        self._outcome.blame(f"{desk.device.name}: {fault}" for fault in misdecided(decided))
+        return decided
+
+
+def _is_turned(decided: Decided) -> bool | None:
+    """Whether a process that was killed has turned the names round; None if that is not clear."""
+    if decided.was_turned is None or decided.meanwhile.acts:
+        return None
+    names = decided.conflict.path, decided.conflict.copy_path
+    before = [decided.before.get(name) for name in names]
+    after = [decided.after.get(name) for name in names]
+    if before[0] == before[1] or after not in (before, before[::-1]):
+        return None
+    return decided.was_turned != (after != before)
+
+
+def _leave(path: Path) -> None:
+    """Change nothing."""
+
+
+def _append(path: Path) -> None:
+    if path.is_file():
+        with path.open("a") as stream:
+            stream.write("edited")
+
+
+def _save_anew(path: Path) -> None:
+    if path.is_file():
+        new = path.with_name(f"{path.name}~")
+        new.write_bytes(path.read_bytes() + b"saved anew")
+        new.replace(path)
+
+
+_EDITS: Final[tuple[Callable[[Path], None], ...]] = (_leave, _append, _save_anew)
