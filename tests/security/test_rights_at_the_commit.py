@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import asyncpg
 import httpx
@@ -167,6 +167,35 @@ async def test_of_a_group_only_those_are_refused_who_lost_the_right(
     assert [one.statuses for one in (first, last) if isinstance(one, Outcome)] == [
         {"applied": 1}
     ] * 2
+
+
+async def test_the_rights_of_many_are_not_asked_for_all_at_once(
+    tenant: TestTenant, databases: Databases
+) -> None:
+    """Each has a time for its answer, which the others must not use up."""
+    asked: list[int] = []
+    under_way = 0
+
+    class Slow(Granted):
+        @override
+        async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
+            nonlocal under_way
+            under_way += 1
+            asked.append(under_way)
+            await asyncio.sleep(0)
+            under_way -= 1
+            return scope
+
+    pushes = GroupCommit(databases, Slow(), RULES)
+    file_id = UUID((await upload(tenant.user))["file"]["id"])
+
+    async def push() -> Outcome:
+        request = PushRequest.model_validate({"changes": [create(file_id)]})
+        return await pushes.push(replace(tenant.scope(), user_id=uuid4()), request)
+
+    outcomes = await asyncio.gather(*(push() for _ in range(200)))
+    assert {outcome.results[0]["status"] for outcome in outcomes} == {"applied"}
+    assert (len(asked), max(asked)) == (200, 50)
 
 
 @pytest.fixture

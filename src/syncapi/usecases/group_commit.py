@@ -37,6 +37,9 @@ MOST_WAITING = 2000
 GROUP_SECONDS = 5.0
 """A group that takes longer is broken off, and each of its pushes is tried by itself."""
 
+_ASKED_AT_ONCE: Final = 50
+"""Users whose rights are asked for: of more, the last would have no answer in time."""
+
 _PAUSE_SECONDS: Final = 0.1
 """Between two tries while somebody holds the tenant's clock."""
 
@@ -134,20 +137,7 @@ class GroupCommit:
 
     async def _admitted(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Push]]:
         """Those of the group who may still push, with their rights of now; the others fail."""
-        now = time.monotonic()
-        # A user's rights are asked for once, for the one of his pushes that has waited longest.
-        waited: dict[TenantScope, bool] = {}
-        for one in group:
-            is_long = now - one.arrived > REMEMBERED_SECONDS
-            waited[one.push.scope] = waited.get(one.push.scope, False) or is_long
-        answers = await asyncio.gather(
-            *(
-                confirmed_in_place(self._rights, scope, remembered=not is_long)
-                for scope, is_long in waited.items()
-            ),
-            return_exceptions=True,
-        )
-        scopes = dict(zip(waited, answers, strict=True))
+        scopes = await self._confirmed(group)
         admitted, pushes = [], []
         for one in group:
             scope = scopes[one.push.scope]
@@ -157,6 +147,28 @@ class GroupCommit:
             else:
                 self._fail([one], scope)
         return admitted, pushes
+
+    async def _confirmed(
+        self, group: Sequence[Waiting]
+    ) -> dict[TenantScope, TenantScope | BaseException]:
+        """By each scope of the group what it is now, or why it is none any more."""
+        now = time.monotonic()
+        # A user's rights are asked for once, for the one of his pushes that has waited longest.
+        waited: dict[TenantScope, bool] = {}
+        for one in group:
+            is_long = now - one.arrived > REMEMBERED_SECONDS
+            waited[one.push.scope] = waited.get(one.push.scope, False) or is_long
+        slots = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+        async def confirmed(scope: TenantScope, *, remembered: bool) -> TenantScope:
+            async with slots:
+                return await confirmed_in_place(self._rights, scope, remembered=remembered)
+
+        answers = await asyncio.gather(
+            *(confirmed(scope, remembered=not is_long) for scope, is_long in waited.items()),
+            return_exceptions=True,
+        )
+        return dict(zip(waited, answers, strict=True))
 
     async def _transaction(self, line: Line, group: Sequence[Waiting]) -> dict[Waiting, Outcome]:
         """Without locks, and, where somebody came in between, with them."""
