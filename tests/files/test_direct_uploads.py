@@ -108,9 +108,22 @@ async def test_bytes_that_are_known_need_not_be_sent(tenant: TestTenant) -> None
 
 async def test_a_declaration_that_contradicts_the_file_is_refused(tenant: TestTenant) -> None:
     await upload(tenant.user, b"uploaded by a form")
-    wrong = {**content_of(b"uploaded by a form"), "md5_hash": "0" * 32, "file_size": 3}
+    wrong = {**content_of(b"uploaded by a form"), "file_size": 3}
     problem = problem_of(await tenant.user.post("/files", json=wrong), 400, "invalid_request")
-    assert [error.field for error in problem.errors] == ["body.file_size", "body.md5_hash"]
+    assert [error.field for error in problem.errors] == ["body.file_size"]
+
+
+async def test_a_declaration_of_another_md5_than_the_file_has(tenant: TestTenant) -> None:
+    """The row may be wrong, so the bytes decide: here they are not of the declared MD5."""
+    text = b"uploaded by a form"
+    document = await upload(tenant.user, text)
+    state = await declare(tenant.user, {**content_of(text), "md5_hash": "0" * 32})
+    (part,) = pending(state).parts
+    assert (await put(pending(state), part, text)).status_code == 400
+    problem_of(await complete(tenant.user, state.id), 409, "upload_incomplete")
+    right = await declare(tenant.user, content_of(text))
+    assert right.file is not None
+    assert right.file.model_dump(mode="json") == document["file"]
 
 
 async def test_a_large_file_is_sent_in_parts(

@@ -169,7 +169,12 @@ async def test_hashes_that_are_none_are_refused_at_the_write(
         )
 
 
-MD5S = ["'X'", "upper(md5_hash)", "encode(decode(md5_hash, 'hex'), 'base64')"]
+MD5S = [
+    "'X'",
+    "upper(md5_hash)",
+    "encode(decode(md5_hash, 'hex'), 'base64')",
+    "repeat('0', 32)",
+]
 
 
 @pytest.mark.parametrize("md5", MD5S)

@@ -91,13 +91,14 @@ async def promise(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
     return None if row is None else stored(row)
 
 
-async def promise_bytes(tx: TenantConnection, sha256_hash: str) -> StoredFile | None:
+async def promise_bytes(tx: TenantConnection, digest: Digest) -> StoredFile | None:
     """The file that has these bytes, as `promise` has it.
 
-    None also for a row of before the constraints: it cannot be renewed, so that nothing can be
-    promised of it, before somebody sends its bytes again and it is mended.
+    None also where its row tells another MD5: only the bytes can say which is right. They are to
+    be sent again, and mend the row.
     """
-    return await _changed(tx, _has_bytes(tx, sha256_hash) & _HASHED)
+    is_told = files.c.md5_hash == digest.md5_hash
+    return await _changed(tx, _has_bytes(tx, digest.sha256_hash) & is_told)
 
 
 async def _mended(tx: TenantConnection, file: StoredFile) -> StoredFile | None:

@@ -77,7 +77,7 @@ class DirectUploads:
         """Find the bytes, or the upload of them that is under way, or begin one.
 
         Raises:
-            InvalidInput: the tenant has bytes of this SHA-256, and they differ otherwise.
+            InvalidInput: the tenant has bytes of these hashes, and they are of another size.
             TooLarge: more bytes than the rules allow.
             UnsupportedType: a type that the rules do not allow.
             IdempotencyKeyReused: the first declaration with this ``key`` was another one.
@@ -144,7 +144,7 @@ class DirectUploads:
         terms = self._terms()
 
         async def known(tx: TenantConnection) -> StoredFile | DirectUpload | None:
-            file = await files.promise_bytes(tx, declared.sha256_hash)
+            file = await files.promise_bytes(tx, declared)
             return file or await store.find_pending(tx, declared, terms.expires_at)
 
         found = await self._writes.writing(scope, known)
@@ -179,7 +179,7 @@ class DirectUploads:
 
         async def first(tx: TenantConnection) -> StoredFile | DirectUpload:
             while True:
-                file = await files.promise_bytes(tx, declared.sha256_hash)
+                file = await files.promise_bytes(tx, declared)
                 if file is not None:
                     return file
                 if await store.add(tx, upload, terms.expires_at):
