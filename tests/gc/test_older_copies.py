@@ -9,7 +9,7 @@ from typing_extensions import override
 
 from fixtures.collecting import AT_ONCE, Collector, keys
 from fixtures.failovers import Failover
-from fixtures.homes import OTHER, Ground
+from fixtures.homes import OTHER, Homes
 from fixtures.pushing import create, push_one
 from fixtures.sending import content_of, declare, pending, send, sent
 from fixtures.uploads import upload
@@ -28,18 +28,18 @@ BYTES = {Kind.OBJECTS, Kind.FILES, Kind.UPLOADS}
 
 @pytest.mark.parametrize("is_written_to", [False, True])
 async def test_an_older_copy_does_not_disarm_the_collector(
-    ground: Ground, store: ObjectStore, *, is_written_to: bool
+    homes: Homes, store: ObjectStore, *, is_written_to: bool
 ) -> None:
     """It has the tenant's own feed. What was restored is collected once an operator says so."""
-    tenant, client = ground.tenant, ground.client
-    collect = Collector(ground.databases, store, ground.control)
+    tenant, client = homes.tenant, homes.client
+    collect = Collector(homes.databases, store, homes.control)
     await upload(client, b"old")
-    await ground.copy_to_other()
+    await homes.copy_to_other()
     await upload(client, b"precious")
     assert (await collect.outcome(tenant, UNUSED)).error is None
     known = await keys(store, tenant)
     assert len(known) == 2
-    await ground.name(OTHER)
+    await homes.name(OTHER)
     if is_written_to:
         await upload(client, b"written into the copy")
 
@@ -49,41 +49,41 @@ async def test_an_older_copy_does_not_disarm_the_collector(
         assert "syncapi feed void" in error
     assert await keys(store, tenant) >= known
 
-    await ground.name("default")
+    await homes.name("default")
     assert (await collect.outcome(tenant, UNUSED)).error is None
-    await ground.name(OTHER)
-    await ground.feeds.void(lambda _: None, reference=str(tenant.id))
+    await homes.name(OTHER)
+    await homes.feeds.void(lambda _: None, reference=str(tenant.id))
     assert (await collect.outcome(tenant, UNUSED)).error is None
     assert not await keys(store, tenant) >= known
 
 
-async def test_a_collection_goes_on_after_a_move(ground: Ground, store: ObjectStore) -> None:
+async def test_a_collection_goes_on_after_a_move(homes: Homes, store: ObjectStore) -> None:
     """It is a fork, as a start of the server is, that keeps all that there was."""
-    collect = Collector(ground.databases, store, ground.control)
-    await upload(ground.client, b"one")
-    assert (await collect.outcome(ground.tenant, UNUSED)).error is None
-    await ground.copy_to_other()
-    await ground.name(OTHER)
+    collect = Collector(homes.databases, store, homes.control)
+    await upload(homes.client, b"one")
+    assert (await collect.outcome(homes.tenant, UNUSED)).error is None
+    await homes.copy_to_other()
+    await homes.name(OTHER)
     for _ in range(2):
-        await upload(ground.client, b"two")
-        assert (await collect.outcome(ground.tenant, UNUSED)).error is None
+        await upload(homes.client, b"two")
+        assert (await collect.outcome(homes.tenant, UNUSED)).error is None
 
 
-async def test_a_dry_collection_notes_nothing(ground: Ground, store: ObjectStore) -> None:
-    collect = Collector(ground.databases, store, ground.control)
-    assert (await collect.outcome(ground.tenant, UNUSED, is_dry=True)).error is None
-    assert await ground.control.collected_at(ground.tenant.id) is None
+async def test_a_dry_collection_notes_nothing(homes: Homes, store: ObjectStore) -> None:
+    collect = Collector(homes.databases, store, homes.control)
+    assert (await collect.outcome(homes.tenant, UNUSED, is_dry=True)).error is None
+    assert await homes.control.collected_at(homes.tenant.id) is None
 
 
 @pytest.fixture
-def collect(ground: Ground, store: ObjectStore) -> Collector:
+def collect(homes: Homes, store: ObjectStore) -> Collector:
     """Knows both databases."""
-    return Collector(ground.databases, store, ground.control)
+    return Collector(homes.databases, store, homes.control)
 
 
-async def refused(ground: Ground, collect: Collector) -> bool:
+async def refused(homes: Homes, collect: Collector) -> bool:
     """Whether a collection deletes nothing, and says what an operator can do."""
-    error = (await collect.outcome(ground.tenant, UNUSED)).error
+    error = (await collect.outcome(homes.tenant, UNUSED)).error
     if error is None:
         return False
     assert "Nothing was deleted" in error
@@ -91,56 +91,56 @@ async def refused(ground: Ground, collect: Collector) -> bool:
     return True
 
 
-async def confirm(ground: Ground) -> None:
+async def confirm(homes: Homes) -> None:
     """Run `syncapi feed void`: an operator says that the database is the tenant's."""
-    (voided,) = await ground.feeds.void(lambda _: None, reference=str(ground.tenant.id))
+    (voided,) = await homes.feeds.void(lambda _: None, reference=str(homes.tenant.id))
     assert voided.error is None
 
 
-async def add_file(ground: Ground, *, days_old: float) -> None:
+async def add_file(homes: Homes, *, days_old: float) -> None:
     """Add a file to the other database that nothing refers to."""
-    await ground.other.execute(
+    await homes.other.execute(
         "INSERT INTO files (tenant_id, md5_hash, sha256_hash, s3_path, file_size, updated_at) "
         "VALUES ($1, repeat('a', 32), repeat('a', 64), 'a', 1, now() - $2 * interval '1 day')",
-        *(ground.tenant.id, days_old),
+        *(homes.tenant.id, days_old),
     )
 
 
 @pytest.fixture
-async def in_other(ground: Ground) -> asyncpg.Connection:
+async def in_other(homes: Homes) -> asyncpg.Connection:
     """The tenant has moved to the other database, which is its own."""
-    await upload(ground.client, b"kept")
-    await ground.copy_to_other()
-    await ground.name(OTHER)
-    await upload(ground.client, b"written after the move")
-    return ground.other
+    await upload(homes.client, b"kept")
+    await homes.copy_to_other()
+    await homes.name(OTHER)
+    await upload(homes.client, b"written after the move")
+    return homes.other
 
 
 class TestCopiesFromAfterTheLastCollection:
     """Such a copy has all that the collector saw, and lacks what came after."""
 
     @pytest.fixture
-    async def needed(self, ground: Ground, collect: Collector, store: ObjectStore) -> set[str]:
+    async def needed(self, homes: Homes, collect: Collector, store: ObjectStore) -> set[str]:
         """What the original needs of the bucket when its copy has taken its place."""
-        await upload(ground.client, b"old")
-        assert await collect(ground.tenant) == {}
-        under_way = await declare(ground.client, content_of(b"under way"))
+        await upload(homes.client, b"old")
+        assert await collect(homes.tenant) == {}
+        under_way = await declare(homes.client, content_of(b"under way"))
         invitation = pending(under_way)
         await send(invitation, invitation.parts, lambda *_: b"under way")
-        unused = await sent(ground.client, b"not referred to yet")
-        await ground.copy_to_other()
-        await ground.other.execute("UPDATE direct_uploads SET expires_at = now() - interval '1 h'")
-        await upload(ground.client, b"new")
-        await store.multipart.begin(f"{ground.tenant.id}/large", "text/plain")
-        for file_id in (unused, await sent(ground.client, b"under way")):
-            assert (await push_one(ground.client, create(file_id))).status == "applied"
-        await ground.name(OTHER)
-        return await keys(store, ground.tenant)
+        unused = await sent(homes.client, b"not referred to yet")
+        await homes.copy_to_other()
+        await homes.other.execute("UPDATE direct_uploads SET expires_at = now() - interval '1 h'")
+        await upload(homes.client, b"new")
+        await store.multipart.begin(f"{homes.tenant.id}/large", "text/plain")
+        for file_id in (unused, await sent(homes.client, b"under way")):
+            assert (await push_one(homes.client, create(file_id))).status == "applied"
+        await homes.name(OTHER)
+        return await keys(store, homes.tenant)
 
     @pytest.mark.parametrize("is_written_to", [False, True])
     async def test_what_the_original_needs_stays(
         self,
-        ground: Ground,
+        homes: Homes,
         collect: Collector,
         needed: set[str],
         store: ObjectStore,
@@ -148,45 +148,45 @@ class TestCopiesFromAfterTheLastCollection:
         is_written_to: bool,
     ) -> None:
         if is_written_to:
-            await upload(ground.client, b"written into the copy")
+            await upload(homes.client, b"written into the copy")
         for _ in range(2):
-            assert await collect(ground.tenant, UNUSED) == {}
-        assert await keys(store, ground.tenant) >= needed
+            assert await collect(homes.tenant, UNUSED) == {}
+        assert await keys(store, homes.tenant) >= needed
 
     async def test_garbage_from_before_goes_all_the_same(
-        self, ground: Ground, collect: Collector, needed: set[str]
+        self, homes: Homes, collect: Collector, needed: set[str]
     ) -> None:
         assert needed
-        await add_file(ground, days_old=9)
-        assert await collect(ground.tenant, UNUSED) == {Kind.FILES: 1}
+        await add_file(homes, days_old=9)
+        assert await collect(homes.tenant, UNUSED) == {Kind.FILES: 1}
 
     async def test_it_goes_when_an_operator_has_said_so(
-        self, ground: Ground, collect: Collector, needed: set[str], store: ObjectStore
+        self, homes: Homes, collect: Collector, needed: set[str], store: ObjectStore
     ) -> None:
-        assert await collect(ground.tenant, UNUSED) == {}
-        await confirm(ground)
-        assert set(await collect(ground.tenant, UNUSED)) >= {
+        assert await collect(homes.tenant, UNUSED) == {}
+        await confirm(homes)
+        assert set(await collect(homes.tenant, UNUSED)) >= {
             Kind.OBJECTS,
             Kind.FILES,
             Kind.UPLOADS,
         }
         assert len(needed) == 4
-        assert len(await keys(store, ground.tenant)) == 1
+        assert len(await keys(store, homes.tenant)) == 1
 
     @pytest.mark.parametrize(
         ("days", "expected"), [(6.9, {}), (7.1, {Kind.FILES: 1})], ids=["before", "after"]
     )
     async def test_it_goes_after_a_week(
-        self, ground: Ground, collect: Collector, days: float, expected: dict[Kind, int]
+        self, homes: Homes, collect: Collector, days: float, expected: dict[Kind, int]
     ) -> None:
-        await upload(ground.client, b"old")
-        await ground.copy_to_other()
-        await ground.name(OTHER)
-        assert await collect(ground.tenant) == {}
+        await upload(homes.client, b"old")
+        await homes.copy_to_other()
+        await homes.name(OTHER)
+        assert await collect(homes.tenant) == {}
         past = "UPDATE feed_forks SET left_at = now() - $1 * interval '1 day', forked_at = 'epoch'"
-        await ground.other.execute(past, days)
-        await add_file(ground, days_old=days)
-        assert await collect(ground.tenant, UNUSED) == expected
+        await homes.other.execute(past, days)
+        await add_file(homes, days_old=days)
+        assert await collect(homes.tenant, UNUSED) == expected
 
 
 async def test_a_copy_of_the_whole_database_with_what_the_collector_noted(
@@ -224,80 +224,80 @@ class TestVoids:
 
     @pytest.mark.parametrize("times", [1, 2])
     async def test_by_sql_it_does_not_stop_the_collector(
-        self, ground: Ground, in_other: asyncpg.Connection, collect: Collector, times: int
+        self, homes: Homes, in_other: asyncpg.Connection, collect: Collector, times: int
     ) -> None:
-        assert not await refused(ground, collect)
+        assert not await refused(homes, collect)
         for _ in range(times):
             await in_other.execute("SELECT feed.void_cursors()")
         for _ in range(2):
-            await upload(ground.client, b"goes on")
-            assert not await refused(ground, collect)
+            await upload(homes.client, b"goes on")
+            assert not await refused(homes, collect)
 
     @pytest.mark.parametrize("times", [1, 2])
     async def test_by_sql_it_does_not_make_an_older_copy_the_tenants(
-        self, ground: Ground, collect: Collector, store: ObjectStore, times: int
+        self, homes: Homes, collect: Collector, store: ObjectStore, times: int
     ) -> None:
-        await upload(ground.client, b"old")
-        await ground.copy_to_other()
-        await upload(ground.client, b"precious")
-        assert not await refused(ground, collect)
-        known = await keys(store, ground.tenant)
-        await ground.name(OTHER)
+        await upload(homes.client, b"old")
+        await homes.copy_to_other()
+        await upload(homes.client, b"precious")
+        assert not await refused(homes, collect)
+        known = await keys(store, homes.tenant)
+        await homes.name(OTHER)
         for _ in range(times):
-            await ground.other.execute("SELECT feed.void_cursors()")
-        await upload(ground.client, b"written into the copy")
+            await homes.other.execute("SELECT feed.void_cursors()")
+        await upload(homes.client, b"written into the copy")
         for _ in range(2):
-            assert await refused(ground, collect)
-        assert await keys(store, ground.tenant) >= known
-        await confirm(ground)
-        assert not await refused(ground, collect)
+            assert await refused(homes, collect)
+        assert await keys(store, homes.tenant) >= known
+        await confirm(homes)
+        assert not await refused(homes, collect)
 
     async def test_by_sql_it_does_not_hide_that_tables_were_put_back(
-        self, ground: Ground, in_other: asyncpg.Connection, collect: Collector
+        self, homes: Homes, in_other: asyncpg.Connection, collect: Collector
     ) -> None:
         """The void's own stamps are later than anything that the collector saw."""
         await in_other.execute("CREATE TABLE kept AS TABLE tenant_clock")
-        await upload(ground.client, b"precious")
-        assert not await refused(ground, collect)
+        await upload(homes.client, b"precious")
+        assert not await refused(homes, collect)
         await in_other.execute("DELETE FROM tenant_clock; INSERT INTO tenant_clock TABLE kept")
         await in_other.execute("SELECT feed.void_cursors()")
-        assert await refused(ground, collect)
-        await confirm(ground)
-        assert not await refused(ground, collect)
+        assert await refused(homes, collect)
+        await confirm(homes)
+        assert not await refused(homes, collect)
 
     async def test_by_the_service_it_is_no_operators_word(
-        self, ground: Ground, in_other: asyncpg.Connection, collect: Collector
+        self, homes: Homes, in_other: asyncpg.Connection, collect: Collector
     ) -> None:
         """Tables were put back, to after the last collection: others may yet be."""
-        assert not await refused(ground, collect)
+        assert not await refused(homes, collect)
         await in_other.execute("CREATE TABLE kept AS TABLE tenant_clock")
-        await upload(ground.client, b"precious")
+        await upload(homes.client, b"precious")
         seen = await in_other.fetchrow("SELECT tenant_id, lineage, last FROM tenant_clock")
         await in_other.execute("DELETE FROM tenant_clock; INSERT INTO tenant_clock TABLE kept")
         assert await in_other.fetchval("SELECT feed.void_put_back($1, $2, $3)", *seen)
-        assert await refused(ground, collect)
-        await confirm(ground)
-        assert not await refused(ground, collect)
+        assert await refused(homes, collect)
+        await confirm(homes)
+        assert not await refused(homes, collect)
 
     @pytest.mark.parametrize("is_older", [False, True])
     async def test_a_command_that_dies_after_the_void_can_be_repeated(
-        self, ground: Ground, collect: Collector, *, is_older: bool
+        self, homes: Homes, collect: Collector, *, is_older: bool
     ) -> None:
-        await upload(ground.client, b"old")
+        await upload(homes.client, b"old")
         if is_older:
-            await ground.copy_to_other()
-            await upload(ground.client, b"precious")
-        assert not await refused(ground, collect)
+            await homes.copy_to_other()
+            await upload(homes.client, b"precious")
+        assert not await refused(homes, collect)
         if is_older:
-            await ground.name(OTHER)
+            await homes.name(OTHER)
         dying = FeedAdministration(
-            DyingControl(ground.databases.control), ground.databases, Invalidations(None)
+            DyingControl(homes.databases.control), homes.databases, Invalidations(None)
         )
         with pytest.raises(ConnectionError):
-            await dying.void(lambda _: None, reference=str(ground.tenant.id))
-        assert await refused(ground, collect) == is_older
-        await confirm(ground)
-        assert not await refused(ground, collect)
+            await dying.void(lambda _: None, reference=str(homes.tenant.id))
+        assert await refused(homes, collect) == is_older
+        await confirm(homes)
+        assert not await refused(homes, collect)
 
 
 class DyingControl(ControlStore):

@@ -10,7 +10,7 @@ import pytest
 from typing_extensions import override
 
 from fixtures.collecting import AT_ONCE, Collector, keys
-from fixtures.homes import OTHER, Ground
+from fixtures.homes import OTHER, Homes
 from fixtures.pulling import BEGINNING, ask, problem_of, pull
 from fixtures.pushing import create, send
 from fixtures.sending import content_of
@@ -64,17 +64,17 @@ async def send_everything(client: httpx.AsyncClient, document: UUID, token: str)
 
 @pytest.mark.parametrize("has_another", [False, True])
 async def test_a_write_into_a_wrong_database_does_not_disarm_the_collector(
-    ground: Ground, store: ObjectStore, *, has_another: bool
+    homes: Homes, store: ObjectStore, *, has_another: bool
 ) -> None:
     """A move half done, or a wrong URL: for clients it is a failure that passes, not a loss."""
-    tenant, client = ground.tenant, ground.client
+    tenant, client = homes.tenant, homes.client
     document = UUID((await upload(client, b"precious"))["id"])
     token = (await pull(client, since=BEGINNING)).sync_token
     known = await keys(store, tenant)
-    collect = Collector(ground.databases, store, ground.control)
+    collect = Collector(homes.databases, store, homes.control)
     if has_another:
-        await ground.open_other(uuid4())
-    await ground.name(OTHER)
+        await homes.open_other(uuid4())
+    await homes.name(OTHER)
 
     for _ in range(2):
         error = (await collect.outcome(tenant, UNUSED)).error
@@ -84,9 +84,9 @@ async def test_a_write_into_a_wrong_database_does_not_disarm_the_collector(
         await send_everything(client, document, token)
     assert await keys(store, tenant) >= known
     for table in ("files", "documents", "direct_uploads", "idempotency_keys"):
-        assert await ground.other.fetchval(f"SELECT count(*) FROM {table}") == 0
+        assert await homes.other.fetchval(f"SELECT count(*) FROM {table}") == 0
 
-    await ground.name("default")
+    await homes.name("default")
     assert (await pull(client, cursor=token)).sync_token == token
     assert document_of(await client.get(f"/documents/{document}"))["id"] == str(document)
     assert (await collect.outcome(tenant, UNUSED)).error is None
@@ -94,45 +94,45 @@ async def test_a_write_into_a_wrong_database_does_not_disarm_the_collector(
 
 
 async def test_the_collector_stops_where_the_database_changes_under_it(
-    ground: Ground, store: ObjectStore
+    homes: Homes, store: ObjectStore
 ) -> None:
     """The same connection, and the feed is another one from one step to the next."""
-    await upload(ground.client, b"precious")
-    collect = Collector(ground.databases, store, ground.control)
-    assert (await collect.outcome(ground.tenant, UNUSED)).error is None
-    async with ground.databases.database("default") as driver:
+    await upload(homes.client, b"precious")
+    collect = Collector(homes.databases, store, homes.control)
+    assert (await collect.outcome(homes.tenant, UNUSED)).error is None
+    async with homes.databases.database("default") as driver:
         await driver.execute(
-            "UPDATE tenant_clock SET feed_id = $2 WHERE tenant_id = $1", ground.tenant.id, uuid4()
+            "UPDATE tenant_clock SET feed_id = $2 WHERE tenant_id = $1", homes.tenant.id, uuid4()
         )
-    assert "another feed" in ((await collect.outcome(ground.tenant, UNUSED)).error or "")
-    assert len(await keys(store, ground.tenant)) == 1
+    assert "another feed" in ((await collect.outcome(homes.tenant, UNUSED)).error or "")
+    assert len(await keys(store, homes.tenant)) == 1
 
 
 async def test_the_collector_looks_again_before_it_takes_bytes_for_nobodys(
-    ground: Ground, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+    homes: Homes, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The database changes after the last step that writes there, while the bucket is listed."""
-    await upload(ground.client, b"precious")
+    await upload(homes.client, b"precious")
     objects = BucketListing.objects
 
     async def listed(
         listing: BucketListing, prefix: str, before: datetime
     ) -> AsyncGenerator[list[ListedObject]]:
-        async with ground.databases.database("default") as driver:
-            await driver.execute("DELETE FROM documents WHERE tenant_id = $1", ground.tenant.id)
-            await driver.execute("DELETE FROM files WHERE tenant_id = $1", ground.tenant.id)
+        async with homes.databases.database("default") as driver:
+            await driver.execute("DELETE FROM documents WHERE tenant_id = $1", homes.tenant.id)
+            await driver.execute("DELETE FROM files WHERE tenant_id = $1", homes.tenant.id)
             await driver.execute(
                 "UPDATE tenant_clock SET feed_id = $2 WHERE tenant_id = $1",
-                ground.tenant.id,
+                homes.tenant.id,
                 uuid4(),
             )
         async for page in objects(listing, prefix, before):
             yield page
 
     monkeypatch.setattr(BucketListing, "objects", listed)
-    collect = Collector(ground.databases, store, ground.control)
-    assert "another feed" in ((await collect.outcome(ground.tenant, UNUSED)).error or "")
-    assert len(await keys(store, ground.tenant)) == 1
+    collect = Collector(homes.databases, store, homes.control)
+    assert "another feed" in ((await collect.outcome(homes.tenant, UNUSED)).error or "")
+    assert len(await keys(store, homes.tenant)) == 1
 
 
 @pytest.mark.parametrize(
@@ -143,26 +143,26 @@ async def test_the_collector_looks_again_before_it_takes_bytes_for_nobodys(
     ],
 )
 async def test_a_page_compares_feeds_whatever_its_connection_saw_before(
-    ground: Ground, change: str, found: str
+    homes: Homes, change: str, found: str
 ) -> None:
     """A pooler may lead a connection elsewhere from one statement to the next."""
     start = Start.since(0, filters=1)
-    async with ground.databases.reading(ground.tenant.scope()) as connection:
+    async with homes.databases.reading(homes.tenant.scope()) as connection:
         await read_page(connection, start, most=1, with_tombstones=True)
-        await connection.driver.execute(change, ground.tenant.id)
+        await connection.driver.execute(change, homes.tenant.id)
         with pytest.raises(Unavailable, match=found):
             await read_page(connection, start, most=1, with_tombstones=True)
 
 
 async def test_what_a_connection_has_seen_is_good_for_ten_seconds(
-    ground: Ground, monkeypatch: pytest.MonkeyPatch
+    homes: Homes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(
         "syncapi.postgres.feed_identity.time", SimpleNamespace(monotonic=lambda: now)
     )
-    scope = ground.tenant.scope()
-    async with ground.databases.reading(scope) as connection:
+    scope = homes.tenant.scope()
+    async with homes.databases.reading(scope) as connection:
         change = "UPDATE tenant_clock SET feed_id = gen_random_uuid() WHERE tenant_id = $1"
         await connection.driver.execute(change, scope.tenant_id)
         now += 9.9
@@ -172,86 +172,86 @@ async def test_what_a_connection_has_seen_is_good_for_ten_seconds(
             await check_own(connection.connection, connection.driver, scope)
 
 
-async def test_a_feed_that_is_taken_out_while_it_is_written_to(ground: Ground) -> None:
+async def test_a_feed_that_is_taken_out_while_it_is_written_to(homes: Homes) -> None:
     """The write began while the feed was there: the triggers refuse it."""
-    document = UUID((await upload(ground.client, b"precious"))["id"])
-    scope = ground.tenant.scope()
+    document = UUID((await upload(homes.client, b"precious"))["id"])
+    scope = homes.tenant.scope()
 
     async def work(tx: TenantConnection) -> None:
-        async with ground.databases.database("default") as driver:
+        async with homes.databases.database("default") as driver:
             await driver.execute("DELETE FROM tenant_clock WHERE tenant_id = $1", scope.tenant_id)
         await tx.driver.execute("DELETE FROM documents WHERE id = $1", document)
 
     with pytest.raises(Unavailable):
-        await ground.databases.writing(scope, work)
+        await homes.databases.writing(scope, work)
 
 
-async def test_a_moved_tenant_goes_on_with_its_feed(ground: Ground) -> None:
+async def test_a_moved_tenant_goes_on_with_its_feed(homes: Homes) -> None:
     """Copied with its feed's id, and not with that of another one."""
-    feed_id = await ground.feed_id()
+    feed_id = await homes.feed_id()
     assert feed_id is not None
-    await ground.open_other(feed_id)
-    await ground.name(OTHER)
-    await pull(ground.client, since=BEGINNING)
-    await upload(ground.client, b"after the move")
-    assert await ground.other.fetchval("SELECT count(*) FROM documents") == 1
+    await homes.open_other(feed_id)
+    await homes.name(OTHER)
+    await pull(homes.client, since=BEGINNING)
+    await upload(homes.client, b"after the move")
+    assert await homes.other.fetchval("SELECT count(*) FROM documents") == 1
 
 
 class TestOpen:
-    async def test_what_the_named_database_has_is_adopted(self, ground: Ground) -> None:
+    async def test_what_the_named_database_has_is_adopted(self, homes: Homes) -> None:
         feed_id = uuid4()
-        await ground.open_other(feed_id)
-        await ground.name(OTHER)
+        await homes.open_other(feed_id)
+        await homes.name(OTHER)
         for _ in range(2):
-            found = await ground.feeds.open(str(ground.tenant.id))
-            assert found.feed_id == feed_id == await ground.feed_id()
-        await pull(ground.client, since=BEGINNING)
+            found = await homes.feeds.open(str(homes.tenant.id))
+            assert found.feed_id == feed_id == await homes.feed_id()
+        await pull(homes.client, since=BEGINNING)
 
-    async def test_nothing_is_opened_unasked(self, ground: Ground) -> None:
-        await ground.name(OTHER)
-        before = await ground.feed_id()
+    async def test_nothing_is_opened_unasked(self, homes: Homes) -> None:
+        await homes.name(OTHER)
+        before = await homes.feed_id()
         with pytest.raises(Conflict, match="--empty"):
-            await ground.feeds.open(str(ground.tenant.id))
-        assert await ground.feed_id() == before
-        assert await ground.other.fetchval("SELECT count(*) FROM tenant_clock") == 0
+            await homes.feeds.open(str(homes.tenant.id))
+        assert await homes.feed_id() == before
+        assert await homes.other.fetchval("SELECT count(*) FROM tenant_clock") == 0
 
-    async def test_an_empty_feed_is_another_one(self, ground: Ground) -> None:
+    async def test_an_empty_feed_is_another_one(self, homes: Homes) -> None:
         """So that the database of before is not taken for it."""
-        await ground.name(OTHER)
-        before = await ground.feed_id()
-        await ground.feeds.open(str(ground.tenant.id), empty=True)
-        assert await ground.feed_id() != before
-        await upload(ground.client, b"anew")
-        await ground.name("default")
-        problem_of(await ask(ground.client, since=BEGINNING), 503, "unavailable")
+        await homes.name(OTHER)
+        before = await homes.feed_id()
+        await homes.feeds.open(str(homes.tenant.id), empty=True)
+        assert await homes.feed_id() != before
+        await upload(homes.client, b"anew")
+        await homes.name("default")
+        problem_of(await ask(homes.client, since=BEGINNING), 503, "unavailable")
 
 
 class TestAdoption:
-    async def test_the_only_feed_is_adopted(self, ground: Ground) -> None:
-        feed_id = await ground.feed_id()
-        await ground.forget_feed()
-        refused = problem_of(await ask(ground.client, since=BEGINNING), 503, "unavailable")
+    async def test_the_only_feed_is_adopted(self, homes: Homes) -> None:
+        feed_id = await homes.feed_id()
+        await homes.forget_feed()
+        refused = problem_of(await ask(homes.client, since=BEGINNING), 503, "unavailable")
         assert "syncapi migrate" in refused.detail
-        left = await ground.feeds.adopt([OTHER], is_dry=True)
-        assert ground.tenant.id in {one.tenant.id for one in left}
-        left = await ground.feeds.adopt([OTHER])
-        assert ground.tenant.id not in {one.tenant.id for one in left}
-        assert await ground.feed_id() == feed_id
-        await pull(ground.client, since=BEGINNING)
+        left = await homes.feeds.adopt([OTHER], is_dry=True)
+        assert homes.tenant.id in {one.tenant.id for one in left}
+        left = await homes.feeds.adopt([OTHER])
+        assert homes.tenant.id not in {one.tenant.id for one in left}
+        assert await homes.feed_id() == feed_id
+        await pull(homes.client, since=BEGINNING)
 
     @pytest.mark.parametrize("is_opened_there", [True, False])
     async def test_what_is_in_two_places_or_in_none_is_not(
-        self, ground: Ground, *, is_opened_there: bool
+        self, homes: Homes, *, is_opened_there: bool
     ) -> None:
-        await ground.forget_feed()
+        await homes.forget_feed()
         if is_opened_there:
-            await ground.open_other(uuid4())
+            await homes.open_other(uuid4())
         else:
-            await ground.name(OTHER)
-        left = {one.tenant.id: one.why for one in await ground.feeds.adopt([OTHER])}
+            await homes.name(OTHER)
+        left = {one.tenant.id: one.why for one in await homes.feeds.adopt([OTHER])}
         where = "default, other" if is_opened_there else "none"
-        assert f"feeds of it are in: {where}" in left[ground.tenant.id]
-        assert await ground.feed_id() is None
+        assert f"feeds of it are in: {where}" in left[homes.tenant.id]
+        assert await homes.feed_id() is None
 
 
 class DyingControl(ControlStore):
