@@ -194,6 +194,7 @@ class Person:
 
     def ignore(self) -> str:
         rules = self._rng.choice(RULES)
+        self.has_undone = True  # they have few rules, which come again
         (self._root / IGNORE_FILE).write_text("".join(f"{line}\n" for line in rules))
         return f"ignore {' '.join(rules)}"
 
@@ -205,6 +206,7 @@ class Person:
             place.unlink()
             return "delete the rules"
         place.write_text("# nothing\n")
+        self.has_undone = True
         return "ignore nothing"
 
     def free_space(self) -> str:
