@@ -10,12 +10,9 @@ from random import Random
 import asyncpg
 import pytest
 
-from simulation.backups import Backup
 from simulation.crashes import beside
-from simulation.decisions import Decided, Decisions, misdecided
-from simulation.desks import Desk
+from simulation.decisions import Decided, broken_off, misdecided
 from simulation.device import Befalling, Device
-from simulation.people import Contents, Person
 from simulation.promises import (
     Meanwhile,
     Moment,
@@ -24,23 +21,18 @@ from simulation.promises import (
     broken,
     misjudged,
 )
-from simulation.runs import Outcome, Place
+from simulation.runs import Place
 from simulation.second_process import Intruded, act_beside
 from simulation.truth import Truth
 from simulation.whereabouts import Whereabouts
 from syncapi.cli.client.identities import Identity
 from syncapi.client import durable
 from syncapi.client.folder import backups
-from syncapi.client.folder.actions import Download, SetAside
-from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.ledger import PathKeys
 from syncapi.client.folder.looking import Looking
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.resolving import Resolving
-from syncapi.client.folder.states import Base
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.lock import ReplicaLock
-from syncapi.client.store.store import Store
 from syncapi.wire.documents import DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
@@ -142,41 +134,14 @@ def _give_name_blindly(
 
 @planted
 async def test_a_decision_that_is_turned_round_by_an_edit(
-    is_planted: bool, laptop: Device, monkeypatch: pytest.MonkeyPatch
+    is_planted: bool, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After kills at every moment."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # no power is cut
     if is_planted:
         monkeypatch.setattr(Resolving, "is_turned", _is_turned_by_recorded_bytes)
-    outcome, rng = Outcome(), Random(1)
-    desk = Desk(
-        laptop,
-        Person(lambda: laptop.root, rng, Contents(rng)),
-        Backup(laptop, laptop.root.with_name("backup")),
-        Whereabouts(laptop, laptop.root.parent),
-    )
-    decisions = Decisions(rng, outcome)
-    for number in range(32):
-        conflict = _recorded_conflict(laptop, number)
-        befalling = Befalling(crash_moment=1 + number % 8)
-        await decisions.make(desk, conflict, befalling, Meanwhile())
-    assert bool(outcome.faults) is is_planted, outcome.faults
-
-
-def _recorded_conflict(device: Device, number: int) -> FolderConflict:
-    """A conflict of which only the device knows."""
-    texts = {f"{number}": f"theirs {number}", f"{number} (conflict)": f"mine {number}"}
-    for path, text in texts.items():
-        (device.root / path).write_text(text)
-    theirs, mine = (hashlib.sha256(text.encode()).hexdigest() for text in texts.values())
-    path, copy = texts
-    entry = Base(device.new_id(), path, device.now(), theirs, "", path)
-    with Store.open(device.state) as store:
-        conflicts = FolderConflicts(store, PathKeys(store), device.now)
-        winner = Download(entry.id, path, theirs, len(texts[path]), None, entry)
-        conflicts.record(SetAside(path, copy, mine), winner)
-        (found,) = (conflict for conflict in conflicts.all() if conflict.path == path)
-        return found
+    faults = await broken_off(place, seed=1)
+    assert bool(faults) is is_planted, faults
 
 
 def _is_turned_by_recorded_bytes(self: Resolving, conflict: FolderConflict) -> bool:

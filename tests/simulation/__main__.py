@@ -12,6 +12,7 @@ from collections import Counter
 from pathlib import Path
 from uuid import uuid4
 
+from simulation.decisions import broken_off
 from simulation.interruptions import interrupted
 from simulation.runs import Outcome, Place
 from simulation.simulation import simulate
@@ -85,6 +86,8 @@ async def _one(found: Ground, seed: int, options: argparse.Namespace) -> Outcome
             devices=options.devices,
             parallel=options.parallel,
         )
+    if not outcome.faults:
+        outcome.faults += await broken_off(place, seed)
     if not outcome.faults:
         outcome.faults += await interrupted(await make_place(found), seed)
     return outcome

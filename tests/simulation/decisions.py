@@ -5,7 +5,9 @@ is one at any moment. That holds as well after a process was killed that was to 
 otherwise, and after the files were edited since.
 """
 
+import hashlib
 import random
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,12 +15,23 @@ from pathlib import Path
 from typing import Final, TypeAlias
 from uuid import UUID
 
+from simulation.backups import Backup
 from simulation.desks import Desk
-from simulation.device import NOTHING, Befalling, Decision
+from simulation.device import NOTHING, Befalling, Decision, Device
+from simulation.people import Contents, Person
 from simulation.promises import Meanwhile
-from simulation.runs import Outcome
+from simulation.runs import Outcome, Place
 from simulation.second_process import DECISIONS
+from simulation.whereabouts import Whereabouts
+from syncapi.client.folder.actions import Download, SetAside
+from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.ledger import PathKeys
 from syncapi.client.folder.reports import FolderConflict
+from syncapi.client.folder.states import Base
+from syncapi.client.store.store import Store
+
+LONGEST: Final = 8
+"""Changes of the disk of a decision."""
 
 _Which: TypeAlias = tuple[str, UUID, datetime]
 
@@ -120,6 +133,42 @@ class Decisions:
         decided = Decided(conflict, keep, before, after, kept, meanwhile, how, was_turned)
         self._outcome.blame(f"{desk.device.name}: {fault}" for fault in misdecided(decided))
         return decided
+
+
+async def broken_off(place: Place, seed: int) -> list[str]:
+    """Break decisions off at every moment, and make them again; return what was wrong then."""
+    outcome, rng = Outcome(), random.Random(seed)
+    with tempfile.TemporaryDirectory(prefix="syncapi-simulation-") as name:
+        folder = Path(name)
+        device = Device("laptop", folder, place.url, place.tenant_id, place.token, rng)
+        desk = Desk(
+            device,
+            Person(lambda: device.root, rng, Contents(rng)),
+            Backup(device, folder / "backup"),
+            Whereabouts(device, folder),
+        )
+        decisions = Decisions(rng, outcome)
+        for number in range(4 * LONGEST):
+            conflict = _recorded(device, number)
+            befalling = Befalling(crash_moment=1 + number % LONGEST)
+            await decisions.make(desk, conflict, befalling, Meanwhile())
+    return outcome.faults
+
+
+def _recorded(device: Device, number: int) -> FolderConflict:
+    """A conflict of which only the device knows."""
+    path, copy = f"{number}", f"{number} (conflict)"
+    theirs, mine = f"theirs {number}".encode(), f"mine {number}".encode()
+    (device.root / path).write_bytes(theirs)
+    (device.root / copy).write_bytes(mine)
+    sha256 = hashlib.sha256(theirs).hexdigest()
+    entry = Base(device.new_id(), path, device.now(), sha256, "", path)
+    with Store.open(device.state) as store:
+        conflicts = FolderConflicts(store, PathKeys(store), device.now)
+        winner = Download(entry.id, path, sha256, len(theirs), None, entry)
+        conflicts.record(SetAside(path, copy, hashlib.sha256(mine).hexdigest()), winner)
+        (found,) = (conflict for conflict in conflicts.all() if conflict.path == path)
+        return found
 
 
 def _is_turned(decided: Decided) -> bool | None:

@@ -17,7 +17,7 @@ import asyncpg
 
 from simulation.backups import Backup
 from simulation.colleague import Colleague
-from simulation.decisions import Decisions
+from simulation.decisions import LONGEST, Decisions
 from simulation.desks import Desk, Interference
 from simulation.device import Befalling, Device
 from simulation.lost_history import ServerHistory, wait_until_served
@@ -42,7 +42,6 @@ from syncapi.client.folder.reports import MirrorReport
 
 _MOST_CALM_ROUNDS: Final = 8
 _LONGEST_SYNC: Final = 80  # changes of the disk
-_LONGEST_DECISION: Final = 8
 _ACTS: Final = 4  # during a sync in which people act
 _ANSWERS: Final[tuple[Keep, ...]] = ("mine", "theirs")
 
@@ -188,7 +187,7 @@ class Simulation:
             return
         desk, conflict = self._rng.choice(open_ones)
         interference = self._interference(desk)
-        befalling = self._befalling(interference.work, longest=_LONGEST_DECISION, acts=1)
+        befalling = self._befalling(interference.work, longest=LONGEST, acts=1)
         await self._decisions.make(desk, conflict, befalling, interference.meanwhile)
 
     def _interference(self, desk: Desk) -> Interference:
