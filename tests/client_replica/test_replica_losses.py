@@ -248,6 +248,29 @@ async def test_bytes_that_had_not_come_are_named(
     assert device.replica.lost() == {made: held.updated_at}
 
 
+async def test_what_is_queued_goes_on_where_lost_bytes_had_not_come(
+    failover: Failover, make_device: MakeDevice
+) -> None:
+    """There is nothing to bring back: a change without fields waited at the head for ever."""
+    writer, device = make_device(failover.account), make_device(failover.account)
+    document = writer.replica.create("a.txt", b"1").id
+    await assert_in_step(writer, device)
+    failover.fork()
+    writer.replica.update(document, content=b"2")
+    await writer.replica.sync()
+    device.storage.loses = lambda _request: True
+    with pytest.raises(Unreachable):
+        await device.replica.sync()
+    device.replica.update(document, filename="b.txt")
+    failover.take_over(device)
+    device.storage.loses = lambda _request: False
+    result = await device.replica.sync()
+    assert (result.resynced, result.errors) == ("history_lost", [])
+    assert set(device.replica.lost()) == {document}
+    assert device.replica.pending() == []
+    assert device.names() == {"b.txt": b"1"}
+
+
 async def test_without_contents_what_is_queued_does_not_resync_for_ever(
     failover: Failover, make_device: MakeDevice
 ) -> None:

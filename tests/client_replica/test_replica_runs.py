@@ -1,13 +1,15 @@
 """Push, pull and both: what one device makes another one sees."""
 
+from itertools import count
 from uuid import UUID
 
+import httpx
 import pytest
 
 from fixtures.replicas import Device, MakeDevice
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
-from syncapi.client.errors import SyncError
+from syncapi.client.errors import SyncError, Unreachable
 from syncapi.domain.access import Role
 
 
@@ -95,6 +97,32 @@ async def test_more_documents_than_a_page_and_a_batch(
     assert (other.line.count("GET", "/documents/sync"), other.storage.count("GET")) == (7, 7)
     assert other.line.count("GET", "/download-url") == 0
     assert one.replica.documents() == other.replica.documents()
+
+
+async def test_after_a_run_that_was_cut_short_there_is_all_that_came_since(
+    tenant: TestTenant, make_device: MakeDevice
+) -> None:
+    """To go on with that run alone would end where the feed ended when it began."""
+    one, other = make_device(tenant), make_device(tenant, per_page=1)
+    one.replica.create("a.txt", b"a")
+    one.replica.create("b.txt", b"b")
+    await one.replica.sync()
+    pages = count()
+    other.line.loses = lambda request: pulls(request) and next(pages) > 0
+    with pytest.raises(Unreachable):
+        await other.replica.sync()
+    assert len(other.replica.documents()) == 1
+    one.replica.create("c.txt", b"c")
+    await one.replica.sync()
+    other.line.loses = lambda _request: False
+
+    await other.replica.sync()
+
+    assert other.names() == one.names()
+
+
+def pulls(request: httpx.Request) -> bool:
+    return request.method == "GET" and request.url.path.endswith("/documents/sync")
 
 
 async def test_a_page_of_urls_without_contents(

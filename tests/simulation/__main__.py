@@ -1,4 +1,4 @@
-"""``make soak-client SECONDS=… SEED=…``: sync folders at random for as long as you like.
+"""``make soak-client SECONDS=… SEED=…``: sync folders and replicas at random.
 
 Exit codes: 0 all came to rest equal to the server and nothing was lost, 1 not: the log is printed.
 """
@@ -14,6 +14,7 @@ from uuid import uuid4
 
 from simulation.decisions import broken_off
 from simulation.interruptions import interrupted
+from simulation.library import simulation as replicas
 from simulation.runs import Outcome, Place
 from simulation.simulation import simulate
 from soak.ground import Ground, ground
@@ -46,51 +47,76 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--evidence", type=Path, default=Path("soak-evidence"), help="folder for what was wrong"
     )
+    parser.add_argument(
+        "--only", choices=_SIMULATIONS, help="of folders, or of programs with a replica"
+    )
     parser.add_argument("--once", action="store_true", help="only the first seed; print its log")
     return parser.parse_args()
 
 
 async def _run(options: argparse.Namespace) -> int:
-    counts: Counter[str] = Counter()
+    kinds = [options.only] if options.only else list(_SIMULATIONS)
+    counts = {what: Counter[str]() for what in kinds}
     runs = 0
     async with ground() as found:
         deadline = time.monotonic() + options.seconds
         while time.monotonic() < deadline:
             seed = options.seed + runs
-            outcome = await _one(found, seed, options)
+            for what in kinds:
+                outcome = await _one(found, what, seed, options)
+                counts[what] += outcome.counts
+                if outcome.faults or options.once:
+                    print(*outcome.log, sep="\n")
+                if outcome.faults:
+                    _report(outcome, what, seed, options.evidence)
+                    return 1
             runs += 1
-            counts += outcome.counts
-            if outcome.faults or options.once:
-                print(*outcome.log, sep="\n")
-            if outcome.faults:
-                print(f"\nseed {seed}:", *outcome.faults, sep="\n")
-                outcome.write(options.evidence, f"client seed {seed}")
-                print(f"The evidence is in {options.evidence}.")
-                return 1
             if options.once:
                 break
             print(f"  seed {seed}: in step", flush=True)
     print(f"\n{runs} runs of {options.steps} steps, all in step at rest, nothing lost.")
-    print("  ".join(f"{name} {number}" for name, number in counts.most_common()))
+    for what, met in counts.items():
+        print(f"{what}:", *(f"{name} {number} " for name, number in met.most_common()))
     return 0
 
 
-async def _one(found: Ground, seed: int, options: argparse.Namespace) -> Outcome:
-    place = await make_place(found)
+def _report(outcome: Outcome, what: str, seed: int, evidence: Path) -> None:
+    print(f"\n{what}, seed {seed}:", *outcome.faults, sep="\n")
+    outcome.write(evidence, f"{what} seed {seed}")
+    print(f"The evidence is in {evidence}.")
+
+
+async def _one(found: Ground, what: str, seed: int, options: argparse.Namespace) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="syncapi-simulation-") as folder:
-        outcome = await simulate(
-            place,
-            Path(folder),
-            seed=seed,
-            steps=options.steps,
-            devices=options.devices,
-            parallel=options.parallel,
-        )
+        return await _SIMULATIONS[what](found, Path(folder), seed, options)
+
+
+async def _folders(found: Ground, folder: Path, seed: int, options: argparse.Namespace) -> Outcome:
+    outcome = await simulate(
+        await make_place(found),
+        folder,
+        seed=seed,
+        steps=options.steps,
+        devices=options.devices,
+        parallel=options.parallel,
+    )
     if not outcome.faults:
         outcome.faults += await broken_off(place, seed)
     if not outcome.faults:
         outcome.faults += await interrupted(await make_place(found), seed)
     return outcome
+
+
+async def _replicas(
+    found: Ground, folder: Path, seed: int, options: argparse.Namespace
+) -> Outcome:
+    place = await make_place(found)
+    return await replicas.simulate(
+        place, folder, seed=seed, steps=options.steps, programs=options.devices
+    )
+
+
+_SIMULATIONS = {"folders": _folders, "replicas": _replicas}
 
 
 async def make_place(found: Ground) -> Place:

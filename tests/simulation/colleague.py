@@ -58,6 +58,7 @@ class Colleague:
             self.erase: int(may_erase),
             self.undelete: 1,
             self.retype: 1,
+            self.go_back: 1,
         }
         act = self._rng.choices(list(acts), list(acts.values()))[0]
         if not documents:
@@ -99,6 +100,13 @@ class Colleague:
         document = self._rng.choice(documents)
         await self._client.change_document(document.id, DocumentChanges(mime_type="text/csv"))
         return f"server: retype {document.folder}/{document.filename}"
+
+    async def go_back(self, documents: list[Document]) -> str:
+        """Write an earlier version again."""
+        document = self._rng.choice(documents)
+        past = [version.updated_at async for version in self._client.versions(document.id)]
+        await self._client.restore(document.id, self._rng.choice(past))
+        return f"server: go back with {document.folder}/{document.filename}"
 
     async def delete(self, documents: list[Document]) -> str:
         document = self._rng.choice(documents)

@@ -6,8 +6,10 @@ server has acted on it.
 
 import asyncio
 import random
+import ssl
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from functools import cache
 from typing import Final, Literal
 
 import httpx
@@ -49,6 +51,7 @@ class Faulty:
         rate: the share of requests that meet a fault; may be changed at any time.
         only: which one; None draws it.
         pushes_only: whether nothing but pushes meets faults.
+        meanwhile: called before each request.
     """
 
     def __init__(
@@ -57,6 +60,7 @@ class Faulty:
         self.rate = 0.0
         self.only: Fault | None = None
         self.pushes_only = False
+        self.meanwhile: Callable[[], object] = lambda: None
         self.met: Counter[str] = Counter()
         self.rng = rng
         self.is_storage = is_storage
@@ -82,17 +86,24 @@ class Faulty:
         return self.rng.choice(faults)
 
 
+@cache
+def _certificates() -> ssl.SSLContext:
+    """Reading them takes longer than most of what is done with a connection."""
+    return httpx.create_ssl_context()
+
+
 class _Connections(httpx.AsyncBaseTransport):
     def __init__(self, network: Faulty) -> None:
         self._network = network
         self._inner = (
-            StorageTransport(httpx.create_ssl_context())
+            StorageTransport(_certificates())
             if network.is_storage
-            else httpx.AsyncHTTPTransport()
+            else httpx.AsyncHTTPTransport(verify=_certificates())
         )
 
     @override
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        self._network.meanwhile()
         fault = self._network.draw(request)
         what = _described(request, fault)
         try:

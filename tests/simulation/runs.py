@@ -1,12 +1,14 @@
 """Where a run of the simulation takes place, and what comes of it."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol
 from uuid import UUID
 
-from simulation.device import QUICK, Device
+from simulation.device import QUICK
+from soak.exchanges import Exchanges
 from syncapi.client.api.client import Client
 
 
@@ -29,6 +31,16 @@ class Place:
         return Client(self.url, self.tenant_id, self.token, retry=QUICK)
 
 
+class Actor(Protocol):
+    """Who speaks to the server, with its last requests and what was answered."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def exchanges(self) -> Exchanges: ...
+
+
 @dataclass(slots=True)
 class Outcome:
     """What happened, step by step, and what was wrong with it."""
@@ -36,7 +48,7 @@ class Outcome:
     log: list[str] = field(default_factory=list)
     faults: list[str] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
-    devices: list[Device] = field(default_factory=list)
+    devices: Sequence[Actor] = ()
 
     def say(self, line: str) -> None:
         self.log.append(line)

@@ -8,11 +8,13 @@ from uuid import UUID
 import asyncpg
 
 from syncapi.client.folder.states import Base
+from syncapi.client.replica.conflicts import FIELDS
 
 _LIVE = """
-SELECT document.id, document.folder, document.filename, document.updated_at,
+SELECT document.id, document.folder, document.filename, entry.updated_at,
   trim(file.sha256_hash) AS sha256
 FROM documents document
+JOIN feed_entries entry ON entry.tenant_id = document.tenant_id AND entry.id = document.id
 JOIN files file ON file.tenant_id = document.tenant_id AND file.id = document.file_id
 WHERE document.tenant_id = $1 AND NOT document.is_deleted
 """
@@ -30,6 +32,18 @@ FROM (
 ) version
 JOIN files file ON file.tenant_id = $1 AND file.id = version.file_id
 """
+_TWICE = """
+SELECT change_id, count(*) AS times FROM document_history
+WHERE tenant_id = $1 AND change_id IS NOT NULL GROUP BY change_id HAVING count(*) > 1
+"""
+_COLLECT = "SELECT feed.collect_tombstones($1, interval '0')"
+_HISTORY = """
+SELECT version.document_id, version.updated_at, version.is_deleted, version.change_id,
+  version.folder, version.filename, version.mime_type, trim(file.sha256_hash) AS content
+FROM document_history version
+JOIN files file ON file.tenant_id = version.tenant_id AND file.id = version.file_id
+WHERE version.tenant_id = $1 ORDER BY version.document_id, version.updated_at
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +60,22 @@ class Version:
     version: datetime
     is_deleted: bool
     sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class PastVersion:
+    """A version of the history.
+
+    Attributes:
+        change_id: of the pushed change that made it.
+        values: its fields, as `Values`.
+    """
+
+    id: UUID
+    version: datetime
+    is_deleted: bool
+    change_id: UUID | None
+    values: dict[str, object]
 
 
 class Truth:
@@ -100,6 +130,33 @@ class Truth:
                 last = self._deleted_at.get(version.id, version.version)
                 self._deleted_at[version.id] = max(last, version.version)
         return versions
+
+    async def history(self) -> list[PastVersion]:
+        """Every version of every document that was not erased, by document and time."""
+        rows = await self._connection.fetch(_HISTORY, self._tenant_id)
+        return [
+            PastVersion(
+                UUID(str(row["document_id"])),
+                row["updated_at"],
+                row["is_deleted"],
+                row["change_id"] and UUID(str(row["change_id"])),
+                {name: row[name] for name in FIELDS},
+            )
+            for row in rows
+        ]
+
+    async def pushed_twice(self) -> list[str]:
+        """Changes that were applied more than once."""
+        rows = await self._connection.fetch(_TWICE, self._tenant_id)
+        return [f"{row['change_id']} was applied {row['times']} times" for row in rows]
+
+    async def void(self) -> None:
+        """Have every client synchronise anew, as an operator may."""
+        await self._connection.execute("SELECT feed.void_cursors()")
+
+    async def collect_tombstones(self) -> None:
+        """Forget every deletion, as happens to those that are old."""
+        await self._connection.execute(_COLLECT, self._tenant_id)
 
     def was_deleted(self, entry: Base) -> bool:
         """Whether the document was ever found to be deleted after an entry's version."""

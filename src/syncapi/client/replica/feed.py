@@ -16,6 +16,7 @@ from syncapi.client.replica.machine import (
     Expired,
     Next,
     Page,
+    Phase,
     Reason,
     WentBack,
     step,
@@ -50,8 +51,18 @@ class Feed:
     async def run(self, tally: Tally) -> None:
         """Pull until the feed's end, and fetch what the documents need.
 
-        While one page's contents are fetched, the next page is asked for.
+        A run that was cut short ends where the feed ended when it began: what came since then
+        takes another one.
         """
+        was_cut_short = self._tables.machine.phase not in {Phase.EMPTY, Phase.IN_STEP}
+        await self._run_once(tally)
+        if was_cut_short:
+            await self._run_once(tally)
+        if self._fetching is not None:
+            await self._fetching.fetch_rest(tally)
+
+    async def _run_once(self, tally: Tally) -> None:
+        """While one page's contents are fetched, the next page is asked for."""
         run = _Run(self._client, self._tables, self._remote, self._comparing, tally)
         fetched = _Behind()
         try:
@@ -67,8 +78,6 @@ class Feed:
             await fetched.caught_up()
         finally:
             await fetched.end()
-        if self._fetching is not None:
-            await self._fetching.fetch_rest(tally)
 
 
 class _Behind:

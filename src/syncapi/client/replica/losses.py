@@ -85,7 +85,8 @@ class Losses:
             return None
         if not self._keeps_contents or ("content" in fields and fields["content"] is None):
             self._tables.lost.put(str(held.id), LostVersion(version=held.updated_at))
-            if not self._keeps_contents or there is None or there.is_deleted:
+            fields.pop("content", None)
+            if not self._keeps_contents or there is None or there.is_deleted or not fields:
                 return None
         change = self._change(held, base).model_copy(update=fields)
         self._tables.outbox.put(str(held.id), change)

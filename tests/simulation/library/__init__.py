@@ -1,0 +1,1 @@
+"""Programs that embed the client library's replica, at random; see `docs/soak.md`."""

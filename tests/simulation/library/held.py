@@ -1,0 +1,80 @@
+"""What a replica holds, read from its disk while nothing runs, or between two steps of a run."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from simulation.library.wishes import marks_of
+from syncapi.client.replica.conflicts import values_of, wanted_values
+from syncapi.client.replica.records import ConflictRecord, PendingChange
+from syncapi.client.replica.tables import Tables
+from syncapi.client.store.store import Store
+from syncapi.wire.documents import Document
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Attributes:
+    documents: the live ones, as the server last told them.
+    pending: what was changed here and is not pushed yet.
+    conflicts: the open ones. settled: those that went against what was written here.
+    contents: SHA-256 of the bytes that are there.
+    """
+
+    documents: dict[UUID, Document]
+    pending: tuple[PendingChange, ...]
+    conflicts: dict[UUID, ConflictRecord]
+    settled: tuple[ConflictRecord, ...]
+    contents: frozenset[str]
+
+    @classmethod
+    def now(cls, store: Store) -> Self:
+        """What is in a store now."""
+        tables = Tables.of(store)
+        return cls(
+            {document.id: document for document in tables.documents.values()},
+            (*tables.outbox.values(), *tables.later.values()),
+            {conflict.id: conflict for conflict in tables.conflicts.values()},
+            tuple(tables.settled.values()),
+            frozenset(store.blobs.digests()),
+        )
+
+    def versions(self) -> Iterable[Document]:
+        """The server's versions that are kept here."""
+        yield from self.documents.values()
+        yield from (c.server for c in self.conflicts.values() if c.server is not None)
+
+    def written(self) -> Iterable[Mapping[str, object]]:
+        """The fields of what was written here and is kept."""
+        yield from map(given, self.pending)
+        yield from map(written_in, (*self.conflicts.values(), *self.settled))
+
+    def places_of(self, mark: str) -> Iterator[object]:
+        """Whatever has a mark, for the evidence."""
+        yield from (version for version in self.versions() if mark in marks_of(values_of(version)))
+        yield from (values for values in self.written() if mark in marks_of(values))
+
+    def marks(self) -> set[str]:
+        """Marks of all that is kept; of bytes only if they are there."""
+        found = {mark for version in self.versions() for mark in marks_of(values_of(version))}
+        found |= {mark for values in self.written() for mark in marks_of(values)}
+        return {mark for mark in found if len(mark) != _SHA256 or mark in self.contents}
+
+
+_SHA256 = 64  # characters
+
+
+def written_in(conflict: ConflictRecord) -> Mapping[str, object]:
+    """What one side of a conflict was to have; all of it, if the server knows no common past."""
+    if conflict.base is None:
+        return wanted_values(conflict.mine) or {}
+    return given(conflict.mine)
+
+
+def given(change: PendingChange) -> dict[str, object]:
+    """The fields that a change sets."""
+    names = ("folder", "filename", "mime_type")
+    fields: dict[str, object] = {name: getattr(change, name) for name in names}
+    fields["content"] = None if change.content is None else change.content.sha256
+    return {name: value for name, value in fields.items() if value is not None}

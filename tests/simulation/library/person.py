@@ -1,0 +1,78 @@
+"""Somebody who is asked about conflicts, and takes their time to answer."""
+
+import asyncio
+import random
+from collections.abc import Callable
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from simulation.library.wishes import Wishes
+from syncapi.client.replica.conflicts import (
+    KEEP_BOTH,
+    Conflict,
+    Resolution,
+    Take,
+    default_strategy,
+    first_write_wins,
+    last_write_wins,
+    manual,
+    merge,
+)
+
+_STRATEGIES: Final[tuple[Callable[[Conflict], Resolution], ...]] = (
+    default_strategy,
+    default_strategy,
+    last_write_wins,
+    first_write_wins,
+    merge,
+    manual,
+    lambda _conflict: KEEP_BOTH,
+)
+
+
+class Refused(Exception):  # noqa: N818 - it is what a caller's own function raises
+    """The answer of somebody who does not want to decide now."""
+
+
+class Question(NamedTuple):
+    """What somebody was asked: two versions, the one by when it was made, the other by its own."""
+
+    document_id: UUID
+    mine: str
+    theirs: str
+
+
+class Person:
+    """A strategy.
+
+    Attributes:
+        meanwhile: called while the question is open.
+        answered: the questions that were answered in this run.
+        is_patient: never refuses to answer.
+    """
+
+    def __init__(self, rng: random.Random, wishes: Wishes) -> None:
+        self._rng = rng
+        self._wishes = wishes
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.answered: list[Question] = []
+        self.is_patient = False
+
+    async def __call__(self, conflict: Conflict) -> Resolution:
+        self._wishes.see(conflict.id, conflict.theirs)
+        self._wishes.touched.add(conflict.id)
+        await asyncio.sleep(0)
+        self.meanwhile()
+        if self._rng.random() < 0.1 and not self.is_patient:
+            raise Refused("not now")
+        answer = self._rng.choice(_STRATEGIES)(conflict)
+        if isinstance(answer, Take):
+            self._wishes.ask(conflict.id, answer.values)
+            self._wishes.write_over(conflict.id, conflict.theirs)
+        self.answered.append(question(conflict))
+        return answer
+
+
+def question(conflict: Conflict) -> Question:
+    mine = f"{conflict.changed_at} {conflict.mine}"
+    return Question(conflict.id, mine, f"{conflict.theirs_at} {conflict.theirs}")
