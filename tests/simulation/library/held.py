@@ -41,9 +41,10 @@ class Held:
         )
 
     def versions(self) -> Iterable[Document]:
-        """The server's versions that are kept here."""
+        """The server's versions that are kept here; a deletion that it lost need not be."""
         yield from self.documents.values()
-        yield from (c.server for c in self.conflicts.values() if c.server is not None)
+        others = (conflict.server for conflict in self.conflicts.values())
+        yield from (other for other in others if other is not None and not other.is_deleted)
 
     def written(self) -> Iterable[Mapping[str, object]]:
         """The fields of what was written here and is kept."""

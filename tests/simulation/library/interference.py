@@ -48,6 +48,7 @@ class Interference:
         self.is_server_quiet = True
         self.run_beside: Run | None = None
         self.program.wishes.touched.clear()
+        self.program.wishes.resolved.clear()
         self.program.person.answered.clear()
 
     def change(self, befalling: Befalling, *, is_slow: bool) -> str:

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Callable
+from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -35,11 +36,16 @@ class Refused(Exception):  # noqa: N818 - it is what a caller's own function rai
 
 
 class Question(NamedTuple):
-    """What somebody was asked: two versions, the one by when it was made, the other by its own."""
+    """What somebody was asked.
+
+    Attributes:
+        changed_at: when the change was made here.
+        versions: both sides.
+    """
 
     document_id: UUID
-    mine: str
-    theirs: str
+    changed_at: datetime
+    versions: str
 
 
 class Person:
@@ -74,5 +80,5 @@ class Person:
 
 
 def question(conflict: Conflict) -> Question:
-    mine = f"{conflict.changed_at} {conflict.mine}"
-    return Question(conflict.id, mine, f"{conflict.theirs_at} {conflict.theirs}")
+    versions = f"{conflict.mine} or {conflict.theirs_at} {conflict.theirs}"
+    return Question(conflict.id, conflict.changed_at, versions)

@@ -7,7 +7,8 @@
   changed or settled here, with the values that it was to have. What the server has lost is given
   back as it was.
 - What others have made of a field is overwritten only by somebody who saw it, or was asked.
-- A conflict that is met is told, and one that was answered is not asked about again.
+- A conflict that is met is told, and one that was answered is not asked about again. What was
+  written here gives way only to somebody who was asked about just that.
 - A run that comes to its end has what the server has, and it ends with no error but those that are
   promised.
 """
@@ -77,7 +78,7 @@ class Episode:
 
 def broken(episode: Episode) -> list[str]:
     """What was promised and did not hold."""
-    faults = [*_lost(episode), *_unasked(episode)]
+    faults = [*_lost(episode), *_unasked(episode), *_settled_unasked(episode)]
     run = episode.run
     if run is not None and not run.is_documented:
         faults.append(f"{run.kind} ended with {run.how}")
@@ -201,6 +202,18 @@ def _untold(episode: Episode) -> Iterator[str]:
     met = episode.after.held.conflicts.keys() - episode.before.held.conflicts.keys()
     if episode.run.kind == "sync":
         yield from (f"a conflict was not told: {document_id}" for document_id in met - told)
+
+
+def _settled_unasked(episode: Episode) -> Iterator[str]:
+    """What was written here and has given way, though nobody was asked about it."""
+    wishes, person = episode.program.wishes, episode.program.person
+    asked = {(question.document_id, question.changed_at) for question in person.answered}
+    before = {(record.id, record.seen_at) for record in episode.before.held.settled}
+    for record in episode.after.held.settled:
+        if (record.id, record.seen_at) in before or record.id in wishes.resolved:
+            continue
+        if (record.id, record.mine.queued_at) not in asked and not record.mine.is_lost:
+            yield f"settled, and nobody was asked: {record.mine}"
 
 
 def _differences(after: Moment) -> Iterator[str]:

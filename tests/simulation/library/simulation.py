@@ -63,7 +63,7 @@ class Simulation:
                 interference.program, self._rng, contents, marks, interference.while_copied
             )
         self._history = ServerHistory(place.database_url.replace("+asyncpg", ""))
-        self._has_forked = False
+        self._has_forked = self._is_void_lost = False
         self._gone: set[str] = set()
         self._lost_at: datetime | None = None
         self._know_history = {program.name for program in self._programs}
@@ -123,9 +123,13 @@ class Simulation:
         self._gone |= marks_on_server(v for v in before if v.id not in left)
 
     async def _operate(self) -> None:
-        act = self._rng.choice((self._truth.void, self._truth.collect_tombstones))
+        act = self._rng.choice((self._void, self._truth.collect_tombstones))
         await act()
         self._outcome.say(f"server: {act.__name__}")
+
+    async def _void(self) -> None:
+        await self._truth.void()
+        self._is_void_lost = self._has_forked
 
     async def _sync(self) -> None:
         here, kind = self._rng.choice(self._interferences), self._rng.choice(_KINDS)
@@ -186,6 +190,8 @@ class Simulation:
             before = marks_on_server(await self._truth.history())
             await self._history.lose()
             await self._go_on()
+            if self._is_void_lost:  # as operators are told: its stamps are an hour ahead
+                await self._void()
             held = {mark for program in self._programs for mark in program.held().marks()}
             self._gone |= before - held - marks_on_server(await self._truth.history())
             self._lost_at = await self._truth.time()
@@ -193,7 +199,7 @@ class Simulation:
             self._answered.clear()
             self._outcome.say("server: history is lost")
             self._outcome.counts["losses of history"] += 1
-        self._has_forked = not self._has_forked
+        self._has_forked, self._is_void_lost = not self._has_forked, False
 
     async def _go_on(self) -> None:
         self._truth.ask(await self._connect())

@@ -185,6 +185,7 @@ class User:
         (record,) = [record for record in replica.conflicts() if record.id == document_id]
         conflict = conflict_of(record)
         self._wishes.touched.add(document_id)
+        self._wishes.resolved.add(document_id)
         self._wishes.see(document_id, conflict.theirs)
         if choice == "mine" or (choice == "both" and conflict.theirs is None):
             self._wishes.ask(document_id, conflict.mine)

@@ -52,6 +52,7 @@ class Wishes:
         given_up: marks of what was written over, or taken back, before it was known to have left.
         written_over: of documents, marks of what was in sight when it was written over. Where the
             server has lost it and others have changed the document since, that need not come back.
+        resolved: documents of which a user has settled a conflict.
         touched: documents that were changed or settled since this was emptied last.
     """
 
@@ -59,6 +60,7 @@ class Wishes:
     seen: dict[UUID, ValuesByField] = field(default_factory=lambda: defaultdict(_by_field))
     given_up: set[str] = field(default_factory=set)
     written_over: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
+    resolved: set[UUID] = field(default_factory=set)
     touched: set[UUID] = field(default_factory=set)
 
     def ask(self, document_id: UUID, values: Values | None) -> None:
