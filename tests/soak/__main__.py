@@ -15,6 +15,7 @@ from soak.checker import Cast, Checker, Outcome
 from soak.disturbances import make_clock_step, make_stamps_naive
 from soak.ground import ground
 from soak.killer import kill
+from soak.operator import Operator
 from soak.promoter import Promoter
 from soak.reader import ProtocolError
 from soak.restorer import Restorer
@@ -91,27 +92,34 @@ async def _run(options: argparse.Namespace) -> Outcome:
         budget = Budget(seconds=options.seconds)
         others = [_progress(budget, checker.tally)]
         rng = random.Random(f"{options.seed} killer")
+        operator = Operator(world.database_url, checker.tally, voids=_reads_by_time(options))
         if standby_port is not None:
-            promoter = stack.enter_context(closing(Promoter(found, standby_port, forks)))
+            promoter = stack.enter_context(closing(Promoter(found, standby_port, forks, operator)))
             others.append(promoter.promote(budget, checker.tally, rng))
         elif options.restores:
-            restorer = stack.enter_context(closing(Restorer(found, forks)))
+            restorer = stack.enter_context(closing(Restorer(found, forks, operator)))
             others.append(restorer.restore(budget, checker.tally, rng))
         elif not (options.no_kills or options.naive):
             others.append(kill(found, world, budget, checker.tally, rng))
         return await checker.run(budget, *others)
 
 
+def _reads_by_time(options: argparse.Namespace) -> bool:
+    """Whether losses are voided; not in every run: a void heals what cursors have missed."""
+    return bool(options.seed % 2 == 1)
+
+
 def _cast(options: argparse.Namespace) -> Cast:
     if options.naive:  # its clock is a view: what ticks it does not work there
         return Cast(api_writers=0, devices=0, is_disturbed=False)
     if options.promotions or options.restores:
-        # A time alone does not say which history it belongs to.
+        by_time = _reads_by_time(options)
         return Cast(
             cursor_readers=6,
-            time_readers=0,
+            time_readers=1 if by_time else 0,
             largest_page=20,
-            is_voided=options.seed % 2 == 1,  # it heals what was missed
+            has_stepping_clock=not by_time,  # a void is an hour ahead of what was given out before
+            is_voided=by_time,
             loses_history=True,
         )
     return Cast(time_readers=1)

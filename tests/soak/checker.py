@@ -17,7 +17,7 @@ from typing_extensions import override
 from soak import truth
 from soak.api_writer import ApiWriter
 from soak.device import Device
-from soak.disturbances import disturb
+from soak.disturbances import Disturbances, disturb
 from soak.exchanges import Exchanges
 from soak.reader import Reader
 from soak.replica import ByCursor, ByTime, Disk, Progress
@@ -56,7 +56,8 @@ class Cast:
         largest_page: rows; small pages make runs long.
         devices: clients of each tenant that work offline and push; every other takes what it is
             told into its replica at once.
-        is_disturbed: whether the clock steps and tombstones are collected.
+        is_disturbed: whether tombstones are collected, rows are locked, and the like.
+        has_stepping_clock: whether the database's clock steps, too.
         is_voided: whether all cursors are voided now and then, too. That heals what was missed.
         loses_history: whether the server may lose what a replica has seen. Then replicas are
             compared with it only at the end, and nobody counts on a file that it took.
@@ -70,6 +71,7 @@ class Cast:
     longest_pause: float = 0.1
     largest_page: int = 500
     is_disturbed: bool = True
+    has_stepping_clock: bool = True
     is_voided: bool = True
     loses_history: bool = False
 
@@ -165,9 +167,11 @@ class Checker:
                 writing.create_task(device.live(budget))
             if self._cast.is_disturbed:
                 rng = self._rng("disturbances")
-                writing.create_task(
-                    disturb(world, budget, self.tally, rng, voids=self._cast.is_voided)
+                disturbances = Disturbances(world, budget, self.tally, rng)
+                weights = disturbances.weights(
+                    voids=self._cast.is_voided, steps=self._cast.has_stepping_clock
                 )
+                writing.create_task(disturb(disturbances, weights))
             for other in others:
                 writing.create_task(_finish(other))
 

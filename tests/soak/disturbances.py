@@ -2,10 +2,11 @@
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
+from typing import TypeAlias
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -23,6 +24,8 @@ from syncapi.postgres.databases import Databases
 from syncapi.postgres.engines import PoolLimits
 from syncapi.postgres.failures import is_down, is_transient
 from syncapi.wiring import database_urls
+
+Weights: TypeAlias = Mapping[Callable[[], Awaitable[None]], int]
 
 # More than the 60 s that a `since` may be ahead of the API's own clock, which does not step.
 _FURTHEST_STEP = 90.0
@@ -77,19 +80,18 @@ async def make_stamps_naive(connection: asyncpg.Connection) -> None:
     await connection.execute(_NAIVE_STAMPS)
 
 
-async def disturb(
-    world: World, budget: Budget, tally: Tally, rng: random.Random, *, voids: bool
-) -> None:
-    """Disturb until the budget is spent; with `voids`, cursors are voided too."""
-    disturbances = Disturbances(world, budget, tally, rng)
-    acts = disturbances.weights(voids=voids)
-    await _try(disturbances.step_clock, tally)  # no run is so short that its clock is right
-    async with asyncio.TaskGroup() as locks:
+async def disturb(disturbances: "Disturbances", weights: Weights) -> None:
+    """Disturb until the budget is spent."""
+    budget, rng, tally = disturbances.budget, disturbances.rng, disturbances.tally
+    if weights[disturbances.step_clock]:  # no run is so short that its clock is right
+        await _try(disturbances.step_clock, tally)
+    locks = {disturbances.leave_rows_locked, disturbances.lock_table, disturbances.hold_clock}
+    async with asyncio.TaskGroup() as held:
         while not budget.is_over:
             await budget.pause(rng.uniform(0.1, 0.8))
-            act = rng.choices(list(acts), list(acts.values()))[0]
-            if act == disturbances.leave_rows_locked:
-                locks.create_task(_try(act, tally))
+            act = rng.choices(list(weights), list(weights.values()))[0]
+            if act in locks:
+                held.create_task(_try(act, tally))
             else:
                 await _try(act, tally)
 
@@ -114,13 +116,15 @@ class Disturbances:
     tally: Tally
     rng: random.Random
 
-    def weights(self, *, voids: bool) -> dict[Callable[[], Awaitable[None]], int]:
-        """How often each happens, of a hundred or so."""
+    def weights(self, *, voids: bool, steps: bool) -> Weights:
+        """How often each happens, of a hundred or so; with `voids` cursors are voided too."""
         return {
-            self.step_clock: 50,
+            self.step_clock: 50 if steps else 0,
             self.collect_tombstones: 30,
             self.collect_versions: 15,
             self.leave_rows_locked: 4,
+            self.lock_table: 2,
+            self.hold_clock: 2,
             self.evict: 5,
             self.flush: 2,
             self.void: 3 if voids else 0,
@@ -157,9 +161,21 @@ class Disturbances:
     async def leave_rows_locked(self) -> None:
         """As somebody at psql who has gone to lunch."""
         lock = f"SELECT FROM documents WHERE tenant_id = $1 AND {_SOME} FOR UPDATE"
+        await self._hold("rows left", lock, self._tenant(), uuid4(), self.rng.randint(1, 20))
+
+    async def lock_table(self) -> None:
+        """As CREATE INDEX does: nobody writes documents meanwhile, all may read."""
+        await self._hold("table", "LOCK TABLE documents IN SHARE MODE")
+
+    async def hold_clock(self) -> None:
+        """As a session that has flushed its changes and stays open."""
+        lock = "SELECT FROM tenant_clock WHERE tenant_id = $1 FOR NO KEY UPDATE"
+        await self._hold("clock", lock, self._tenant())
+
+    async def _hold(self, what: str, lock: str, *arguments: object) -> None:
         async with session(self.world.database_url) as connection, connection.transaction():
-            await connection.execute(lock, self._tenant(), uuid4(), self.rng.randint(1, 20))
-            self.tally("disturbed: rows left locked")
+            await connection.execute(lock, *arguments)
+            self.tally(f"disturbed: {what} locked")
             await self.budget.pause(self.rng.uniform(0.5, _LONGEST_LOCK_SECONDS))
 
     async def void(self) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import random
 
 from soak.ground import DATABASE, Ground
+from soak.operator import Operator
 from soak.standby import (
     copy_of,
     is_receiving,
@@ -26,15 +27,19 @@ class Promoter:
         found: its PostgreSQL is the first primary.
         standby_port: where the first standby listens.
         forks: takes the fail-overs.
+        operator: sees to each fail-over.
     """
 
-    def __init__(self, found: Ground, standby_port: int, forks: list[Fork]) -> None:
+    def __init__(
+        self, found: Ground, standby_port: int, forks: list[Fork], operator: Operator
+    ) -> None:
         self._folder = found.folder
         self._primary = found.servers.postgres
         self._spare_port = standby_port
         self._standby: PostgresServer | None = None
         self._number = 0
         self._forks = forks
+        self._operator = operator
 
     def close(self) -> None:
         """End what it started, at once."""
@@ -52,10 +57,12 @@ class Promoter:
             await self._let_lag(budget, rng)
             await asyncio.to_thread(self._fail_over)
             tally("promoted: a standby that lagged")
+            await self._operator.see_to_loss()
             await budget.pause(rng.uniform(1, 5))
             if sibling is not None:
                 await asyncio.to_thread(self._fail_over_to, sibling)
                 tally("promoted: its sibling, on the same timeline")
+                await self._operator.see_to_loss()
                 await budget.pause(rng.uniform(1, 5))
 
     def _make_standby(self) -> None:

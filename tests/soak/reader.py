@@ -134,8 +134,8 @@ class Reader:
                 self.disk, self._etag = self.disk.expired(), None
                 if self.watcher is not None:
                     self.watcher.expired()
-            case HTTPStatus.BAD_REQUEST if self._counts_too_far(answer):
-                self.tally("read: counted further than is served, and began again")
+            case HTTPStatus.BAD_REQUEST if self._is_expected(answer):
+                pass
             case HTTPStatus.SERVICE_UNAVAILABLE if "retry-after" in answer.headers:
                 self.tally("read: 503 with Retry-After")
                 await asyncio.sleep(0.2)
@@ -144,18 +144,23 @@ class Reader:
                 raise ProtocolError(self.name, what, self.member.exchanges)
         return False
 
-    def _counts_too_far(self, answer: httpx.Response) -> bool:
-        """Whether it is refused for counting that far; then it takes the way out."""
+    def _is_expected(self, answer: httpx.Response) -> bool:
+        """Whether a reader by time may be refused so; then it takes the way out."""
         progress = self.disk.progress
-        if not isinstance(progress, ByTime) or not progress.counts or progress.page == 1:
+        if not isinstance(progress, ByTime):
             return False
-        if "page" not in {error["field"] for error in answer.json()["errors"]}:
-            return False
-        has_way = progress.page_size is not None and progress.page_size < self.largest_page
-        self.disk = self.disk.beginning_again(
-            progress.in_pages_of(self.largest_page) if has_way else progress.that_follows()
-        )
-        return True
+        fields = {error["field"] for error in answer.json()["errors"]}
+        if "since" in fields and not self.is_checked_under_way:
+            self.tally("read: a `since` of a lost history, which is not voided yet")
+            return True
+        if "page" in fields and progress.counts and progress.page > 1:
+            self.tally("read: counted further than is served, and began again")
+            has_way = progress.page_size is not None and progress.page_size < self.largest_page
+            self.disk = self.disk.beginning_again(
+                progress.in_pages_of(self.largest_page) if has_way else progress.that_follows()
+            )
+            return True
+        return False
 
     def _apply(self, data: dict[str, Any], etag: str | None) -> bool:
         if self._crashes(_CRASHES):

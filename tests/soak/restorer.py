@@ -4,6 +4,7 @@ import asyncio
 import random
 
 from soak.ground import DATABASE, Ground
+from soak.operator import Operator
 from soak.standby import copy_of, newest_stamps
 from soak.stories import Fork, now
 from soak.tally import Budget, Tally
@@ -15,13 +16,15 @@ class Restorer:
     Args:
         found: its PostgreSQL is the first primary.
         forks: takes the restores.
+        operator: sees to each restore.
     """
 
-    def __init__(self, found: Ground, forks: list[Fork]) -> None:
+    def __init__(self, found: Ground, forks: list[Fork], operator: Operator) -> None:
         self._folder = found.folder
         self._primary = found.servers.postgres
         self._number = 0
         self._forks = forks
+        self._operator = operator
 
     def close(self) -> None:
         """End what it started, at once."""
@@ -41,4 +44,5 @@ class Restorer:
             self._primary = backup
             self._forks.append(Fork(now(), kept))
             tally("restored: a base backup on the same timeline")
+            await self._operator.see_to_loss()
             await budget.pause(rng.uniform(1, 6))
