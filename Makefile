@@ -61,7 +61,7 @@ upgrade: $(READY) ## Raise every pin in requirements.lock to the newest release
 soak: $(READY) ## Check the feed at random for SECONDS=60 from SEED=1; SOAK=--promotions fails over
 	PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) --seed $(SEED) $(SOAK)
 
-soak-client: $(READY) ## Sync folders at random with crashes and a bad network for SECONDS=60 from SEED=1
+soak-client: $(READY) ## Sync folders and replicas at random with crashes and a bad network for SECONDS=60
 	PYTHONPATH=tests $(BIN)/python -m simulation --seconds $(SECONDS) --seed $(SEED) $(SOAK)
 
 bench: $(READY) ## Measure; see docs/performance.md

@@ -40,11 +40,13 @@ class Question(NamedTuple):
 
     Attributes:
         changed_at: when the change was made here.
+        theirs_at: the server's version, if it has one.
         versions: both sides.
     """
 
     document_id: UUID
     changed_at: datetime
+    theirs_at: datetime | None
     versions: str
 
 
@@ -80,5 +82,5 @@ class Person:
 
 
 def question(conflict: Conflict) -> Question:
-    versions = f"{conflict.mine} or {conflict.theirs_at} {conflict.theirs}"
-    return Question(conflict.id, conflict.changed_at, versions)
+    versions = f"{conflict.mine} or {conflict.theirs}"
+    return Question(conflict.id, conflict.changed_at, conflict.theirs_at, versions)

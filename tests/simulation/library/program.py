@@ -54,6 +54,7 @@ class Program:
         ids: of all documents and changes that were made by it.
         exchanges: its last requests, and what was answered.
         api, storage: the networks to the two; their fault rates may be changed at any time.
+        per_page: documents of a page.
         running: the replica whose run is under way.
     """
 
@@ -69,7 +70,7 @@ class Program:
         self.api = Faulty(rng, is_storage=False, exchanges=self.exchanges)
         self.storage = Faulty(rng, is_storage=True, exchanges=self.exchanges)
         self.running: Replica | None = None
-        self._per_page = rng.choice((1, 2, 7, 500))
+        self.per_page = rng.choice((1, 2, 7, 500))
         self._time = datetime.now(UTC) + rng.uniform(-1, 1) * _FURTHEST_CLOCK
         self._offline = self._client()
         self._standing: Replica | None = None
@@ -167,7 +168,7 @@ class Program:
             strategy=self.person,
             make_id=self.new_id,
             clock=self._now,
-            per_page=self._per_page,
+            per_page=self.per_page,
         )
 
     def set_faults(self, rate: float) -> None:

@@ -7,8 +7,9 @@
   changed or settled here, with the values that it was to have. What the server has lost is given
   back as it was.
 - What others have made of a field is overwritten only by somebody who saw it, or was asked.
-- A conflict that is met is told, and one that was answered is not asked about again. What was
-  written here gives way only to somebody who was asked about just that.
+- A conflict is one with somebody else. One that is met is told, and one that was answered is not
+  asked about again. What was written here gives way only to somebody who was asked about just
+  that.
 - A run that comes to its end has what the server has, and it ends with no error but those that are
   promised.
 """
@@ -79,6 +80,7 @@ class Episode:
 def broken(episode: Episode) -> list[str]:
     """What was promised and did not hold."""
     faults = [*_lost(episode), *_unasked(episode), *_settled_unasked(episode)]
+    faults += _with_oneself(episode)
     run = episode.run
     if run is not None and not run.is_documented:
         faults.append(f"{run.kind} ended with {run.how}")
@@ -127,8 +129,9 @@ def _unasked(episode: Episode) -> Iterator[str]:
 
 def _judged(episode: Episode, earlier: PastVersion | None, version: PastVersion) -> Iterator[str]:
     """What is wrong with a version that the replica has made of an earlier one."""
-    if earlier is None and "(conflict " in str(version.values["filename"]):
-        return  # it is beside a document of which both sides were kept
+    if earlier is None and version.id in episode.program.ids - episode.program.wishes.made:
+        yield from _judged_beside(episode, version)
+        return
     if version.id not in _may_be_changed(episode):
         yield f"nobody changed {_named(version)}"
     for name, value in _changes(earlier, version):
@@ -137,6 +140,13 @@ def _judged(episode: Episode, earlier: PastVersion | None, version: PastVersion)
             yield f"nobody asked for {name} {value} of {_named(version)}"
     if earlier is not None and earlier.change_id not in episode.program.ids:
         yield from _overwritten(episode, earlier, version)
+
+
+def _judged_beside(episode: Episode, version: PastVersion) -> Iterator[str]:
+    """What is wrong with a document that was made where both sides of a conflict were kept."""
+    known = episode.before.held.marks() | episode.program.wishes.contents()
+    if version.values["content"] not in known:
+        yield f"nobody wrote what is in {_named(version)}"
 
 
 def _named(version: PastVersion) -> str:
@@ -202,6 +212,18 @@ def _untold(episode: Episode) -> Iterator[str]:
     met = episode.after.held.conflicts.keys() - episode.before.held.conflicts.keys()
     if episode.run.kind == "sync":
         yield from (f"a conflict was not told: {document_id}" for document_id in met - told)
+
+
+def _with_oneself(episode: Episode) -> Iterator[str]:
+    """Conflicts of what was written here with what was written here before."""
+    if not episode.knows_history:
+        return
+    made = [v for v in episode.after.history if v.change_id in episode.program.ids]
+    own = {(v.id, v.version) for v in made if not v.is_deleted}  # made again is asked about
+    lost = {change.id for change in episode.before.held.pending if change.is_lost}
+    for asked in episode.program.person.answered:
+        if (asked.document_id, asked.theirs_at) in own and asked.document_id not in lost:
+            yield f"in conflict with its own version: {asked}"
 
 
 def _settled_unasked(episode: Episode) -> Iterator[str]:

@@ -177,7 +177,7 @@ class Simulation:
         questions = {(program.name, question) for question in program.person.answered}
         if program.name in self._know_history:
             again = questions & self._answered
-            self._outcome.blame(f"asked again: {question}" for question in sorted(again))
+            self._outcome.blame(f"asked again: {question}" for question in again)
         self._answered |= questions
 
     async def _lose_history(self) -> None:

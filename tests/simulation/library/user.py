@@ -4,7 +4,7 @@ import hashlib
 import io
 import random
 from collections.abc import Callable, Mapping
-from typing import BinaryIO, Final
+from typing import BinaryIO, Final, TypeAlias
 from uuid import UUID
 
 from simulation.library.held import given, written_in
@@ -17,6 +17,7 @@ from syncapi.client.replica.replica import Replica
 from syncapi.client.transfer.contents import AnyContent
 from syncapi.wire.documents import Document
 
+_Act: TypeAlias = Callable[[Replica, Document, bool], str]
 _CHOICES: Final = ("mine", "theirs", "both")
 
 
@@ -69,7 +70,7 @@ class User:
             may_copy: whether a content can be copied in.
             is_slow: others act while it is copied in.
         """
-        acts: dict[Callable[[Replica, Document, bool], str], int] = {
+        acts: dict[_Act, int] = {
             self._rename: 4,
             self._retype: 1,
             self._delete: 2,
@@ -77,21 +78,34 @@ class User:
             self._revert: 1,
             self._read: 1,
         }
-        if may_copy:
-            acts |= {self._create: 4, self._rewrite: 6, self._undo: 2, self._change_all: 2}
+        copying: dict[_Act, int] = {
+            self._create: 4,
+            self._rewrite: 6,
+            self._undo: 2,
+            self._change_all: 2,
+        }
+        acts = copying if is_slow else acts | copying if may_copy else acts
         act = self._rng.choices(list(acts), list(acts.values()))[0]
-        known = replica.documents()
-        if not known:
+        document = self._some_document(replica)
+        if document is None:
             act = self._create
         if act == self._create and not may_copy:
             return "nothing to do"
-        document = self._rng.choice(known) if known else None
         try:
-            return act(replica, document, is_slow)  # type: ignore[arg-type] # only one takes None
+            return act(replica, document, is_slow)  # type: ignore[arg-type] # `_create` takes None
         except SyncError as error:
             if type(error) not in {SyncError, StoreBusy, ContentReplaced}:
                 raise
             return f"{act.__name__}: {error}"
+
+    def _some_document(self, replica: Replica) -> Document | None:
+        """Often one that was changed already."""
+        known = replica.documents()
+        waiting = {change.id for change in replica.pending()}
+        changed = [document for document in known if document.id in waiting]
+        if changed and self._rng.random() < 0.5:
+            return self._rng.choice(changed)
+        return self._rng.choice(known) if known else None
 
     def _create(self, replica: Replica, _document: Document | None, is_slow: bool) -> str:
         made = self._program.new_id()
@@ -103,6 +117,7 @@ class User:
             "mime_type": self._marks.mime_type(),
         }
         content, sha256 = self._new()
+        self._wishes.made.add(made)
         self._wishes.ask(made, {**fields, "content": sha256})
         replica.create(
             fields.pop("filename"), self._given(content, None, is_slow), id=made, **fields

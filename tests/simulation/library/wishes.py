@@ -50,6 +50,7 @@ class Wishes:
         asked: the values that a document was to have, by field; of `is_deleted` too.
         seen: the values that it had in front of somebody who changed it or settled a conflict.
         given_up: marks of what was written over, or taken back, before it was known to have left.
+        made: documents that somebody has made.
         written_over: of documents, marks of what was in sight when it was written over. Where the
             server has lost it and others have changed the document since, that need not come back.
         resolved: documents of which a user has settled a conflict.
@@ -59,6 +60,7 @@ class Wishes:
     asked: dict[UUID, ValuesByField] = field(default_factory=lambda: defaultdict(_by_field))
     seen: dict[UUID, ValuesByField] = field(default_factory=lambda: defaultdict(_by_field))
     given_up: set[str] = field(default_factory=set)
+    made: set[UUID] = field(default_factory=set)
     written_over: dict[UUID, set[str]] = field(default_factory=lambda: defaultdict(set))
     resolved: set[UUID] = field(default_factory=set)
     touched: set[UUID] = field(default_factory=set)
@@ -84,6 +86,6 @@ class Wishes:
     def give_up(self, marks: Iterable[str]) -> None:
         self.given_up |= set(marks)
 
-    def contents(self) -> set[object]:
+    def contents(self) -> set[str]:
         """SHA-256 of all that was ever asked for."""
-        return {value for values in self.asked.values() for value in values["content"]}
+        return {str(value) for values in self.asked.values() for value in values["content"]}

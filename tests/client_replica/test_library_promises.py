@@ -1,0 +1,184 @@
+"""The simulation of replicas finds what breaks a promise, and blames nothing else."""
+
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import datetime
+from pathlib import Path
+from random import Random
+from uuid import UUID
+
+import asyncpg
+import pytest
+
+from simulation.library.program import Program
+from simulation.library.promises import Episode, Moment, broken
+from simulation.lost_history import ServerHistory, wait_until_served
+from simulation.runs import Place
+from simulation.truth import Truth
+from syncapi.client.api.client import Client
+from syncapi.client.replica.conflicts import Strategy, conflict_of, first_write_wins, judge
+from syncapi.client.replica.feed import Feed
+from syncapi.client.replica.records import PendingChange
+from syncapi.client.replica.replica import Replica
+from syncapi.client.replica.results import Tally
+from syncapi.client.replica.sending import Sending
+from syncapi.client.replica.settling import Settling
+from syncapi.wire.documents import Document, DocumentChanges
+
+planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
+
+
+async def _connect(place: Place) -> asyncpg.Connection:
+    return await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
+
+
+@pytest.fixture
+async def client(own_place: Place) -> AsyncIterator[Client]:
+    async with own_place.client() as client:
+        yield client
+
+
+@pytest.fixture
+async def truth(own_place: Place) -> AsyncIterator[Truth]:
+    truth = Truth(await _connect(own_place), own_place.tenant_id)
+    yield truth
+    await truth.close()
+
+
+@pytest.fixture
+async def program(own_place: Place, client: Client, tmp_path: Path) -> Program:
+    """It holds one document, which the server has."""
+    await client.upload(b"first", "a.txt")
+    program = Program("program", tmp_path, own_place, Random(1))
+    await program.run()
+    return program
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
+
+
+def _write(program: Program, replica: Replica, content: bytes) -> None:
+    (document,) = replica.remote()
+    program.wishes.ask(document.id, {"content": _sha256(content)})
+    replica.update(document.id, content=content)
+
+
+async def _write_there(client: Client, program: Program, content: bytes) -> None:
+    other = await client.upload(content, "other")
+    await client.delete_document(other.id)
+    (document_id,) = program.held().documents
+    await client.change_document(document_id, DocumentChanges(file_id=other.file.id))
+
+
+async def _found(program: Program, truth: Truth, lost_at: datetime | None = None) -> list[str]:
+    """What is wrong with a sync that comes now."""
+    program.wishes.touched.clear()
+    before = await Moment.now(program, truth)
+    run = await program.run()
+    after = await Moment.now(program, truth)
+    assert run.how == "ended"
+    knows = lost_at is None
+    return broken(
+        Episode(
+            program, before, after, run, set(), lost_at, knows_history=knows, is_server_quiet=True
+        )
+    )
+
+
+@planted
+async def test_an_edit_during_a_question_gives_way_to_the_answer(
+    is_planted: bool,
+    client: Client,
+    truth: Truth,
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def settle_at_once(
+        self: Settling, strategy: Strategy, document_id: UUID, tally: Tally
+    ) -> None:
+        asked = self._tables.conflicts.get(str(document_id))
+        assert asked is not None
+        self.settle(document_id, await judge(strategy, conflict_of(asked)), tally)
+
+    if is_planted:
+        monkeypatch.setattr(Settling, "_judge", settle_at_once)
+    monkeypatch.setattr("simulation.library.person._STRATEGIES", (first_write_wins,))
+    edits = iter([b"newest"])
+
+    def go_on() -> None:
+        assert program.running is not None
+        for content in edits:
+            _write(program, program.running, content)
+            program.wishes.give_up({_sha256(b"mine")})
+
+    program.person.is_patient = True
+    program.person.meanwhile = go_on
+    await _write_there(client, program, b"theirs")
+    with program.edited() as replica:
+        _write(program, replica, b"mine")
+
+    found = await _found(program, truth)
+
+    assert next(edits, None) is None
+    assert bool(found) is is_planted, found
+
+
+@planted
+async def test_a_newer_version_that_the_server_has_lost_is_overwritten(
+    is_planted: bool,
+    own_place: Place,
+    client: Client,
+    truth: Truth,
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By an edit of the version before, which was waiting."""
+
+    async def notice_nothing(
+        _self: Sending, _sent: list[PendingChange], _answers: object
+    ) -> dict[UUID, Document]:
+        return {}
+
+    if is_planted:
+        monkeypatch.setattr(Sending, "_lost_meanwhile", notice_nothing)
+    history = ServerHistory(own_place.database_url.replace("+asyncpg", ""))
+    with program.edited() as replica:
+        _write(program, replica, b"mine")
+    await history.fork()
+    await wait_until_served(client)
+    await _write_there(client, program, b"newer")
+    await program.run("pull")
+    await history.lose()
+    await wait_until_served(client)
+    truth.ask(await _connect(own_place))
+
+    found = await _found(program, truth, await truth.time())
+
+    assert bool(found) is is_planted, found
+
+
+@planted
+async def test_a_run_that_was_cut_short_ends_where_the_feed_ended_then(
+    is_planted: bool,
+    client: Client,
+    truth: Truth,
+    program: Program,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    if is_planted:
+        monkeypatch.setattr(Feed, "run", Feed._run_once)
+    await client.upload(b"second", "b.txt")
+    await client.upload(b"third", "c.txt")
+    program.per_page = 1
+    pages = iter([0, 1])
+    program.api.meanwhile = lambda: program.set_faults(next(pages, 1))
+    program.api.only = "refused"
+    assert (await program.run()).how == "Unreachable"
+    program.api.meanwhile = lambda: None
+    program.set_faults(0)
+    await client.upload(b"fourth", "d.txt")
+
+    found = await _found(program, truth)
+
+    assert bool(found) is is_planted, found
