@@ -78,11 +78,8 @@ async def _found(program: Program, truth: Truth, lost_at: datetime | None = None
     run = await program.run()
     after = await Moment.now(program, truth)
     assert run.how == "ended"
-    knows = lost_at is None
     return broken(
-        Episode(
-            program, before, after, run, set(), lost_at, knows_history=knows, is_server_quiet=True
-        )
+        Episode(program, before, after, run, set(), lost_at, lost_at, is_server_quiet=True)
     )
 
 

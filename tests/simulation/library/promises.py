@@ -62,8 +62,8 @@ class Episode:
     Attributes:
         run: None if there was no run, but a change or a decision.
         gone: marks of what was erased, or lost when nobody held it.
-        lost_at: when the server lost history last.
-        knows_history: the replica has had a whole run since then.
+        first_loss: when the server lost history first.
+        lost_at: when it did so first after the replica's last whole run; None if it did not.
         is_server_quiet: nobody else changed the server meanwhile.
     """
 
@@ -72,8 +72,8 @@ class Episode:
     after: Moment
     run: Run | None
     gone: set[str]
+    first_loss: datetime | None
     lost_at: datetime | None
-    knows_history: bool
     is_server_quiet: bool
 
 
@@ -103,15 +103,15 @@ def _lost(episode: Episode) -> list[str]:
 
 
 def _written_over(episode: Episode) -> set[str]:
-    """Marks of what was written over here, of documents that others have changed since a loss."""
-    if episode.lost_at is None:
+    """Marks of what was written over here, of documents that others have changed after a loss."""
+    if episode.first_loss is None:
         return set()
-    history, lost_at = episode.after.history, episode.lost_at
+    history, first_loss = episode.after.history, episode.first_loss
     unchanged = {version.id for version in history}
     unchanged -= {
         version.id
         for version in history
-        if version.version > lost_at and version.change_id not in episode.program.ids
+        if version.version > first_loss and version.change_id not in episode.program.ids
     }
     written_over = episode.program.wishes.written_over.items()
     return {mark for id_, marks in written_over if id_ not in unchanged for mark in marks}
@@ -156,7 +156,7 @@ def _named(version: PastVersion) -> str:
 def _may_be_changed(episode: Episode) -> set[UUID]:
     changed = {change.id for change in episode.before.held.pending}
     changed |= episode.program.wishes.touched
-    if not episode.knows_history:
+    if episode.lost_at is not None:
         changed |= {version.id for version in episode.before.held.versions()}
     return changed
 
@@ -191,11 +191,7 @@ def _given_back(episode: Episode, document_id: UUID, name: str) -> set[object]:
 def _overwritten(episode: Episode, earlier: PastVersion, version: PastVersion) -> Iterator[str]:
     if earlier.is_deleted:
         return  # an edit outlives it
-    if (
-        episode.lost_at is not None
-        and not episode.knows_history
-        and earlier.version <= episode.lost_at
-    ):
+    if episode.lost_at is not None and earlier.version <= episode.lost_at:
         return  # what the server was left with
     seen = episode.program.wishes.seen[version.id]
     for name, value in earlier.values.items():
@@ -216,7 +212,7 @@ def _untold(episode: Episode) -> Iterator[str]:
 
 def _with_oneself(episode: Episode) -> Iterator[str]:
     """Conflicts of what was written here with what was written here before."""
-    if not episode.knows_history:
+    if episode.lost_at is not None:
         return
     made = [v for v in episode.after.history if v.change_id in episode.program.ids]
     own = {(v.id, v.version) for v in made if not v.is_deleted}  # made again is asked about
@@ -250,7 +246,7 @@ def _differences(after: Moment) -> Iterator[str]:
 def _live_on(episode: Episode) -> Iterator[str]:
     """Documents that were deleted here as the server had them, and are not deleted."""
     assert episode.run is not None
-    if episode.run.kind == "pull" or not episode.knows_history:
+    if episode.run.kind == "pull" or episode.lost_at is not None:
         return
     for change in episode.before.held.pending:
         is_of_last = episode.before.live.get(change.id) == change.base_updated_at

@@ -65,8 +65,8 @@ class Simulation:
         self._history = ServerHistory(place.database_url.replace("+asyncpg", ""))
         self._has_forked = self._is_void_lost = False
         self._gone: set[str] = set()
-        self._lost_at: datetime | None = None
-        self._know_history = {program.name for program in self._programs}
+        self._first_loss: datetime | None = None
+        self._lost_at: dict[str, datetime] = {}
         self._answered: set[tuple[str, Question]] = set()
         self._truth: Truth
 
@@ -162,20 +162,20 @@ class Simulation:
             after,
             run,
             self._gone,
-            self._lost_at,
-            knows_history=name in self._know_history,
+            self._first_loss,
+            self._lost_at.get(name),
             is_server_quiet=here.is_server_quiet,
         )
         self._outcome.blame(broken(episode))
         if run is not None and run.result is not None:
             self._note_answers(here.program)
             if run.kind == "sync":
-                self._know_history.add(name)
+                self._lost_at.pop(name, None)
 
     def _note_answers(self, program: Program) -> None:
         """Whoever has answered is not asked again, unless the server has lost what came of it."""
         questions = {(program.name, question) for question in program.person.answered}
-        if program.name in self._know_history:
+        if program.name not in self._lost_at:
             again = questions & self._answered
             self._outcome.blame(f"asked again: {question}" for question in again)
         self._answered |= questions
@@ -194,8 +194,10 @@ class Simulation:
                 await self._void()
             held = {mark for program in self._programs for mark in program.held().marks()}
             self._gone |= before - held - marks_on_server(await self._truth.history())
-            self._lost_at = await self._truth.time()
-            self._know_history.clear()
+            now = await self._truth.time()
+            self._first_loss = self._first_loss or now
+            for program in self._programs:
+                self._lost_at.setdefault(program.name, now)
             self._answered.clear()
             self._outcome.say("server: history is lost")
             self._outcome.counts["losses of history"] += 1
