@@ -10,19 +10,23 @@ from uuid import UUID
 import asyncpg
 import pytest
 
+from simulation.crashes import beside
 from simulation.library.program import Program
-from simulation.library.promises import Episode, Moment, broken
+from simulation.library.promises import Episode, Moment, broken, unrest
+from simulation.library.user import Slow
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
 from syncapi.client.replica.conflicts import Strategy, conflict_of, first_write_wins, judge
+from syncapi.client.replica.editing import Editing
 from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.records import PendingChange
 from syncapi.client.replica.replica import Replica
 from syncapi.client.replica.results import Tally
 from syncapi.client.replica.sending import Sending
 from syncapi.client.replica.settling import Settling
+from syncapi.client.transfer.contents import AnyContent
 from syncapi.wire.documents import Document, DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
@@ -81,6 +85,33 @@ async def _found(program: Program, truth: Truth, lost_at: datetime | None = None
     return broken(
         Episode(program, before, after, run, set(), lost_at, lost_at, is_server_quiet=True)
     )
+
+
+@planted
+async def test_an_edit_is_based_on_what_was_there_before_its_content_was_copied(
+    is_planted: bool, program: Program, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of a document that was made here, and is pushed meanwhile."""
+
+    def base_before(
+        self: Editing, document_id: UUID, content: AnyContent, _fields: dict[str, str | None]
+    ) -> None:
+        base = self._tables.documents.get(str(document_id))
+        with self._copied(content) as kept, self._tables.store.transaction():
+            self._queue(document_id, "update", base, {"content": kept})
+
+    if is_planted:
+        monkeypatch.setattr(Editing, "update", base_before)
+
+    async def run() -> str:
+        return (await program.run()).how
+
+    with program.edited() as replica:
+        made = replica.create("new.txt", b"new")
+        replica.update(made.id, content=Slow(b"newest", 2, lambda: beside(run())))
+    await program.run()
+
+    assert bool(list(unrest(program.held()))) is is_planted
 
 
 @planted

@@ -92,6 +92,13 @@ def broken(episode: Episode) -> list[str]:
     return [f"{episode.program.name}: {fault}" for fault in faults]
 
 
+def unrest(held: Held) -> Iterator[str]:
+    """What still waits, or is lacking, when all have come to rest."""
+    yield from (f"still waits: {change}" for change in held.pending)
+    lacking = {d.file.sha256_hash for d in held.documents.values()} - held.contents
+    yield from (f"lacks {sha256}" for sha256 in lacking)
+
+
 def _lost(episode: Episode) -> list[str]:
     before = episode.before.held.marks() | episode.before.on_server()
     kept = episode.after.held.marks() | episode.after.on_server()

@@ -18,7 +18,7 @@ from simulation.device import Befalling
 from simulation.library.interference import Interference
 from simulation.library.person import Question
 from simulation.library.program import Kind, Program, Run
-from simulation.library.promises import Episode, Moment, broken, marks_on_server
+from simulation.library.promises import Episode, Moment, broken, marks_on_server, unrest
 from simulation.library.user import User
 from simulation.library.wishes import Marks
 from simulation.lost_history import ServerHistory, wait_until_served
@@ -218,11 +218,8 @@ class Simulation:
         else:
             self._outcome.blame(["does not come to rest"])
         for program in self._programs:
-            held = program.held()
-            self._outcome.blame(f"{program.name}: still waits: {c}" for c in held.pending)
-            lacking = {d.file.sha256_hash for d in held.documents.values()} - held.contents
-            self._outcome.blame(f"{program.name}: lacks {sha256}" for sha256 in lacking)
-            self._outcome.blame(f"{program.name}: {fault}" for fault in program.check())
+            faults = [*unrest(program.held()), *program.check()]
+            self._outcome.blame(f"{program.name}: {fault}" for fault in faults)
             self._outcome.counts.update(program.api.met + program.storage.met)
         self._outcome.blame(await self._truth.pushed_twice())
 
