@@ -95,10 +95,9 @@ class Program:
             return Held.now(store)
 
     def check(self) -> list[str]:
-        """What is wrong with the store, and what was left lying about."""
+        """What is wrong with the store."""
         with Store.open(self.folder) as store:
-            faults = store.check()
-        return faults + [f"left {path.name}" for path in self.folder.rglob("*.part")]
+            return store.check()
 
     def can_copy_in(self) -> bool:
         """Whether a content could be copied in now, without waiting for another process."""

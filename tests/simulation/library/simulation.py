@@ -1,7 +1,7 @@
 """A run: programs that embed the replica, their users, a colleague on the server, all at random.
 
 Around all that is done the promises of `promises` hold. At rest every replica has what the server
-has, nothing waits, and nothing is left lying about.
+has, and nothing waits.
 """
 
 import random
