@@ -92,8 +92,9 @@ async def _one(found: Ground, what: str, seed: int, options: argparse.Namespace)
 
 
 async def _folders(found: Ground, folder: Path, seed: int, options: argparse.Namespace) -> Outcome:
+    place = await make_place(found)
     outcome = await simulate(
-        await make_place(found),
+        place,
         folder,
         seed=seed,
         steps=options.steps,
