@@ -56,8 +56,8 @@ def gc(
 
     The settings say how old they must be: see `syncapi config show`. Run it once a day. It may
     run beside the service, and be stopped at any time. A tenant or database that fails does not
-    stop the others; those that failed are named at the end. A dry run does not count what its
-    own deletions would set free.
+    stop the others; those that failed are named at the end. Suspended tenants are left out. A dry
+    run does not count what its own deletions would set free.
     """
     if dry_run and metrics_file is not None:
         raise typer.BadParameter("a dry run collects nothing", param_hint="--metrics-file")

@@ -31,6 +31,10 @@ SELECT lineage = $2 AND last >= $3 OR EXISTS (
   SELECT FROM feed_forks WHERE tenant_id = $1 AND feed_forks.lineage = $2 AND forked_at >= $3)
 FROM tenant_clock WHERE tenant_id = $1
 """
+_HAS_GONE_ON: Final = """
+SELECT lineage = $2 AND last >= $3 AND place = feed.place()
+FROM tenant_clock WHERE tenant_id = $1
+"""
 _PLACE: Final = "SELECT lineage, last FROM tenant_clock WHERE tenant_id = $1"
 _FORK: Final = (
     "SELECT feed.fork(tenant_id) FROM tenant_clock WHERE tenant_id = $1 AND place <> feed.place()"
@@ -116,6 +120,12 @@ async def goes_on_from(driver: asyncpg.Connection, tenant_id: UUID, place: FeedP
     """Whether a feed has been at a place: else it is an older copy, or was put back."""
     goes_on: bool = await driver.fetchval(_GOES_ON, tenant_id, place.lineage, place.head)
     return goes_on
+
+
+async def has_gone_on(driver: asyncpg.Connection, tenant_id: UUID, start: FeedPlace) -> bool:
+    """Whether a feed has only ticked since it was at a place, in the same run of its server."""
+    has: bool = await driver.fetchval(_HAS_GONE_ON, tenant_id, start.lineage, start.head)
+    return has
 
 
 async def open_feed(driver: asyncpg.Connection, tenant_id: UUID, feed_id: UUID) -> UUID:

@@ -130,8 +130,13 @@ class GarbageCollection:
             return Outcome(tenant, collected, f"{type(error).__name__}: {error}")
         return Outcome(tenant, collected)
 
-    async def _turn(self, tenant: Tenant, collected: Collected, progress: Progress) -> None:
+    async def _turn(self, listed: Tenant, collected: Collected, progress: Progress) -> None:
+        # It may have moved since; while it is suspended its rows may be on the way.
+        tenant = await self._control.tenant(listed.id)
+        if tenant is None or not tenant.is_active:
+            return
         turn = Turn(
+            self._control,
             self._databases,
             self._objects,
             tenant,
@@ -141,29 +146,31 @@ class GarbageCollection:
             self._batch,
             collected,
         )
-        turn = replace(turn, is_cautious=await self._see_the_feed(turn))
+        turn = await self._see_the_feed(turn)
         for step in _STEPS:
             await step(turn)
 
-    async def _see_the_feed(self, turn: Turn) -> bool:
+    async def _see_the_feed(self, turn: Turn) -> Turn:
         """See that the tenant is where its row says: elsewhere its bytes look like unused ones.
 
         Returns:
-            Whether the feed may yet be a copy of one that has gone on elsewhere, made after the
-            last collection. An operator's word, and a first collection, are no such case.
+            The turn with what was seen. It is cautious where the feed may yet be a copy of one
+            that has gone on elsewhere, made after the last collection: an operator's word, and a
+            first collection, are no such case.
 
         Raises:
             Conflict: the database has another feed, or an older state of it, or cannot be asked.
         """
         tenant = turn.tenant
-        before = await self._control.collected_at(tenant.id)
+        before, start = await self._control.collected_at(tenant.id), None
         try:
             async with turn.reading() as connection:
                 goes_on = before is None or await goes_on_from(
                     connection.driver, tenant.id, before
                 )
             if goes_on and not self._is_dry:
-                await self._control.note_collection(tenant.id, await turn.writing(_settled))
+                start = await turn.writing(_settled)
+                await self._control.note_collection(tenant.id, start)
         except Unavailable as refusal:
             raise Conflict(f"{refusal.detail} Nothing was deleted.") from refusal
         if not goes_on:
@@ -172,7 +179,7 @@ class GarbageCollection:
                 "saw: is it an older copy? Nothing was deleted. See where the tenant's row and "
                 "that database's URL lead; if it was restored, run `syncapi feed void`."
             )
-        return before is not None
+        return replace(turn, is_cautious=before is not None, start=start)
 
 
 async def _settled(tx: TenantConnection) -> FeedPlace:

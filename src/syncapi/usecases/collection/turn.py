@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from syncapi.domain.access import TenantScope, operator
+from syncapi.domain.errors import Conflict
 from syncapi.domain.retention import Collected, Kind, Retention
 from syncapi.domain.tenancy import Tenant
+from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases, TenantConnection
-from syncapi.postgres.feed_identity import find_feed, require_own
+from syncapi.postgres.feed_identity import FeedPlace, find_feed, has_gone_on, require_own
 from syncapi.storage.s3 import ObjectStore
 
 Result = TypeVar("Result")
@@ -27,8 +29,10 @@ class Turn:
         batch: rows or objects at a time.
         is_cautious: keep bytes that a history which was left may refer to. False where an operator
             has said that the feed is the tenant's, and at a tenant's first collection.
+        start: where the feed was when the turn began; None until that is known, and in a dry run.
     """
 
+    control: ControlStore
     databases: Databases
     objects: ObjectStore
     tenant: Tenant
@@ -38,6 +42,7 @@ class Turn:
     batch: int
     collected: Collected = field(default_factory=Collected)
     is_cautious: bool = True
+    start: FeedPlace | None = None
 
     @property
     def scope(self) -> TenantScope:
@@ -54,10 +59,48 @@ class Turn:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[TenantConnection]:
-        async with self.databases.reading(self.scope) as connection:
-            # Each time anew: of what another feed does not know, nothing may be deleted.
-            require_own(self.scope, await find_feed(connection.driver, self.tenant.id))
+        """A moment of the tenant's database.
+
+        Raises:
+            Conflict: as `writing` has it.
+        """
+        await self._require_tenant()
+        async with (
+            self.databases.reading(self.scope) as connection,
+            connection.driver.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await self._require_feed(connection)
             yield connection
 
     async def writing(self, work: Callable[[TenantConnection], Awaitable[Result]]) -> Result:
-        return await self.databases.writing(self.scope, work)
+        """Run `work` in a transaction, as `Databases.writing` does.
+
+        Raises:
+            Conflict: the tenant is suspended, or elsewhere, or its database was set back. Of what
+                another database does not know, nothing may be deleted.
+        """
+
+        async def in_own_feed(tx: TenantConnection) -> Result:
+            await self._require_feed(tx)
+            return await work(tx)
+
+        await self._require_tenant()
+        return await self.databases.writing(self.scope, in_own_feed)
+
+    async def _require_tenant(self) -> None:
+        tenant, now = self.tenant, await self.control.tenant(self.tenant.id)
+        there = (tenant.database, tenant.feed_id)
+        if now is None or not now.is_active or (now.database, now.feed_id) != there:
+            raise Conflict(
+                "The tenant was moved or suspended while its garbage was collected. The rest was "
+                "left to the next `syncapi gc`."
+            )
+
+    async def _require_feed(self, connection: TenantConnection) -> None:
+        driver, tenant = connection.driver, self.tenant
+        require_own(self.scope, await find_feed(driver, tenant.id))
+        if self.start is not None and not await has_gone_on(driver, tenant.id, self.start):
+            raise Conflict(
+                f"The database '{tenant.database}' was started, voided or set back while the "
+                "tenant's garbage was collected. The rest was left to the next `syncapi gc`."
+            )
