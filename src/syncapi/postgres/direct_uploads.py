@@ -82,15 +82,19 @@ async def add(tx: TenantConnection, upload: DirectUpload, expires_at: datetime) 
     return added.one_or_none() is not None
 
 
-async def finish(tx: TenantConnection, upload: DirectUpload) -> StoredFile | None:
+async def finish(
+    tx: TenantConnection, upload: DirectUpload, missing_path: str | None = None
+) -> StoredFile | None:
     """Make the file of an upload whose bytes were verified, or find the one that has them.
+
+    ``missing_path`` is as in `files.adopt`.
 
     None if the upload is not under way any more.
     """
     lock = select(direct_uploads.c.id).where(_pending(tx, upload.id)).with_for_update()
     if (await tx.connection.execute(lock)).one_or_none() is None:
         return None
-    kept = await files.adopt(tx, upload.file)
+    kept = await files.adopt(tx, upload.file, missing_path)
     await tx.connection.execute(
         update(direct_uploads).where(_is(tx, upload.id)).values(file_id=kept.id)
     )

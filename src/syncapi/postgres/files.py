@@ -11,6 +11,7 @@ from sqlalchemy import (
     Row,
     Table,
     and_,
+    case,
     delete,
     exists,
     func,
@@ -54,17 +55,27 @@ class StoredFile:
     digest: Digest
 
 
-async def adopt(tx: TenantConnection, file: StoredFile) -> StoredFile:
+async def find_path(connection: TenantConnection, digest: Digest) -> str | None:
+    """The key at which a row says that the tenant has these bytes; None where no row does."""
+    query = select(files.c.s3_path).where(_has_bytes(connection, digest.sha256_hash))
+    path: str | None = (await connection.connection.execute(query)).scalar_one_or_none()
+    return path
+
+
+async def adopt(
+    tx: TenantConnection, file: StoredFile, missing_path: str | None = None
+) -> StoredFile:
     """Make the row of ``file``, or find the one that its bytes have already, and promise it.
 
-    What a row of before says else of these bytes is mended: by now they have been read.
+    What a row of before says else of these bytes is mended: by now they have been read. Where it
+    has them at ``missing_path``, a key that has no object, it has those of ``file`` from now on.
 
     Two that adopt the same bytes wait for each other here, and one of them finds the other's row.
     """
     while True:
         if await _inserted(tx, file):
             return file
-        known = await _mended(tx, file)
+        known = await _mended(tx, file, missing_path)
         if known is not None:  # else it was deleted between the two statements
             return known
 
@@ -91,19 +102,29 @@ async def promise(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
     return None if row is None else stored(row)
 
 
-async def promise_bytes(tx: TenantConnection, digest: Digest) -> StoredFile | None:
+async def promise_bytes(
+    tx: TenantConnection, digest: Digest, missing_path: str | None = None
+) -> StoredFile | None:
     """The file that has these bytes, as `promise` has it.
 
     None also where its row tells another MD5: only the bytes can say which is right. They are to
-    be sent again, and mend the row.
+    be sent again, and mend the row. None as well where it has them at ``missing_path``, a key that
+    has no object.
     """
     is_told = files.c.md5_hash == digest.md5_hash
+    if missing_path is not None:
+        is_told &= files.c.s3_path != missing_path
     return await _changed(tx, _has_bytes(tx, digest.sha256_hash) & is_told)
 
 
-async def _mended(tx: TenantConnection, file: StoredFile) -> StoredFile | None:
+async def _mended(
+    tx: TenantConnection, file: StoredFile, missing_path: str | None
+) -> StoredFile | None:
     digest = file.digest
-    right = {"md5_hash": digest.md5_hash, "file_size": digest.file_size}
+    right: dict[str, object] = {"md5_hash": digest.md5_hash, "file_size": digest.file_size}
+    if missing_path is not None:
+        is_missing = files.c.s3_path == missing_path
+        right["s3_path"] = case((is_missing, file.s3_path), else_=files.c.s3_path)
     return await _changed(tx, _has_bytes(tx, digest.sha256_hash), **right)
 
 

@@ -18,6 +18,7 @@ from syncapi.usecases.access import Rights
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.direct_uploads import find, lost
 from syncapi.usecases.leftovers import Leftovers
+from syncapi.usecases.missing_bytes import missing_path
 from syncapi.usecases.shared_work import SharedWork
 from syncapi.usecases.verification import Verifier
 from syncapi.usecases.writes import Writes
@@ -90,7 +91,8 @@ class Completions:
         raise ContentMismatch(f"{message} {faults[0].message}", errors=faults)
 
     async def _find(self, scope: TenantScope, upload_id: UUID) -> StoredFile | DirectUpload:
-        return await find(self._databases, scope, upload_id, datetime.now(UTC) + _LONGEST)
+        kept_until = datetime.now(UTC) + _LONGEST
+        return await find(self._databases, self._objects, scope, upload_id, kept_until)
 
     async def _read(self, upload: DirectUpload) -> Digest | None:
         await self._put_together(upload)
@@ -126,12 +128,13 @@ class Completions:
         )
 
     async def _finish(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
-        finish = partial(store.finish, upload=upload)
+        missing = await missing_path(self._databases, self._objects, scope, upload.digest)
+        finish = partial(store.finish, upload=upload, missing_path=missing)
         kept = await self._writes.writing(scope, finish, is_long=True)
         if kept is None:  # somebody else was quicker, or it was taken for abandoned
             return await lost(self._databases, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)
-        if kept.id != upload.id:
+        if kept.s3_path != upload.s3_path:
             await self._leftovers.settle(scope, upload.file)
         return kept
 

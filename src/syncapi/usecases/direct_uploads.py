@@ -108,7 +108,7 @@ class DirectUploads:
             Unavailable: S3 or the database is down.
         """
         terms = self._terms()
-        found = await find(self._databases, scope, upload_id, terms.expires_at)
+        found = await find(self._databases, self._objects, scope, upload_id, terms.expires_at)
         if isinstance(found, StoredFile):
             return complete(found)
         underway = await self._followed(found, terms)
@@ -142,20 +142,26 @@ class DirectUploads:
         self, scope: TenantScope, declared: Digest, mime_type: str
     ) -> StoredFile | Underway:
         terms = self._terms()
+        missing_path: str | None = None
 
         async def known(tx: TenantConnection) -> StoredFile | DirectUpload | None:
-            file = await files.promise_bytes(tx, declared)
+            file = await files.promise_bytes(tx, declared, missing_path)
             return file or await store.find_pending(tx, declared, terms.expires_at)
 
         found = await self._writes.writing(scope, known)
-        if isinstance(found, DirectUpload):
+        if isinstance(found, StoredFile):
+            if await self._objects.head(found.s3_path) is not None:
+                return _agreed(found, declared)
+            missing_path = found.s3_path
+            found = await self._writes.writing(scope, known)
+        if isinstance(found, StoredFile):  # somebody has sent them meanwhile
+            return _agreed(found, declared)
+        if found is not None:
             underway = await self._followed(found, terms)
             if underway is not None:
                 return underway
             await self._writes.writing(scope, partial(store.drop, upload_id=found.id))
-        elif found is not None:
-            return _agreed(found, declared)
-        return await self._begun(scope, declared, mime_type)
+        return await self._begun(scope, declared, mime_type, missing_path)
 
     def _admit(self, declared: Digest, mime_type: str) -> None:
         most = self._transfers.max_bytes
@@ -168,7 +174,7 @@ class DirectUploads:
         return UrlTerms(self._now().replace(microsecond=0), self._url_seconds)
 
     async def _begun(
-        self, scope: TenantScope, declared: Digest, mime_type: str
+        self, scope: TenantScope, declared: Digest, mime_type: str, missing_path: str | None
     ) -> StoredFile | Underway:
         """Begin an upload, unless somebody else is a moment earlier.
 
@@ -179,7 +185,7 @@ class DirectUploads:
 
         async def first(tx: TenantConnection) -> StoredFile | DirectUpload:
             while True:
-                file = await files.promise_bytes(tx, declared)
+                file = await files.promise_bytes(tx, declared, missing_path)
                 if file is not None:
                     return file
                 if await store.add(tx, upload, terms.expires_at):
@@ -237,12 +243,17 @@ class DirectUploads:
 
 
 async def find(
-    databases: Databases, scope: TenantScope, upload_id: UUID, expires_at: datetime
+    databases: Databases,
+    objects: ObjectStore,
+    scope: TenantScope,
+    upload_id: UUID,
+    expires_at: datetime,
 ) -> StoredFile | DirectUpload:
     """The file, or the upload under way, which is kept until ``expires_at`` at least.
 
     Raises:
-        NotFound: there is neither.
+        NotFound: there is neither, or the file's bytes are lost.
+        Unavailable: S3 or the database is down.
     """
 
     async def work(tx: TenantConnection) -> StoredFile | DirectUpload | None:
@@ -250,7 +261,8 @@ async def find(
         return upload or await store.outcome(tx, upload_id)
 
     found = await databases.writing(scope, work)
-    if found is None:
+    is_lost = isinstance(found, StoredFile) and await objects.head(found.s3_path) is None
+    if found is None or is_lost:
         raise NotFound(
             "There is no such file in this tenant, or its upload was given up. Declare it again."
         )

@@ -20,6 +20,7 @@ from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.access import Rights
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.leftovers import Leftovers
+from syncapi.usecases.missing_bytes import missing_path
 from syncapi.usecases.repeats import answer_of, once
 from syncapi.usecases.writes import Writes
 from syncapi.wire.documents import Document
@@ -135,10 +136,11 @@ class Uploads:
             request = _request(key, names, digest)
             # The bytes may have taken hours: the tenant may be elsewhere by now.
             scope = await self._rights.confirmed(scope)
-            recording = _Recording(uuid4(), names, file, request)
+            missing = await missing_path(self._databases, self._store, scope, digest)
+            recording = _Recording(uuid4(), names, file, missing, request)
             kept, document = await self._writes.writing(scope, recording, is_long=True)
         finally:
-            if kept is not file:
+            if kept is None or kept.s3_path != path:
                 await self._leftovers.settle(scope, file)
         return document
 
@@ -188,6 +190,7 @@ class _Recording:
     document_id: UUID
     names: _Names
     file: StoredFile
+    missing_path: str | None
     request: KeyedRequest | None
 
     async def __call__(self, tx: TenantConnection) -> tuple[StoredFile | None, Document]:
@@ -196,7 +199,7 @@ class _Recording:
 
         async def act() -> Document:
             nonlocal kept
-            kept = await files.adopt(tx, self.file)
+            kept = await files.adopt(tx, self.file, self.missing_path)
             document = await documents.add(tx, self.document_id, **asdict(self.names), file=kept)
             return await documents.committed(tx, document)
 
