@@ -143,6 +143,8 @@ def _judged(episode: Episode, earlier: PastVersion | None, version: PastVersion)
         yield f"nobody changed {_named(version)}"
     for name, value in _changes(earlier, version):
         asked = episode.program.wishes.asked[version.id][name]
+        if earlier is None or earlier.is_deleted:  # an edit makes the whole document again
+            asked = asked | episode.program.wishes.seen[version.id][name]
         if value not in asked | _given_back(episode, version.id, name):
             yield f"nobody asked for {name} {value} of {_named(version)}"
     if earlier is not None and earlier.change_id not in episode.program.ids:
