@@ -57,8 +57,9 @@ class Held:
         yield from (values for values in self.written() if mark in marks_of(values))
 
     def marks(self) -> set[str]:
-        """Marks of all that is kept; of bytes only if they are there."""
-        found = {mark for version in self.versions() for mark in marks_of(values_of(version))}
+        """Marks of all that is kept; of versions whose bytes have not come there is no promise."""
+        whole = (v for v in self.versions() if v.file.sha256_hash in self.contents)
+        found = {mark for version in whole for mark in marks_of(values_of(version))}
         found |= {mark for values in self.written() for mark in marks_of(values)}
         return {mark for mark in found if len(mark) != _SHA256 or mark in self.contents}
 
