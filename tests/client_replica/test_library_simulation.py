@@ -15,7 +15,7 @@ EVIDENCE = Path("soak-evidence")
 async def test_at_rest_all_are_equal_and_nothing_is_lost(
     own_place: Place, tmp_path: Path, fresh_seed: int
 ) -> None:
-    outcome = await simulate(own_place, tmp_path, seed=fresh_seed, steps=40, programs=3)
+    outcome = await simulate(own_place, tmp_path, seed=fresh_seed, steps=25, programs=3)
     if outcome.faults:
         outcome.write(EVIDENCE, f"replicas seed {fresh_seed}")
     assert outcome.faults == [], "\n".join(outcome.log)
