@@ -10,6 +10,7 @@ from fixtures.collecting import Collector, aged
 from fixtures.pulling import problem_of
 from fixtures.pushing import create, delete, push_one, update
 from fixtures.service import TestTenant
+from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
 from syncapi.domain.retention import Kind, Retention
 from syncapi.wire.base import format_time
@@ -92,6 +93,31 @@ async def test_an_old_pushed_version_is_known_from_the_erasure_on(
     await tenant.admin.delete(f"/documents/{versions[0]['id']}", params={"hard": "true"})
     assert await collect(tenant) == {}
     assert await unknown(tenant.viewer, *versions) == []
+
+
+@pytest.mark.parametrize("way", ["collected", "erased"])
+async def test_one_that_was_not_pushed_is_known_as_long(
+    tenant: TestTenant, make_writer: MakeWriter, collect: Collector, way: str
+) -> None:
+    writer = await make_writer(tenant.id)
+    document = await upload(tenant.user)
+    uploaded = named(document["id"], document["updated_at"])
+    path = f"/documents/{document['id']}"
+    changed = await tenant.user.patch(path, json={"filename": "b.txt"})
+    patched = named(document["id"], document_of(changed)["updated_at"])
+    await writer.connection.execute(
+        "UPDATE documents SET filename = 'c.txt' WHERE tenant_id = $1", tenant.id
+    )
+    read = document_of(await tenant.user.get(path))
+    by_sql = named(document["id"], read["updated_at"])
+    await tenant.admin.delete(path, params={"hard": way == "erased"})
+
+    if way == "collected":
+        assert await collect(tenant, Retention(history_versions=1)) == {Kind.VERSIONS: 3}
+    assert await unknown(tenant.viewer, uploaded, patched, by_sql) == []
+    forgotten = await collect(tenant, Retention(history_versions=1, tombstones=timedelta(0)))
+    assert forgotten[Kind.CHANGE_IDS] >= 3
+    assert await unknown(tenant.viewer, uploaded, patched, by_sql) == [uploaded, patched, by_sql]
 
 
 async def test_what_only_the_feed_knows(tenant: TestTenant, make_writer: MakeWriter) -> None:

@@ -30,8 +30,9 @@ _BEYOND = """
 """
 _COUNT_VERSIONS = f"SELECT count(*) FROM ({_BEYOND.format(page='')}) beyond"  # noqa: S608
 
-# A page of documents, $4 exclusive, at a time. The ledger of pushes keeps what it needs. Old
-# versions go first: where a batch ends within a document, its newest ones are left.
+# A page of documents, $4 exclusive, at a time. The ledger remembers each version, also
+# one that no push has made: a client that has it must not take it for lost. Old versions go first:
+# where a batch ends within a document, its newest ones are left.
 _COLLECT_VERSIONS = f"""
 WITH page AS MATERIALIZED (
   SELECT DISTINCT document_id FROM document_history
@@ -46,7 +47,7 @@ WITH page AS MATERIALIZED (
   RETURNING history.document_id, history.updated_at, history.change_id
 ), kept AS (
   INSERT INTO collected_changes (tenant_id, change_id, document_id, applied_at)
-  SELECT $1, change_id, document_id, updated_at FROM gone WHERE change_id IS NOT NULL
+  SELECT $1, coalesce(change_id, gen_random_uuid()), document_id, updated_at FROM gone
   ON CONFLICT DO NOTHING
 )
 SELECT (SELECT count(*) FROM gone) AS collected,
@@ -181,7 +182,7 @@ async def count_changes(connection: TenantConnection, age: timedelta) -> int:
 
 
 async def collect_changes(tx: TenantConnection, age: timedelta, most: int) -> int:
-    """Forget the ids of pushed changes whose versions were collected before."""
+    """Forget versions that left the history before, and the ids of the changes that made them."""
     return await _deleted(tx, _COLLECT_OLD.format(**_CHANGES), age, most)
 
 

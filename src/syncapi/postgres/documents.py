@@ -28,13 +28,14 @@ from syncapi.postgres.files import StoredFile
 from syncapi.postgres.tables import documents, feed_entries, files
 from syncapi.wire.documents import Document, FileInfo
 
+# Also a version that no push has made is remembered in the ledger: it was deleted, and not lost.
 _FORGET_VERSIONS = """
 WITH gone AS (
   DELETE FROM document_history WHERE tenant_id = $1 AND document_id = $2
   RETURNING file_id, change_id, updated_at
 ), kept AS (
   INSERT INTO collected_changes (tenant_id, change_id, document_id, applied_at)
-  SELECT $1, change_id, $2, updated_at FROM gone WHERE change_id IS NOT NULL
+  SELECT $1, coalesce(change_id, gen_random_uuid()), $2, updated_at FROM gone
   ON CONFLICT DO NOTHING
 )
 SELECT DISTINCT file_id FROM gone
@@ -203,7 +204,7 @@ async def remove(tx: TenantConnection, document_id: UUID) -> set[UUID]:
 async def forget_versions(tx: TenantConnection, document_id: UUID) -> set[UUID]:
     """Delete the history of a document; return the ids of the files that it referred to.
 
-    The ledger of pushes stays: a repeat of the push that made the document must not make it anew.
+    The ledger keeps them: a repeat of the push that made the document must not make it anew.
     """
     rows = await tx.driver.fetch(_FORGET_VERSIONS, tx.tenant_id, document_id)
     return {row["file_id"] for row in rows}

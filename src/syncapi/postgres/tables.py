@@ -227,7 +227,7 @@ idempotency_keys = Table(
     Index("idempotency_keys_created_idx", "tenant_id", "created_at"),
 )
 
-# The ledger of pushes whose versions were collected from the history.
+# The ledger of versions that left the history. A version that no push has made has a drawn id.
 collected_changes = Table(
     "collected_changes",
     metadata,
