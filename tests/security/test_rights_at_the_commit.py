@@ -20,6 +20,7 @@ from fixtures.collecting import is_waiting
 from fixtures.pulling import problem_of
 from fixtures.pushing import create
 from fixtures.rights import Granted
+from fixtures.sending import content_of, declare, pending, send
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
@@ -32,11 +33,13 @@ from syncapi.postgres.engines import DatabaseUrls, PoolLimits
 from syncapi.redis.invalidation import Invalidations
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.access import AccessGate
+from syncapi.usecases.completion import Completions
 from syncapi.usecases.documents import Documents
 from syncapi.usecases.group_commit import GroupCommit
 from syncapi.usecases.push import Outcome
 from syncapi.usecases.tenants import TenantAdministration
-from syncapi.usecases.uploads import UploadRules
+from syncapi.usecases.uploads import Description, UploadRules, Uploads
+from syncapi.usecases.verification import Verifier
 from syncapi.wire.documents import DocumentChanges
 from syncapi.wire.push import PushRequest
 
@@ -244,3 +247,40 @@ async def test_a_control_database_that_hangs_is_not_waited_for_in_a_transaction(
             await documents.change(tenant.scope(), document, DocumentChanges(filename="b.txt"))
     assert refusal.value.retry_after
     assert await documents_of(database_url, tenant) == before
+
+
+async def pieces(*of: bytes) -> AsyncIterator[bytes]:
+    for piece in of:
+        yield piece
+
+
+async def test_rights_are_asked_for_before_a_connection_is_taken(
+    tenant: TestTenant, database_url: str, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pooler may have one connection for the control database and the tenant's together."""
+    monkeypatch.setattr(MOMENT, 3600.0)
+    declared = await declare(tenant.user, content_of(b"a"))
+    await send(pending(declared), pending(declared).parts, lambda *_: b"a")
+    now = tenant.scope()
+    long_ago = replace(now, granted_at=now.granted_at - 7200)
+    async with Databases(DatabaseUrls(database_url), PoolLimits(size=1)) as databases:
+
+        class Pooled(Granted):
+            @override
+            async def confirmed(
+                self, scope: TenantScope, *, remembered: bool = False
+            ) -> TenantScope:
+                await databases.check()
+                return await super().confirmed(scope, remembered=remembered)
+
+        uploads = Uploads(databases, Pooled(), store, RULES)
+        names = Description(folder="", filename="a.txt", mime_type=None)
+        document = await uploads.upload(now, pieces(b"b"), lambda: names)
+
+        verifier = Verifier(store, trusts_checksums=True)
+        completions = Completions(databases, Pooled(), store, verifier)
+        assert (await completions.complete(now, declared.id)).id == declared.id
+
+        documents = Documents(databases, Pooled(), store, RULES)
+        changes = DocumentChanges(filename="b.txt")
+        assert (await documents.change(long_ago, document.id, changes)).filename == "b.txt"

@@ -169,9 +169,11 @@ async def test_an_upload_that_had_to_wait_for_another_transaction(
     administration: TenantAdministration,
     store: ObjectStore,
     settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
     how: str,
 ) -> None:
     """Its bytes are there, and what it waits for is the row of the file that has them too."""
+    monkeypatch.setattr(MOMENT, 0.0)
     here = settings.database_url.get_secret_value()
     await upload(client, b"known")
     holder = await asyncpg.connect(here)

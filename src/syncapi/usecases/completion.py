@@ -130,7 +130,7 @@ class Completions:
     async def _finish(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
         missing = await missing_path(self._databases, self._objects, scope, upload.digest)
         finish = partial(store.finish, upload=upload, missing_path=missing)
-        kept = await self._writes.writing(scope, finish, is_long=True)
+        kept = await self._writes.writing(scope, finish, read_at=float("-inf"))
         if kept is None:  # somebody else was quicker, or it was taken for abandoned
             return await lost(self._databases, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)

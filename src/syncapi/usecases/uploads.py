@@ -1,6 +1,7 @@
 """Uploads: a file and the document that names it, in one act."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import asdict, dataclass
 from uuid import UUID, uuid4
@@ -135,10 +136,11 @@ class Uploads:
             names = self._named(describe())
             request = _request(key, names, digest)
             # The bytes may have taken hours: the tenant may be elsewhere by now.
+            read_at = time.monotonic()
             scope = await self._rights.confirmed(scope)
             missing = await missing_path(self._databases, self._store, scope, digest)
             recording = _Recording(uuid4(), names, file, missing, request)
-            kept, document = await self._writes.writing(scope, recording, is_long=True)
+            kept, document = await self._writes.writing(scope, recording, read_at=read_at)
         finally:
             if kept is None or kept.s3_path != path:
                 await self._leftovers.settle(scope, file)

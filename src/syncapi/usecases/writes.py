@@ -31,28 +31,33 @@ class Writes:
         scope: TenantScope,
         work: Callable[[TenantConnection], Awaitable[Result]],
         *,
-        is_long: bool = False,
+        read_at: float | None = None,
     ) -> Result:
         """Do as `Databases.writing` does, unless the right to it is lost before the commit.
+
+        Rights that are not of a moment ago are asked for before the transaction, too: a pooler may
+        have no second connection for who holds one.
 
         Args:
             scope: whose work it is.
             work: what to do in the transaction.
-            is_long: the rights are read again in any case.
+            read_at: when the rights were read, by the monotonic clock; by default when the scope
+                was granted.
 
         Raises:
             NotFound, Forbidden: the right was lost meanwhile.
             Unavailable: the tenant has moved meanwhile, or the control database does not answer
                 in time; and as `Databases.writing` says.
         """
+        confirm = self._confirmation(scope, scope.granted_at if read_at is None else read_at)
 
         async def confirmed(tx: TenantConnection) -> Result:
-            confirm = self._confirmation(scope, float("-inf") if is_long else scope.granted_at)
             result = await work(replace(tx, confirm=confirm))
             # Any of its statements may be the one that waited, the taking of the clock too.
             await confirm()
             return result
 
+        await confirm()
         return await self._databases.writing(scope, confirmed)
 
     def _confirmation(self, scope: TenantScope, read_at: float) -> Callable[[], Awaitable[None]]:
