@@ -109,6 +109,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
         invalidations,
         cache_seconds=settings.membership_cache_seconds,
     )
+    stack.push_async_callback(gate.close)
     await stack.enter_async_context(invalidations.listening())
     keys = (settings.cursor_key, *settings.cursor_previous_keys)
     signer = UrlSigner(_public_bucket(settings))

@@ -202,11 +202,14 @@ async def test_the_rights_of_many_are_not_asked_for_all_at_once(
 
 
 @pytest.fixture
-def documents(databases: Databases, control: ControlStore, store: ObjectStore) -> Documents:
+async def documents(
+    databases: Databases, control: ControlStore, store: ObjectStore
+) -> AsyncIterator[Documents]:
     """Asks the control database each time."""
     verifier = TokenVerifier([], leeway=0, remember_seconds=0)
     gate = AccessGate(verifier, control, Invalidations(None), cache_seconds=0)
-    return Documents(databases, gate, store, RULES)
+    yield Documents(databases, gate, store, RULES)
+    await gate.close()
 
 
 HANGING = "LOCK TABLE memberships IN ACCESS EXCLUSIVE MODE"

@@ -3,13 +3,15 @@
 import asyncio
 import uuid
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from uuid import UUID
 
+import asyncpg
 import pytest
+from sqlalchemy.ext.asyncio import create_async_engine
 from typing_extensions import override
 
-from syncapi.domain.access import Membership, Permission, Role
+from syncapi.domain.access import Membership, Permission, Role, TenantScope
 from syncapi.domain.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from syncapi.embedded import ServiceAddresses
 from syncapi.identity.tokens import SecretIssuer, TokenVerifier, issue
@@ -18,7 +20,7 @@ from syncapi.postgres.databases import Databases
 from syncapi.postgres.engines import PoolLimits, create_engine
 from syncapi.redis.client import connect
 from syncapi.redis.invalidation import Change, Invalidations
-from syncapi.usecases.access import AccessGate
+from syncapi.usecases.access import AccessGate, confirmed_in_place
 from syncapi.usecases.tenants import TenantAdministration
 
 ISSUER = SecretIssuer("syncapi", "syncapi", "a secret of more than thirty-two bytes")
@@ -87,12 +89,20 @@ class Tenancy:
     """A tenant, and an operator whose changes nobody hears of."""
 
     id: UUID
+    feed_id: UUID | None
     operator: TenantAdministration
 
     async def join(self, role: Role = Role.USER) -> "Bearer":
         bearer = Bearer()
         await self.operator.add_member(str(self.id), bearer.user, role)
         return bearer
+
+    async def scope(self) -> TenantScope:
+        """What a new member is let in with."""
+        bearer = await self.join()
+        return TenantScope(
+            self.id, "default", self.feed_id, bearer.user, Role.USER, Permission.READ
+        )
 
 
 class Bearer:
@@ -104,7 +114,7 @@ class Bearer:
 @pytest.fixture
 async def tenancy(administration: TenantAdministration) -> Tenancy:
     tenant = await administration.create("Access", slug=f"access-{uuid.uuid4().hex[:12]}")
-    return Tenancy(tenant.id, administration)
+    return Tenancy(tenant.id, tenant.feed_id, administration)
 
 
 ALLOWED = {
@@ -305,3 +315,53 @@ def _acts(
         (lambda: operator.set_active(tenant, is_active=False), NotFound),
         (lambda: operator.add_member(tenant, user, Role.VIEWER), Forbidden),
     ]
+
+
+@dataclass
+class Opening:
+    """Opens connections to the control database once it is let."""
+
+    url: str
+    may_open: asyncio.Event = field(default_factory=asyncio.Event)
+    begun: int = 0
+
+    async def __call__(self) -> asyncpg.Connection:
+        self.begun += 1
+        await self.may_open.wait()
+        return await asyncpg.connect(self.url)
+
+
+async def test_a_connection_that_takes_too_long_to_open_is_there_for_the_next_try(
+    tenancy: Tenancy, news: Invalidations, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = await tenancy.scope()
+    opening = Opening(database_url)
+    engine = create_async_engine(
+        "postgresql+asyncpg://", async_creator=opening, pool_size=1, max_overflow=0
+    )
+    gate = make_gate(ControlStore(engine), news, Clock())
+    with monkeypatch.context() as hurried:
+        hurried.setattr("syncapi.usecases.access.CONFIRM_SECONDS", 0.01)
+        with pytest.raises(Unavailable, match="in time"):
+            await confirmed_in_place(gate, scope)
+    opening.may_open.set()
+    monkeypatch.setattr("syncapi.usecases.access.CONFIRM_SECONDS", 3600.0)
+    assert await confirmed_in_place(gate, scope) == scope
+    assert opening.begun == 1
+    await gate.close()
+    await engine.dispose()
+
+
+async def test_what_nobody_waits_for_any_more_ends_with_the_gate(
+    tenancy: Tenancy, news: Invalidations, store: ObservedStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scope = await tenancy.scope()
+    monkeypatch.setattr("syncapi.usecases.access.CONFIRM_SECONDS", 0.01)
+    gate = make_gate(store, news, Clock())
+    before = asyncio.all_tasks()
+    store.open.clear()
+    with pytest.raises(Unavailable, match="in time"):
+        await confirmed_in_place(gate, scope)
+    assert asyncio.all_tasks() > before
+    await gate.close()
+    assert asyncio.all_tasks() == before

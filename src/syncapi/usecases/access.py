@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from syncapi.domain.expiring_cache import ExpiringCache
 from syncapi.identity.tokens import TokenVerifier
 from syncapi.postgres.control import ControlStore
 from syncapi.redis.invalidation import Change, Invalidations
+from syncapi.usecases.shared_work import SharedWork
 
 CONFIRM_SECONDS = 1.0
 """A transaction waits so long to hear what a member may do, as it does for a lock."""
@@ -97,7 +99,12 @@ class AccessGate:
         self._now = now
         self._known: ExpiringCache[_Key, _Known] = ExpiringCache(_CACHED_MEMBERSHIPS)
         self._reads: dict[_Key, asyncio.Task[Membership | None]] = {}
+        self._confirmations = SharedWork[Membership | None]()
         invalidations.subscribe(self._forget)
+
+    async def close(self) -> None:
+        """Stop what is read for nobody any more."""
+        await self._confirmations.close()
 
     async def scope(self, token: str, tenant_id: UUID, permission: Permission) -> TenantScope:
         """The scope of a request with this bearer token.
@@ -118,7 +125,10 @@ class AccessGate:
         if remembered:
             membership = await self._membership((scope.tenant_id, scope.user_id))
         else:
-            membership = await self._control.membership(scope.user_id, scope.tenant_id)
+            # Each caller has a read of its own, since another's may be older. It goes on when the
+            # caller gives up waiting: a connection that opens late is there for who asks again.
+            read = partial(self._control.membership, scope.user_id, scope.tenant_id)
+            membership = await self._confirmations.run(object(), read)
         return grant(membership, scope.permission)
 
     def cached_scope(
