@@ -375,5 +375,36 @@ async def test_what_nobody_hands_over_is_forgotten_in_the_end(
     assert await flapping.find(number) is None
 
 
+async def test_what_nobody_hands_over_is_forgotten_though_redis_fails_now_and_then(
+    flapping: Flapping, clock: Clock
+) -> None:
+    number = FIRST_DRAWN_HERE + 7
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            await flapping.find(number)
+        clock.now += 0.4 * HAND_OVER_SECONDS
+        await flapping.relay.cut()
+        with pytest.raises(Unavailable):
+            await flapping.find(number)
+        await flapping.relay.restore()
+    assert await flapping.find(number) is None
+
+
+async def test_while_redis_is_away_nothing_is_forgotten(flapping: Flapping, clock: Clock) -> None:
+    """Who is to hand the number over cannot do so meanwhile."""
+    number = FIRST_DRAWN_HERE + 7
+    with pytest.raises(Unavailable):
+        await flapping.find(number)
+    await flapping.relay.cut()
+    with pytest.raises(Unavailable):
+        await flapping.find(number)
+    clock.now += 2 * HAND_OVER_SECONDS
+    await flapping.relay.restore()
+    with pytest.raises(Unavailable):
+        await flapping.find(number)
+    clock.now += HAND_OVER_SECONDS
+    assert await flapping.find(number) is None
+
+
 async def test_what_redis_drew_and_lost_is_forgotten_at_once(flapping: Flapping) -> None:
     assert await flapping.find(FIRST_DRAWN_HERE - 1) is None

@@ -51,7 +51,8 @@ FIRST_DRAWN_HERE = 500_000_000
 """Numbers from here on were drawn by a process without Redis."""
 
 HAND_OVER_SECONDS = 10.0
-"""So long after it was missed first, a number may still be handed over to Redis."""
+"""So long after it was missed first, a number may still be handed over to Redis; time without
+Redis does not count."""
 
 _USERS_KEPT_HERE = 1000
 _MOST_MISSED = 10_000
@@ -164,6 +165,8 @@ class PagePositions:
         self._warn_again_at = float("-inf")
         self._here: ExpiringCache[str, _Numbers] = ExpiringCache(_USERS_KEPT_HERE)
         self._missed: ExpiringCache[tuple[str, int], float] = ExpiringCache(_MOST_MISSED)
+        self._away = 0.0  # seconds without Redis in all: nobody could hand a number over then
+        self._failed_at: float | None = None
         self._unsent: deque[_Kept] = deque(maxlen=_MOST_UNSENT)
         self._handing_over: asyncio.Task[None] | None = None
 
@@ -219,8 +222,12 @@ class PagePositions:
             kept = await redis.hget(key, str(page))
         except _FAILURES as error:
             self._warn(error)
-            self._missed.clear()  # other processes may be without Redis, too
+            if self._failed_at is None:
+                self._failed_at = self._now()
             raise _not_known_yet() from error
+        if self._failed_at is not None:
+            self._away += self._now() - self._failed_at
+            self._failed_at = None
         if kept is None and page >= FIRST_DRAWN_HERE and self._is_awaited(key, page):
             raise _not_known_yet()
         return kept.decode() if isinstance(kept, bytes) else kept
@@ -228,11 +235,12 @@ class PagePositions:
     def _is_awaited(self, key: str, page: int) -> bool:
         """Whether another process may still hand this number over."""
         now = self._now()
+        with_redis = now - self._away
         missed_at = self._missed.get((key, page), now)
         if missed_at is None:
-            missed_at = now
-            self._missed.put((key, page), now, now + KEPT_SECONDS)
-        return now - missed_at < HAND_OVER_SECONDS
+            missed_at = with_redis
+            self._missed.put((key, page), missed_at, now + KEPT_SECONDS)
+        return with_redis - missed_at < HAND_OVER_SECONDS
 
     async def _keep_shared(self, redis: Redis, key: str, entry: str, asked: int | None) -> int:
         while True:
