@@ -230,6 +230,29 @@ async def test_an_edit_of_what_others_deleted_survives_that_both_are_lost(
     assert reader.names() == {"b.txt": b"2"}
 
 
+async def test_what_is_deleted_here_is_kept_where_the_server_was_left_with_a_deletion(
+    failover: Failover, make_device: MakeDevice
+) -> None:
+    device, other = make_device(failover.account), make_device(failover.account)
+    document = device.replica.create("report.txt", b"1").id
+    await device.replica.sync()
+    await other.replica.sync()
+    device.replica.delete(document)
+    await device.replica.sync()
+    failover.fork()
+    other.replica.update(document, content=b"2")
+    await other.replica.sync()
+    await device.replica.sync()
+    assert device.bytes_of(document) == b"2"
+    device.replica.delete(document)
+    failover.take_over(device, other)
+    await device.replica.sync()
+    (settled,) = device.replica.settled()
+    assert settled.mine.content is not None
+    assert device.store.blobs.has(settled.mine.content.sha256)
+    assert device.replica.documents() == []
+
+
 async def test_bytes_that_had_not_come_are_named(
     failover: Failover, make_device: MakeDevice
 ) -> None:

@@ -63,8 +63,10 @@ class Settling:
         """
         is_edited = self._tables.later.get(str(change.id)) is not None
         mine = self._outbox.take_off(change.id)
-        if mine is None:
-            return  # made and deleted here meanwhile
+        if mine is None:  # made and deleted here meanwhile, or lost by the server and deleted here
+            if change.is_lost:
+                self._keep_for_a_while(self._record(change, server))
+            return
         if is_edited and server is None:
             mine = mine.model_copy(update={"is_lost": False})
         self._open(mine, server, mine.base if has_base else None)
@@ -80,9 +82,7 @@ class Settling:
         self._open(mine, held, None if mine.is_lost else mine.base)
 
     def _open(self, mine: PendingChange, server: Document | None, base: Document | None) -> None:
-        record = ConflictRecord(
-            id=mine.id, mine=mine, server=server, base=base, fields=(), seen_at=self._clock()
-        )
+        record = self._record(mine, server, base)
         before = self._tables.conflicts.get(str(mine.id))
         if before is not None:  # what was to bring its other side back has met a third version
             self._tables.conflicts.put(
@@ -94,6 +94,13 @@ class Settling:
         record = record.model_copy(update={"fields": conflict.apart})
         self._tables.conflicts.put(str(mine.id), record)
 
+    def _record(
+        self, mine: PendingChange, server: Document | None, base: Document | None = None
+    ) -> ConflictRecord:
+        return ConflictRecord(
+            id=mine.id, mine=mine, server=server, base=base, fields=(), seen_at=self._clock()
+        )
+
     def _keep_third(self, record: ConflictRecord) -> None:
         """Keep a lost version that is no side of the conflict that is open."""
         if record.server is None or conflict_of(record).mine is None:
@@ -103,10 +110,7 @@ class Settling:
 
     def keep_beside(self, lost: PendingChange) -> None:
         """Make a document of its own of a lost version; in a transaction."""
-        record = ConflictRecord(
-            id=lost.id, mine=lost, server=None, base=None, fields=(), seen_at=self._clock()
-        )
-        self._outbox.put(self._beside(record))
+        self._outbox.put(self._beside(self._record(lost, None)))
 
     async def judge_new(self, strategy: Strategy, tally: Tally) -> None:
         """Ask the strategy about each conflict that it was not asked about yet."""
