@@ -44,13 +44,14 @@ WITH page AS MATERIALIZED (
   DELETE FROM document_history AS history USING beyond
   WHERE history.tenant_id = $1 AND history.document_id = beyond.document_id
     AND history.updated_at = beyond.updated_at
-  RETURNING history.document_id, history.updated_at, history.change_id
+  RETURNING history.document_id, history.updated_at, history.change_id, history.file_id
 ), kept AS (
   INSERT INTO collected_changes (tenant_id, change_id, document_id, applied_at)
   SELECT $1, coalesce(change_id, gen_random_uuid()), document_id, updated_at FROM gone
   ON CONFLICT DO NOTHING
 )
 SELECT (SELECT count(*) FROM gone) AS collected,
+       (SELECT feed.renew_files($1, array_agg(DISTINCT file_id)) FROM gone),
        (SELECT document_id FROM page ORDER BY document_id DESC LIMIT 1) AS last
 """  # noqa: S608 - only our own text is put in
 
@@ -64,18 +65,20 @@ DELETE FROM {{table}} WHERE tenant_id = $1 AND ({{key}}) IN (
 _CHANGES = {"table": "collected_changes", "key": "change_id", "since": "collected_at"}
 _KEYS = {"table": "idempotency_keys", "key": "user_id, key", "since": "created_at"}
 
-# Where the feed left a history, that one may have gone on elsewhere, until this was noticed: this
-# database may be a copy. What is from that time may be needed there, with two days on both sides
-# for clocks, uploads and processes that lag behind. After a week nobody goes back to it.
+# Where the feed left a history, that one may have gone on elsewhere: this database may be a copy.
+# What was kept when they parted may be needed there, and so may what was set free here since; two
+# days are for clocks, uploads and processes that lag behind. A clock that is ahead does not say
+# when they parted. After a week nobody goes back to it.
 _MAYBE_ELSEWHERE = """EXISTS (
   SELECT FROM feed_forks AS fork
   WHERE fork.tenant_id = $1 AND fork.left_at > now() - interval '7 days'
-    AND {time} BETWEEN fork.forked_at - interval '2 days' AND fork.left_at + interval '2 days')"""
+    AND (fork.forked_at > fork.left_at
+         OR {time} >= fork.forked_at - {age}::interval - interval '2 days'))"""
 
 # $2 age, $3 whether what may be needed elsewhere is kept
 _ABANDONED = f"""
 FROM direct_uploads WHERE tenant_id = $1 AND expires_at < now() - $2::interval
-  AND NOT ($3 AND {_MAYBE_ELSEWHERE.format(time="expires_at")})
+  AND NOT ($3 AND {_MAYBE_ELSEWHERE.format(time="expires_at", age="$2")})
 """
 _COUNT_UPLOADS = f"SELECT count(*) {_ABANDONED}"
 # The age is asked again of a row that was waited for: it may have been taken up meanwhile.
@@ -94,7 +97,7 @@ WITH page AS MATERIALIZED (
 ), unreferenced AS (
   SELECT id, file_size FROM page
   WHERE updated_at < now() - $2::interval
-    AND NOT ($5 AND {_MAYBE_ELSEWHERE.format(time="page.updated_at")})
+    AND NOT ($5 AND {_MAYBE_ELSEWHERE.format(time="page.updated_at", age="$2")})
     AND NOT EXISTS (SELECT FROM documents WHERE tenant_id = $1 AND file_id = page.id)
     AND NOT EXISTS (SELECT FROM document_history WHERE tenant_id = $1 AND file_id = page.id)
 )
@@ -116,7 +119,7 @@ WHERE tenant_id = $1 AND file_id IS NULL AND s3_upload_id = ANY($2)
 """
 _LISTED_ELSEWHERE = f"""
 SELECT name FROM unnest($2::text[], $3::timestamptz[]) AS listed (name, made_at)
-WHERE {_MAYBE_ELSEWHERE.format(time="made_at")}
+WHERE {_MAYBE_ELSEWHERE.format(time="made_at", age="$4")}
 """  # noqa: S608 - only our own text is put in
 
 
@@ -230,11 +233,11 @@ async def known_uploads(connection: TenantConnection, upload_ids: Sequence[str])
 
 
 async def maybe_elsewhere(
-    connection: TenantConnection, made_at: Mapping[str, datetime]
+    connection: TenantConnection, made_at: Mapping[str, datetime], age: timedelta
 ) -> set[str]:
     """Those of some names that may be known where a history of before has gone on."""
     rows = await connection.driver.fetch(
-        _LISTED_ELSEWHERE, connection.tenant_id, list(made_at), list(made_at.values())
+        _LISTED_ELSEWHERE, connection.tenant_id, list(made_at), list(made_at.values()), age
     )
     return {row["name"] for row in rows}
 

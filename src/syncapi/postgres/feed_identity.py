@@ -35,6 +35,11 @@ _HAS_GONE_ON: Final = """
 SELECT lineage = $2 AND last >= $3 AND place = feed.place()
 FROM tenant_clock WHERE tenant_id = $1
 """
+_MAY_BE_COPY: Final = """
+SELECT place <> feed.place() OR EXISTS (
+  SELECT FROM feed_forks WHERE tenant_id = $1 AND left_at > now() - interval '7 days')
+FROM tenant_clock WHERE tenant_id = $1
+"""
 _PLACE: Final = "SELECT lineage, last FROM tenant_clock WHERE tenant_id = $1"
 _FORK: Final = (
     "SELECT feed.fork(tenant_id) FROM tenant_clock WHERE tenant_id = $1 AND place <> feed.place()"
@@ -126,6 +131,15 @@ async def has_gone_on(driver: asyncpg.Connection, tenant_id: UUID, start: FeedPl
     """Whether a feed has only ticked since it was at a place, in the same run of its server."""
     has: bool = await driver.fetchval(_HAS_GONE_ON, tenant_id, start.lineage, start.head)
     return has
+
+
+async def may_be_copy(driver: asyncpg.Connection, tenant_id: UUID) -> bool:
+    """Whether a feed began a history within the last week, and another may go on elsewhere.
+
+    Then only the collector deletes bytes: it knows which ones that other one may need.
+    """
+    may: bool = await driver.fetchval(_MAY_BE_COPY, tenant_id)
+    return may
 
 
 async def open_feed(driver: asyncpg.Connection, tenant_id: UUID, feed_id: UUID) -> UUID:

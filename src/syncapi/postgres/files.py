@@ -138,6 +138,11 @@ async def _changed(
     return None if row is None else stored(row)
 
 
+async def renew(tx: TenantConnection, file_ids: Collection[UUID]) -> None:
+    """Let the time for which files without a reference are kept begin anew."""
+    await tx.driver.execute("SELECT feed.renew_files($1, $2)", tx.tenant_id, list(file_ids))
+
+
 async def drop_unreferenced(
     tx: TenantConnection, file_ids: Collection[UUID], *, unpromised_for: timedelta
 ) -> Sequence[StoredFile]:

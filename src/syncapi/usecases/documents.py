@@ -1,6 +1,6 @@
 """Documents, one at a time: list, read, change, delete."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -11,6 +11,7 @@ from syncapi.domain.listing import Listing
 from syncapi.domain.versions import UNCONDITIONAL, VersionCondition
 from syncapi.postgres import documents, files, idempotency
 from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.postgres.feed_identity import may_be_copy
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.access import Rights
@@ -127,7 +128,8 @@ class Documents:
         """Delete for good: the row, its history, and the bytes that nothing else refers to.
 
         Bytes that a client was promised a while ago stay as long as files do that nothing refers
-        to: it may be about to refer to them. Then they are collected.
+        to: it may be about to refer to them. Then they are collected. So are all others where the
+        database may be a copy of one that still needs them.
 
         A tombstone stays in the feed, so that clients delete their copies.
 
@@ -149,9 +151,7 @@ class Documents:
                 return
             condition.require(current.updated_at)
             file_ids = await documents.remove(tx, document_id)
-            dropped[:] = await files.drop_unreferenced(
-                tx, file_ids, unpromised_for=self._unreferenced
-            )
+            dropped[:] = await self._drop(tx, file_ids)
             await idempotency.forget_document(tx, document_id)
             await tx.stamp()
             # The triggers have fired and written a last version. Nobody can wait for it, so
@@ -163,6 +163,12 @@ class Documents:
         finally:
             for file in dropped:
                 await self._leftovers.settle(scope, file)
+
+    async def _drop(self, tx: TenantConnection, ids: Collection[UUID]) -> Sequence[StoredFile]:
+        if await may_be_copy(tx.driver, tx.tenant_id):
+            await files.renew(tx, ids)
+            return ()
+        return await files.drop_unreferenced(tx, ids, unpromised_for=self._unreferenced)
 
 
 def live(kept: documents.KeptDocument | None) -> documents.KeptDocument:

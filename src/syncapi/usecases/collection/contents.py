@@ -112,5 +112,5 @@ async def _known(
     async with turn.reading() as connection:
         known = await ask(connection, list(names))
         if turn.is_cautious:
-            known |= await store.maybe_elsewhere(connection, names)
+            known |= await store.maybe_elsewhere(connection, names, turn.retention.files)
     return known
