@@ -234,6 +234,12 @@ class TestSafety:
             assert [path for path, _ in await mirror.ignored()] == ["folder", "link"]
 
 
+def waiting(report: MirrorReport) -> list[tuple[str, str]]:
+    """What a sync left to the other direction."""
+    assert report.pending is not None
+    return [(pending.path, pending.kind) for pending in report.pending.pending]
+
+
 class TestWays:
     async def test_a_dry_run_says_what_a_sync_then_does(self, both: tuple[Device, Device]) -> None:
         laptop, desktop = both
@@ -256,7 +262,13 @@ class TestWays:
         (laptop.root / "d/1.txt").unlink()
         write(desktop, "d/2.txt", "theirs")
         await sync(desktop)
-        assert (await sync(laptop, direction="pull")).counts == {"download": 1}
+        pulled = await sync(laptop, direction="pull")
+        assert pulled.counts == {"download": 1}
+        assert waiting(pulled) == [
+            ("d/0.txt", "update"),
+            ("d/1.txt", "delete"),
+            ("new.txt", "create"),
+        ]
         assert (await sync(desktop)).done == []
         assert texts(laptop)["d/0.txt"] == "mine"
         assert (await sync(laptop)).counts == {"update": 1, "create": 1, "delete": 1}
@@ -268,7 +280,9 @@ class TestWays:
         await sync(desktop)
         write(laptop, "d/2.txt", "mine")
         before = texts(laptop)
-        assert (await sync(laptop, direction="push")).counts == {"update": 1}
+        pushed = await sync(laptop, direction="push")
+        assert pushed.counts == {"update": 1}
+        assert waiting(pushed) == [("d/0.txt", "download"), ("d/1.txt", "trash")]
         assert texts(laptop) == before
         assert (await sync(laptop)).counts == {"download": 1, "trash": 1}
 

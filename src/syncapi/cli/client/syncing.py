@@ -116,7 +116,9 @@ def _tell_dry(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
     tell_plan(speaker, plan)
     counts = counts_of(plan)
     said = in_words(counts, is_done=False)
-    if said or plan.problems:
+    is_in_step = not (said or plan.problems or plan.pending)
+    if not is_in_step:
         speaker.worsen(ExitCode.PARTLY)
-    speaker.say(f"Would {said}. Nothing was done." if said else "In step: nothing to do.")
+    nothing = "In step: nothing to do." if is_in_step else "Nothing to do. Not all is in step."
+    speaker.say(f"Would {said}. Nothing was done." if said else nothing)
     return {"counts": counts, "problems": len(plan.problems)}

@@ -250,7 +250,8 @@ def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
 def _judge(speaker: Speaker, report: MirrorReport) -> None:
     if report.failures and not report.done and _are_forbidden(report.failures):
         speaker.worsen(ExitCode.UNAUTHORISED)
-    if report.failures or report.problems or report.left:
+    is_pending = report.pending is not None and bool(report.pending.pending)
+    if report.failures or report.problems or report.left or is_pending:
         speaker.worsen(ExitCode.PARTLY)
     if report.conflicts:
         speaker.worsen(ExitCode.CONFLICTS)

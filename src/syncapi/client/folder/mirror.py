@@ -134,8 +134,9 @@ class Mirror:
                 direction=direction, restore_missing=restore_missing, went_back=went_back
             )
             self._tell(report, view)
-            if dry_run:
+            if dry_run or direction != "both":
                 report.pending = view.plan
+            if dry_run:
                 return report
             self._settle(view.resolved)
             if attempts(view.plan) <= tried:

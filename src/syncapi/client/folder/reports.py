@@ -75,7 +75,8 @@ class MirrorReport:
         conflicts: all that wait for a person, those of earlier syncs too.
         problems: files that cannot be kept in step as they are, and why.
         bytes_up, bytes_down: sent and fetched.
-        pending: what would be done; of a dry run, or where the direction forbids it.
+        pending: the plan of a dry run. Of a sync in one direction its last plan, whose ``pending``
+            is what is left to the other direction. Else None.
         left: how much is still to be done, since files changed under one round after the other.
     """
 
