@@ -70,12 +70,15 @@ class Person:
         self._wishes.see(conflict.id, conflict.theirs)
         self._wishes.touched.add(conflict.id)
         await asyncio.sleep(0)
+        before = set(self._wishes.given_up)
         self.meanwhile()
+        given_up = self._wishes.given_up - before
         if self._rng.random() < 0.1 and not self.is_patient:
             raise Refused("not now")
         answer = self._rng.choice(_STRATEGIES)(conflict)
         if isinstance(answer, Take):
             self._wishes.ask(conflict.id, answer.values)
+            self._wishes.give_up(given_up)  # the answer is about what was there before
             self._wishes.write_over(conflict.id, conflict.theirs)
         self.answered.append(question(conflict))
         return answer
