@@ -183,7 +183,10 @@ class TestFilesAndFolders:
         world.server.put(UUID(int=1), "", "a", "a file")
         planned = world.plan()
         assert kinds(planned) == [Trash]
-        assert [problem.code for problem in planned.problems] == ["folder_in_the_way"]
+        assert [(problem.path, problem.code) for problem in planned.problems] == [
+            ("a", "folder_in_the_way"),
+            ("a/link", "unknown_place"),
+        ]
 
 
 class TestLeftAlone:

@@ -6,11 +6,13 @@ The table in the documentation ("What becomes of a file") is what it does, and d
 from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from types import MappingProxyType
+from typing import Final
 from uuid import UUID
 
 from syncapi.client.folder.actions import Pending, Plan, Problem
 from syncapi.client.folder.conflict_names import is_interim
-from syncapi.client.folder.names import join
+from syncapi.client.folder.ignoring import IGNORE_FILE
+from syncapi.client.folder.names import folders_of, join
 from syncapi.client.folder.planning.deciding import decide
 from syncapi.client.folder.planning.documents import Doc, Fate, WentBack, document_of
 from syncapi.client.folder.planning.drafting import draft
@@ -22,6 +24,15 @@ from syncapi.client.folder.rules import Direction, Rules
 from syncapi.client.folder.states import Base, LocalFile, Remote, Scan
 
 __all__ = ["Direction", "Rules", "WentBack", "plan"]
+
+_UNREAD: Final = {"unreadable", "busy", "undecodable"}
+_WAYS_OUT: Final = {
+    "unreadable": f". Make it readable, or name it in {IGNORE_FILE}.",
+    "busy": " The next sync looks at it again.",
+    "undecodable": "",
+    "symlink": " Put the file back, or delete the link.",
+    "special": " Put the file back, or delete what is there.",
+}
 
 
 def plan(  # noqa: PLR0913 - all that a plan depends on
@@ -54,6 +65,7 @@ def plan(  # noqa: PLR0913 - all that a plan depends on
         doc.went_back = went_back.get(doc.id)
     docs.sort(key=_order)
     blocked = _hold(docs, files, Ground(scan, (), rules), rules)
+    blocked += _unseen(docs, scan, rules)
     strays = match([doc for doc in docs if doc.fate is not Fate.HOLD], _by_path(files), rules)
     for doc in docs:
         if doc.fate is not Fate.HOLD:
@@ -130,6 +142,19 @@ def _hold(
         elif ground.is_skipped(path):
             doc.fate = Fate.HOLD
             problems.append(ignored_in_the_way(doc, path))
+    return problems
+
+
+def _unseen(docs: list[Doc], scan: Scan, rules: Rules) -> list[Problem]:
+    """Name what the scan could not read, and what is no file and hides one that was in step."""
+    held = {rules.key(d.base.path): d.id for d in docs if d.base and d.fate is Fate.HOLD}
+    hiding = held.keys() | {folder for path in held for folder in folders_of(path)}
+    problems = []
+    for skipped in scan.skipped:
+        key = rules.key(skipped.path)
+        if skipped.kind in _UNREAD or (skipped.kind != "ignored" and key in hiding):
+            detail = f"{skipped.why}{_WAYS_OUT[skipped.kind]}"
+            problems.append(Problem(skipped.path, held.get(key), "unknown_place", detail))
     return problems
 
 
