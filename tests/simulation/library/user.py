@@ -168,7 +168,7 @@ class User:
         fields: dict[str, str],
         is_slow: bool,
     ) -> str:
-        self._begin(replica, document, fields)
+        given_up = self._begin(replica, document, fields)
 
         def supersede() -> None:
             self._supersede(replica, document.id, fields)
@@ -179,6 +179,7 @@ class User:
             mime_type=fields.get("mime_type"),
             content=self._given(content, supersede, is_slow),
         )
+        self._wishes.give_up(given_up)  # others may have written it once more before this came
         return f"write {document.id}: {fields}"
 
     def _delete(self, replica: Replica, document: Document, _is_slow: bool) -> str:
@@ -227,27 +228,33 @@ class User:
             raise AssertionError(f"{document.id} has other bytes than it should have")
         return f"read {document.id}"
 
-    def _begin(self, replica: Replica, document: Document, fields: dict[str, str] | None) -> None:
-        """Note a change that is about to be made, of what is in sight."""
+    def _begin(
+        self, replica: Replica, document: Document, fields: dict[str, str] | None
+    ) -> set[str]:
+        """Note a change that is about to be made, of what is in sight; return what gives way."""
         before = values_of(document)
         changed = fields or dict.fromkeys(FIELDS, "")
         self._wishes.see(document.id, before)
         self._wishes.write_over(document.id, {name: before[name] for name in changed})
-        self._supersede(replica, document.id, changed)
+        given_up = self._supersede(replica, document.id, changed)
         self._wishes.ask(document.id, fields)
+        return given_up
 
     def _supersede(
         self, replica: Replica, document_id: UUID, fields: dict[str, str], *, lost: bool = False
-    ) -> None:
+    ) -> set[str]:
         """Note what waits of these fields: a later change takes its place."""
         pending = [change for change in replica.pending() if change.id == document_id]
         waiting: list[Mapping[str, object]] = [
             given(change) for change in pending if lost or not change.is_lost
         ]
         waiting += map(written_in, (r for r in replica.conflicts() if r.id == document_id))
+        given_up: set[str] = set()
         for values in waiting:
             before = {name: value for name, value in values.items() if name in fields}
-            self._wishes.give_up(marks_of(before) - marks_of(fields))
+            given_up |= marks_of(before) - marks_of(fields)
+        self._wishes.give_up(given_up)
+        return given_up
 
     def _new(self) -> tuple[bytes, str]:
         content = self._contents.new()
