@@ -49,15 +49,15 @@ class Histories:
         return answered
 
     async def went_back(
-        self, edits: Mapping[UUID, str], documents: Mapping[UUID, Document]
+        self, edits: Mapping[UUID, str], documents: Mapping[UUID, Document], *, asks: bool
     ) -> set[UUID]:
         """Which documents had those bytes in an older version already.
-
-        But not if a person has been asked, and has put them back.
 
         Args:
             edits: SHA-256 in hex of each document's file here, which is not what the server has.
             documents: what lives on the server.
+            asks: whether a person is to be asked about them. So those are left out that a person
+                has been asked about before, and has put back.
 
         Raises:
             SyncError: the server cannot be reached or refuses.
@@ -66,7 +66,7 @@ class Histories:
 
         async def ask(document_id: UUID) -> None:
             there = documents.get(document_id)
-            if there and self._conflicts.was_asked(there, edits[document_id]):
+            if asks and there and self._conflicts.was_asked(there, edits[document_id]):
                 return
             async for version in versions_of(self._client, document_id):
                 if version.file is not None and version.file.sha256_hash == edits[document_id]:

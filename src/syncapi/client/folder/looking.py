@@ -132,7 +132,8 @@ class Looking:
         if not offline and went_back != "mine":
             how: WentBack = "theirs" if went_back == "theirs" else "ask"
             edits = _edits(planned, resolved.entries, how)
-            back = dict.fromkeys(await self._histories.went_back(edits, documents), how)
+            older = await self._histories.went_back(edits, documents, asks=how == "ask")
+            back = dict.fromkeys(older, how)
         if back:
             planned = self._plan(resolved.entries, found, documents, rules, back)
         restored = []
@@ -160,13 +161,14 @@ class Looking:
         await self._mark_lost()
 
     def _to_restore(self, planned: Plan, entries: Iterable[Base]) -> list[Base]:
-        """Entries of files that are gone, as if the server had lost them: they are fetched.
+        """Entries of files that are gone, as if the mirror had taken them away: they are fetched.
 
         They stay so until each has come. Were it otherwise, what an interrupted sync has not
-        fetched yet would pass for deleted here by the next one.
+        fetched yet would pass for deleted here by the next one. Bytes that are written there
+        meanwhile are no edit of the server's version, since nobody has had that here.
         """
         deleted = {action.id for action in planned.actions if isinstance(action, Delete)}
-        return [replace(entry, lost=True) for entry in entries if entry.id in deleted]
+        return [replace(entry, leaving=True) for entry in entries if entry.id in deleted]
 
     def _plan(
         self,

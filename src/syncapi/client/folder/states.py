@@ -65,8 +65,8 @@ class Base:
             is missing does not mean that somebody deleted it.
         coming: the entry that takes the place of this one once the file that was about to be
             placed or moved is where it should be (see `intents`).
-        leaving: the mirror itself was about to take the file away. If it is missing, nobody has
-            deleted it.
+        leaving: the mirror itself was about to take the file away, or is fetching it again. If it
+            is missing, nobody has deleted it.
     """
 
     id: UUID
