@@ -24,7 +24,7 @@ class _Row(RootModel[FolderConflict]):
 
 
 class _Asked(WireModel):
-    """The bytes that were set aside from a document's name, while it had this version."""
+    """The bytes that a person was asked about, while the document had this version."""
 
     sha256s: tuple[str, ...]
     version: datetime | None
@@ -101,9 +101,9 @@ class FolderConflicts:
         self._asked.put(str(entry.id), now)
 
     def was_asked(self, document: Document, sha256: str) -> bool:
-        """Whether these bytes were set aside from this version of a document once.
+        """Whether a person was asked about these bytes in the place of this version of a document.
 
-        Who brings them back has decided.
+        Who brings them back has decided, unless the decision was for the server's version.
         """
         asked = self._asked.get(str(document.id))
         return (
@@ -120,13 +120,25 @@ class FolderConflicts:
             conflict = dataclasses.replace(row.root, copy_id=copy.id)
             self._table.put(self._keys.of(copy.path), _Row(conflict))
 
-    def settle(self, conflict: FolderConflict) -> None:
-        """Drop a conflict, as `all` or `find` has told it."""
+    def settle(self, conflict: FolderConflict, *, has_mine: bool = False) -> None:
+        """Drop a conflict.
+
+        Args:
+            conflict: as `all` or `find` has told it.
+            has_mine: whether mine got the file's name. Then it is pushed without another question,
+                also if it is an older version. Else a person is asked about it each time.
+        """
         key = self._key_of(conflict)
-        if key is not None:
-            with self._store.transaction():
-                self._table.delete(key)
-                self._exchanges.delete(key)
+        if key is None:
+            return
+        entry = self._entry(conflict.id)
+        with self._store.transaction():
+            self._table.delete(key)
+            self._exchanges.delete(key)
+            if not has_mine:
+                self._asked.delete(str(conflict.id))
+            elif entry is not None:
+                self._note_asked(entry, conflict.mine_sha256)
 
     def note_exchange(self, conflict: FolderConflict, exchange: Exchange) -> None:
         """Keep that the files of a conflict are about to get each other's names."""

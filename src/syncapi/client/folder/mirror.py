@@ -303,7 +303,7 @@ class Mirror:
         Args:
             path: of the file, or of the copy.
             keep: ``mine`` the copy takes the name, ``theirs`` the copy goes; what goes is in the
-                trash. ``both`` stay as they are.
+                trash. ``both`` stay as they are. A copy that is ignored may be gone then.
 
         Raises:
             SyncError: there is no such conflict or there are several, or the folder is not as it
@@ -314,7 +314,7 @@ class Mirror:
         if conflict is None:
             raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
         self._resolving.resolve(conflict, keep)
-        self._conflicts.settle(conflict)
+        self._conflicts.settle(conflict, has_mine=keep == "mine")
         return conflict
 
     async def ignored(self) -> list[tuple[str, str]]:

@@ -13,6 +13,7 @@ from syncapi.client.errors import SyncError
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, Identity, MovedOn
 from syncapi.client.folder.exchanges import Exchange, FileNumber
+from syncapi.client.folder.ignoring import read_ignores
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.trash import Trash
 
@@ -49,6 +50,8 @@ class Resolving:
         if is_turned is None:
             self._conflicts.forget_exchange(conflict)
             raise _replaced(conflict)
+        if keep == "both" and not is_turned and self._is_ignored(conflict.copy_path):
+            return
         try:
             copy = self._disk.place(conflict.copy_path)
             self._expect(copy, conflict.copy_path)
@@ -63,6 +66,10 @@ class Resolving:
                 self._give_name(conflict, copy, is_turned=is_turned)
         except MovedOn as error:
             raise SyncError(f"{error}.", hint="Move it away, then repeat.") from error
+
+    def _is_ignored(self, path: str) -> bool:
+        """Whether a file may be missing from a path while its document is kept on the server."""
+        return read_ignores(self._disk.root).covers(path)
 
     def _expect(self, place: Path, path: str) -> None:
         if Identity.at(place) is None:
