@@ -64,7 +64,8 @@ class Settling:
         is_edited = self._tables.later.get(str(change.id)) is not None
         mine = self._outbox.take_off(change.id)
         if mine is None:  # made and deleted here meanwhile, or lost by the server and deleted here
-            if change.is_lost:
+            was_deleted_since = server is not None and server.updated_at > change.queued_at
+            if change.is_lost and not was_deleted_since:
                 self._keep_for_a_while(self._record(change, server))
             return
         if is_edited and server is None:
