@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from syncapi.postgres.databases import TenantConnection
+from syncapi.postgres.feed_identity import RECENT_FORKS
 
 _COUNT_TOMBSTONES = """
 SELECT count(*) FROM feed_entries
@@ -68,12 +69,11 @@ _KEYS = {"table": "idempotency_keys", "key": "user_id, key", "since": "created_a
 # Where the feed left a history, that one may have gone on elsewhere: this database may be a copy.
 # What was kept when they parted may be needed there, and so may what was set free here since; two
 # days are for clocks, uploads and processes that lag behind. A clock that is ahead does not say
-# when they parted. After a week nobody goes back to it.
-_MAYBE_ELSEWHERE = """EXISTS (
-  SELECT FROM feed_forks AS fork
-  WHERE fork.tenant_id = $1 AND fork.left_at > now() - interval '7 days'
+# when they parted.
+_MAYBE_ELSEWHERE = f"""EXISTS (
+  SELECT FROM {RECENT_FORKS}
     AND (fork.forked_at > fork.left_at
-         OR {time} >= fork.forked_at - {age}::interval - interval '2 days'))"""
+         OR {{time}} >= fork.forked_at - {{age}}::interval - interval '2 days'))"""
 
 # $2 age, $3 whether what may be needed elsewhere is kept
 _ABANDONED = f"""

@@ -35,12 +35,15 @@ class Backups:
             WentBackStop: as above.
             SyncError: the server cannot be reached or refuses.
         """
-        found = await self._histories.under_older_names(_missing(view), _unknown(view))
+        missing = _missing(view)
+        if not missing:
+            return
+        found = await self._histories.under_older_names(missing, _unknown(view))
         expect_no_backup(view.whole, len(_signs(view) | found))
 
 
 def _signs(view: View) -> set[UUID]:
-    live = _live(view)
+    live = _live(view) if view.back else ()
     return {found for found, sha256 in view.back.items() if sha256 not in live}
 
 

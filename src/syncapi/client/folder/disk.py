@@ -22,6 +22,15 @@ class MovedOn(Exception):  # noqa: N818 - no failure: the next round looks again
     """The folder is no longer what was planned for."""
 
 
+def status_of_file(place: Path) -> os.stat_result | None:
+    """The status of the plain file at a place; None where there is none."""
+    try:
+        status = place.lstat()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return status if stat.S_ISREG(status.st_mode) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """What tells that a file was not touched, without reading it."""
@@ -38,11 +47,8 @@ class Identity:
     @classmethod
     def at(cls, path: Path) -> "Identity | None":
         """As it is now; None where there is no plain file."""
-        try:
-            status = path.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if not stat.S_ISREG(status.st_mode):
+        status = status_of_file(path)
+        if status is None:
             return None
         return cls(status.st_size, status.st_mtime_ns, status.st_ino)
 

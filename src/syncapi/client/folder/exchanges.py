@@ -1,12 +1,12 @@
 """Which of a conflict's two files is whose, after they were to get each other's names."""
 
 import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
 from syncapi.client.folder.births import birth_ns
+from syncapi.client.folder.disk import status_of_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +26,8 @@ class FileNumber:
     @classmethod
     def at(cls, place: Path) -> Self | None:
         """Of the file at a place; None where there is no plain file."""
-        try:
-            status = place.lstat()
-        except (FileNotFoundError, NotADirectoryError):
-            return None
-        if not stat.S_ISREG(status.st_mode):
+        status = status_of_file(place)
+        if status is None:
             return None
         return cls(status.st_ino, birth_ns(os.fspath(place), status))
 
