@@ -7,7 +7,6 @@ from itertools import count
 from pathlib import Path
 from random import Random
 
-import asyncpg
 import pytest
 
 from simulation.crashes import beside
@@ -40,7 +39,7 @@ planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", 
 
 @pytest.fixture
 async def truth(place: Place) -> AsyncIterator[Truth]:
-    connection = await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
+    connection = await place.connect()
     truth = Truth(connection, place.tenant_id)
     yield truth
     await truth.close()

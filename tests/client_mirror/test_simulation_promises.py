@@ -5,7 +5,6 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from simulation.device import Befalling, Device
@@ -30,10 +29,6 @@ from syncapi.wire.documents import DocumentChanges
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
 
 
-async def _connect(place: Place) -> asyncpg.Connection:
-    return await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
-
-
 @pytest.fixture
 async def client(own_place: Place) -> AsyncIterator[Client]:
     async with Client(own_place.url, own_place.tenant_id, own_place.token) as client:
@@ -42,7 +37,7 @@ async def client(own_place: Place) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def truth(own_place: Place) -> AsyncIterator[Truth]:
-    truth = Truth(await _connect(own_place), own_place.tenant_id)
+    truth = Truth(await own_place.connect(), own_place.tenant_id)
     yield truth
     await truth.close()
 
@@ -62,17 +57,17 @@ async def test_a_loss_of_history_that_is_taken_for_a_deletion(
     device: Device,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    history = ServerHistory(own_place.database_url.replace("+asyncpg", ""))
+    history = ServerHistory(own_place.plain_database_url)
     await history.fork()
     await wait_until_served(client)
-    truth.ask(await _connect(own_place))
+    truth.ask(await own_place.connect())
     forked_at = await truth.time()
     (device.root / "new").write_text("new")
     await device.sync_calmly()
     await device.sync_calmly()
     await history.lose()
     await wait_until_served(client)
-    truth.ask(await _connect(own_place))
+    truth.ask(await own_place.connect())
     if is_planted:
 
         async def mark_nothing(self: Looking) -> None:

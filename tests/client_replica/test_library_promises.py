@@ -7,14 +7,13 @@ from pathlib import Path
 from random import Random
 from uuid import UUID
 
-import asyncpg
 import pytest
 
 from simulation.crashes import beside
-from simulation.library.program import Program
-from simulation.library.promises import Episode, Moment, broken, unrest
-from simulation.library.user import Slow
 from simulation.lost_history import ServerHistory, wait_until_served
+from simulation.replicas.program import Program
+from simulation.replicas.promises import Episode, Moment, broken, unrest
+from simulation.replicas.user import Slow
 from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
@@ -32,10 +31,6 @@ from syncapi.wire.documents import Document, DocumentChanges
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
 
 
-async def _connect(place: Place) -> asyncpg.Connection:
-    return await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
-
-
 @pytest.fixture
 async def client(own_place: Place) -> AsyncIterator[Client]:
     async with own_place.client() as client:
@@ -44,7 +39,7 @@ async def client(own_place: Place) -> AsyncIterator[Client]:
 
 @pytest.fixture
 async def truth(own_place: Place) -> AsyncIterator[Truth]:
-    truth = Truth(await _connect(own_place), own_place.tenant_id)
+    truth = Truth(await own_place.connect(), own_place.tenant_id)
     yield truth
     await truth.close()
 
@@ -131,7 +126,7 @@ async def test_an_edit_during_a_question_gives_way_to_the_answer(
 
     if is_planted:
         monkeypatch.setattr(Settling, "_judge", settle_at_once)
-    monkeypatch.setattr("simulation.library.person._STRATEGIES", (first_write_wins,))
+    monkeypatch.setattr("simulation.replicas.person._STRATEGIES", (first_write_wins,))
     edits = iter([b"newest"])
 
     def go_on() -> None:
@@ -170,7 +165,7 @@ async def test_a_newer_version_that_the_server_has_lost_is_overwritten(
 
     if is_planted:
         monkeypatch.setattr(Sending, "_lost_meanwhile", notice_nothing)
-    history = ServerHistory(own_place.database_url.replace("+asyncpg", ""))
+    history = ServerHistory(own_place.plain_database_url)
     with program.edited() as replica:
         _write(program, replica, b"mine")
     await history.fork()
@@ -179,7 +174,7 @@ async def test_a_newer_version_that_the_server_has_lost_is_overwritten(
     await program.run("pull")
     await history.lose()
     await wait_until_served(client)
-    truth.ask(await _connect(own_place))
+    truth.ask(await own_place.connect())
 
     found = await _found(program, truth, await truth.time())
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from simulation.library.simulation import simulate
+from simulation.replicas.simulation import simulate
 from simulation.runs import Place
 
 EVIDENCE = Path("soak-evidence")

@@ -109,10 +109,7 @@ async def add_file(homes: Homes, *, days_old: float) -> None:
 @pytest.fixture
 async def in_other(homes: Homes) -> asyncpg.Connection:
     """The tenant has moved to the other database, which is its own."""
-    await upload(homes.client, b"kept")
-    await homes.copy_to_other()
-    await homes.name(OTHER)
-    await upload(homes.client, b"written after the move")
+    await homes.move_to_other()
     return homes.other
 
 

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 from simulation.decisions import broken_off
 from simulation.interruptions import interrupted
-from simulation.library import simulation as replicas
+from simulation.replicas import simulation as replicas
 from simulation.runs import Outcome, Place
 from simulation.simulation import simulate
 from soak.ground import Ground, ground

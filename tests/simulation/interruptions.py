@@ -14,8 +14,6 @@ from random import Random
 from typing import Any, Final, Literal, get_args
 from uuid import UUID, uuid4
 
-import asyncpg
-
 from simulation.crashes import crash_at
 from simulation.device import Befalling, Device
 from simulation.rest import differences
@@ -240,7 +238,7 @@ async def interrupted(place: Place, seed: int) -> list[str]:
     Returns:
         What was wrong.
     """
-    connection = await asyncpg.connect(place.database_url.replace("+asyncpg", ""))
+    connection = await place.connect()
     try:
         with tempfile.TemporaryDirectory(prefix="syncapi-simulation-") as folder:
             rng = Random(seed)

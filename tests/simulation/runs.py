@@ -1,15 +1,20 @@
 """Where a run of the simulation takes place, and what comes of it."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from random import Random
+from typing import Any, Protocol, TypeAlias
 from uuid import UUID
+
+import asyncpg
 
 from simulation.device import QUICK
 from soak.exchanges import Exchanges
 from syncapi.client.api.client import Client
+
+_Act: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +34,14 @@ class Place:
     def client(self) -> Client:
         """Of a network without faults."""
         return Client(self.url, self.tenant_id, self.token, retry=QUICK)
+
+    @property
+    def plain_database_url(self) -> str:
+        """Without the name of a driver."""
+        return self.database_url.replace("+asyncpg", "")
+
+    async def connect(self) -> asyncpg.Connection:
+        return await asyncpg.connect(self.plain_database_url)
 
 
 class Actor(Protocol):
@@ -65,3 +78,18 @@ class Outcome:
         (folder / f"{name}.log").write_text("\n".join([*self.log, "", *self.faults, ""]))
         for device in self.devices:
             device.exchanges.write(folder / f"{name} {device.name}.log")
+
+
+async def act_at_random(
+    rng: Random, acts: Mapping[_Act, int], steps: int, outcome: Outcome
+) -> bool:
+    """Do as many acts, drawn by their weights; stop at the first fault.
+
+    Returns:
+        Whether there was none.
+    """
+    for _ in range(steps):
+        await rng.choices(list(acts), list(acts.values()))[0]()
+        if outcome.faults:
+            return False
+    return True

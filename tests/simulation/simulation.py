@@ -13,8 +13,6 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
 from simulation.backups import Backup
 from simulation.colleague import Colleague
 from simulation.decisions import LONGEST, Decisions
@@ -33,7 +31,7 @@ from simulation.promises import (
     owed,
 )
 from simulation.rest import differences
-from simulation.runs import Outcome, Place
+from simulation.runs import Outcome, Place, act_at_random
 from simulation.truth import Truth
 from simulation.whereabouts import Whereabouts
 from syncapi.client.api.client import Client
@@ -79,7 +77,7 @@ class Simulation:
         self._desks = [self._desk(device, folder, contents) for device in self._devices]
         self._colleague = Colleague(client, self._rng, contents, self._devices[0].new_id)
         self._decisions = Decisions(self._rng, self._outcome)
-        self._history = ServerHistory(place.database_url.replace("+asyncpg", ""))
+        self._history = ServerHistory(place.plain_database_url)
         self._forked_at: datetime | None = None
         self._know_history = {device.name for device in self._devices}
         self._truth: Truth
@@ -97,7 +95,7 @@ class Simulation:
             device.parallel = parallel
 
     async def run(self, steps: int) -> Outcome:
-        self._truth = Truth(await self._connect(), self._place.tenant_id)
+        self._truth = Truth(await self._place.connect(), self._place.tenant_id)
         try:
             await self._run(steps)
         finally:
@@ -118,11 +116,8 @@ class Simulation:
         }
         if self._place.is_own:
             acts[self._lose_history] = 1
-        for _ in range(steps):
-            await self._rng.choices(list(acts), list(acts.values()))[0]()
-            if self._outcome.faults:
-                return
-        await self._come_to_rest()
+        if await act_at_random(self._rng, acts, steps, self._outcome):
+            await self._come_to_rest()
 
     async def _work(self) -> None:
         desk = self._rng.choice(self._desks)
@@ -268,14 +263,14 @@ class Simulation:
         """Begin with what is to be lost; the next time, lose it."""
         if self._forked_at is None:
             await self._history.fork()
-            self._truth.ask(await self._connect())
+            self._truth.ask(await self._place.connect())
             await wait_until_served(self._client)
             self._forked_at = await self._truth.time()
             self._outcome.say("server: what comes now is lost later")
             return
         forked_at, self._forked_at = self._forked_at, None
         await self._history.lose()
-        self._truth.ask(await self._connect())
+        self._truth.ask(await self._place.connect())
         await wait_until_served(self._client)
         self._know_history.clear()
         for device in self._devices:
@@ -290,9 +285,6 @@ class Simulation:
         _, after = await self._sync_calmly(device)
         self._outcome.counts["given back"] += len(due)
         self._outcome.blame(f"{device.name}: {fault}" for fault in not_given_back(due, after))
-
-    async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(self._place.database_url.replace("+asyncpg", ""))
 
     async def _come_to_rest(self) -> None:
         for _ in range(_MOST_CALM_ROUNDS):

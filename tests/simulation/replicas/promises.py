@@ -22,9 +22,9 @@ from operator import attrgetter
 from typing import Self
 from uuid import UUID
 
-from simulation.library.held import Held, given
-from simulation.library.program import Program, Run
-from simulation.library.wishes import marks_of
+from simulation.replicas.held import Held, given
+from simulation.replicas.program import Program, Run
+from simulation.replicas.wishes import marks_of
 from simulation.truth import PastVersion, Truth
 from syncapi.client.replica.conflicts import values_of
 

@@ -8,8 +8,8 @@ from typing import Final
 from simulation.colleague import Colleague
 from simulation.crashes import Crashed, beside
 from simulation.device import Befalling
-from simulation.library.program import Program, Run
-from simulation.library.user import User
+from simulation.replicas.program import Program, Run
+from simulation.replicas.user import User
 from simulation.runs import Outcome, Place
 from syncapi.client.errors import StoreBusy
 

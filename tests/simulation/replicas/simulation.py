@@ -11,19 +11,17 @@ from pathlib import Path
 from typing import Final
 from uuid import UUID
 
-import asyncpg
-
 from simulation.colleague import Colleague
 from simulation.device import Befalling
-from simulation.library.interference import Interference
-from simulation.library.person import Question
-from simulation.library.program import Kind, Program, Run
-from simulation.library.promises import Episode, Moment, broken, marks_on_server, unrest
-from simulation.library.user import User
-from simulation.library.wishes import Marks
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.people import Contents
-from simulation.runs import Outcome, Place
+from simulation.replicas.interference import Interference
+from simulation.replicas.person import Question
+from simulation.replicas.program import Kind, Program, Run
+from simulation.replicas.promises import Episode, Moment, broken, marks_on_server, unrest
+from simulation.replicas.user import User
+from simulation.replicas.wishes import Marks
+from simulation.runs import Outcome, Place, act_at_random
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
 
@@ -62,7 +60,7 @@ class Simulation:
             interference.user = User(
                 interference.program, self._rng, contents, marks, interference.while_copied
             )
-        self._history = ServerHistory(place.database_url.replace("+asyncpg", ""))
+        self._history = ServerHistory(place.plain_database_url)
         self._has_forked = self._is_void_lost = False
         self._gone: set[str] = set()
         self._first_loss: datetime | None = None
@@ -74,7 +72,7 @@ class Simulation:
         return UUID(int=self._rng.getrandbits(128), version=4)
 
     async def run(self, steps: int) -> Outcome:
-        self._truth = Truth(await self._connect(), self._place.tenant_id)
+        self._truth = Truth(await self._place.connect(), self._place.tenant_id)
         try:
             await self._run(steps)
         finally:
@@ -93,11 +91,8 @@ class Simulation:
         }
         if self._place.is_own:
             acts[self._lose_history] = 1
-        for _ in range(steps):
-            await self._rng.choices(list(acts), list(acts.values()))[0]()
-            if self._outcome.faults:
-                return
-        await self._come_to_rest()
+        if await act_at_random(self._rng, acts, steps, self._outcome):
+            await self._come_to_rest()
 
     async def _work(self) -> None:
         """Somebody changes documents, be it that the process is killed, or others come between."""
@@ -204,11 +199,8 @@ class Simulation:
         self._has_forked, self._is_void_lost = not self._has_forked, False
 
     async def _go_on(self) -> None:
-        self._truth.ask(await self._connect())
+        self._truth.ask(await self._place.connect())
         await wait_until_served(self._client)
-
-    async def _connect(self) -> asyncpg.Connection:
-        return await asyncpg.connect(self._place.database_url.replace("+asyncpg", ""))
 
     async def _come_to_rest(self) -> None:
         for _ in range(_MOST_CALM_ROUNDS):

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from simulation.library.wishes import Wishes
+from simulation.replicas.wishes import Wishes
 from syncapi.client.replica.conflicts import (
     KEEP_BOTH,
     Conflict,

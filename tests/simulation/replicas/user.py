@@ -7,10 +7,10 @@ from collections.abc import Callable, Mapping
 from typing import BinaryIO, Final, TypeAlias
 from uuid import UUID
 
-from simulation.library.held import given, written_in
-from simulation.library.program import Program
-from simulation.library.wishes import Marks, marks_of
 from simulation.people import Contents
+from simulation.replicas.held import given, written_in
+from simulation.replicas.program import Program
+from simulation.replicas.wishes import Marks, marks_of
 from syncapi.client.errors import ContentReplaced, StoreBusy, SyncError
 from syncapi.client.replica.conflicts import FIELDS, conflict_of, values_of
 from syncapi.client.replica.replica import Replica

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Self
 from uuid import UUID
 
-from simulation.library.wishes import marks_of
+from simulation.replicas.wishes import marks_of
 from syncapi.client.replica.conflicts import values_of, wanted_values
 from syncapi.client.replica.records import ConflictRecord, PendingChange
 from syncapi.client.replica.tables import Tables

@@ -14,9 +14,9 @@ from filelock import FileLock, Timeout
 from simulation.crashes import Crashed
 from simulation.device import NOTHING, QUICK, Befalling
 from simulation.faults import Faulty
-from simulation.library.held import Held
-from simulation.library.person import Person
-from simulation.library.wishes import Wishes
+from simulation.replicas.held import Held
+from simulation.replicas.person import Person
+from simulation.replicas.wishes import Wishes
 from simulation.runs import Place
 from soak.exchanges import Exchanges
 from syncapi.client.api.client import Client
