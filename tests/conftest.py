@@ -65,8 +65,9 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # As in the background of a script. What tests start would inherit it, and ignore Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in [name for name in os.environ if name.startswith("SYNCAPI_")]:
-        del os.environ[name]  # a developer's own settings are none of the tests' business
+    for name in list(os.environ):
+        if name.startswith("SYNCAPI_") and not name.startswith("SYNCAPI_TEST_"):
+            del os.environ[name]  # a developer's own settings are none of the tests' business
     config.stash[_steward] = Steward()
 
 

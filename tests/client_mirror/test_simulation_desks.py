@@ -27,6 +27,7 @@ from simulation.whereabouts import Whereabouts
 from syncapi.cli.client.identities import Identity
 from syncapi.client import durable
 from syncapi.client.folder import backups
+from syncapi.client.folder.ignoring import read_ignores
 from syncapi.client.folder.looking import Looking
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.resolving import Resolving
@@ -111,7 +112,7 @@ async def test_an_edit_while_a_conflict_is_settled(
     def act() -> None:
         tree = laptop.tree()
         (laptop.root / "report").write_text(f"edit {next(edits)}")
-        meanwhile.note(tree, laptop.tree())
+        meanwhile.note(tree, laptop.tree(), read_ignores(laptop.root).covers)
 
     befalling = Befalling(act_moments=range(1, 100), act=act)
     how = await laptop.decide(conflict.copy_path, "mine", befalling)

@@ -17,7 +17,7 @@ from syncapi.client.api.client import Client
 from syncapi.client.folder.actions import SetAside
 from syncapi.client.folder.disk import Disk, Identity
 from syncapi.client.folder.executing import FolderHalf
-from syncapi.client.folder.ignoring import IGNORE_FILE
+from syncapi.client.folder.ignoring import IGNORE_FILE, read_ignores
 from syncapi.client.folder.looking import Looking
 from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.planning import deciding
@@ -245,7 +245,7 @@ async def _edit_at(moment: int, client: Client, truth: Truth, device: Device) ->
     def act() -> None:
         tree = device.tree()
         place.write_text(f"mine, written during the sync {moment}")
-        meanwhile.note(tree, device.tree())
+        meanwhile.note(tree, device.tree(), read_ignores(device.root).covers)
 
     before = await Moment.now(device, truth)
     await device.sync(Befalling(act_moments=[moment], act=act))
@@ -253,33 +253,39 @@ async def _edit_at(moment: int, client: Client, truth: Truth, device: Device) ->
     return broken(_sync(device, before, after, meanwhile), truth, set())
 
 
+@pytest.mark.parametrize("was_edited", [True, False], ids=["pushed", "fetched"])
 async def test_who_deletes_what_is_ignored_no_more_is_not_blamed(
-    truth: Truth, device: Device
+    was_edited: bool, truth: Truth, device: Device
 ) -> None:
-    """At each change of the disk by a sync that first pushes what was edited while ignored."""
-    moments = range(1, 11)
+    """At each change of the disk by a sync that first pushes or fetches it."""
+    moments = range(1, 16)
     for moment in moments:
         (device.root / f"file {moment}").write_text(f"first {moment}")
     (device.root / "other").write_text("other")
     await device.sync_calmly()
-    found = [await _delete_at(moment, truth, device) for moment in moments]
+    found = [await _delete_at(m, truth, device, was_edited=was_edited) for m in moments]
     assert [faults for _, faults in found if faults] == []
     assert "deleted" in [how for how, _ in found]
 
 
-async def _delete_at(moment: int, truth: Truth, device: Device) -> tuple[str, list[str]]:
+async def _delete_at(
+    moment: int, truth: Truth, device: Device, *, was_edited: bool
+) -> tuple[str, list[str]]:
     place, rules = device.root / f"file {moment}", device.root / IGNORE_FILE
     rules.write_text(f"{place.name}\n")
     await device.sync_calmly()
-    place.write_text(f"edited while it was ignored {moment}")
+    if was_edited:
+        place.write_text(f"edited while it was ignored {moment}")
+    else:
+        place.unlink()
     rules.unlink()
     meanwhile = Meanwhile()
 
     def act() -> None:
         tree = device.tree()
-        place.unlink()
+        place.unlink(missing_ok=True)
         (device.root / "other").write_text(f"has the sync look again {moment}")
-        meanwhile.note(tree, device.tree())
+        meanwhile.note(tree, device.tree(), read_ignores(device.root).covers)
 
     before, hidden = await Moment.now(device, truth), device.hidden
     await device.sync(Befalling(act_moments=[moment], act=act))

@@ -1,6 +1,8 @@
 """The fixtures that all other tests stand on."""
 
 import os
+import subprocess
+import sys
 from collections.abc import Callable
 
 import asyncpg
@@ -40,4 +42,21 @@ async def test_redis_answers(services: ServiceAddresses) -> None:
 
 
 def test_no_setting_of_the_developer_leaks_in() -> None:
-    assert not [name for name in os.environ if name.startswith("SYNCAPI_")]
+    assert {name for name in os.environ if name.startswith("SYNCAPI_")} <= {"SYNCAPI_TEST_SEED"}
+
+
+def test_a_fresh_seed_is_that_of_the_environment(fresh_seed: int) -> None:
+    assert str(fresh_seed) == os.environ.get("SYNCAPI_TEST_SEED", str(fresh_seed))
+
+
+def test_a_run_is_repeated_by_its_seed() -> None:
+    """Though other settings of the environment are hidden from tests."""
+    test = f"{__file__}::test_a_fresh_seed_is_that_of_the_environment"
+    run = subprocess.run(
+        [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", test],
+        env=os.environ | {"SYNCAPI_TEST_SEED": "4711"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert ": 4711 (passed)" in run.stdout

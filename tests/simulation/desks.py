@@ -14,6 +14,7 @@ from simulation.runs import Outcome, Place
 from simulation.second_process import Intruded, act_beside
 from simulation.whereabouts import Whereabouts
 from syncapi.client.errors import SyncError
+from syncapi.client.folder.ignoring import read_ignores
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,8 @@ class Interference:
         """Whoever sits there goes on."""
         before = self.desk.device.tree()
         what = self.desk.work()
-        self.meanwhile.note(before, self.desk.device.tree())
+        covers = read_ignores(self.desk.device.root).covers
+        self.meanwhile.note(before, self.desk.device.tree(), covers)
         return what
 
     def _work_beside(self) -> str:

@@ -74,6 +74,7 @@ class Meanwhile:
     Attributes:
         acts: how often they did something.
         given_up: SHA-256 of what they deleted or overwrote.
+        given_up_in_sight: the same, of files that were not ignored then.
         written: SHA-256 of what they wrote.
         put_away: SHA-256 of what gave way when they settled a conflict: it is in the trash.
         deleted: documents that others deleted meanwhile, on the server.
@@ -81,14 +82,19 @@ class Meanwhile:
 
     acts: int = 0
     given_up: set[str] = field(default_factory=set)
+    given_up_in_sight: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     put_away: set[str] = field(default_factory=set)
     deleted: set[UUID] = field(default_factory=set)
 
-    def note(self, before: dict[str, str], since: dict[str, str]) -> None:
-        """Note an act by the folder's SHA-256 by path, before and after it."""
+    def note(
+        self, before: dict[str, str], since: dict[str, str], covers: Callable[[str], bool]
+    ) -> None:
+        """Note an act: SHA-256 by path before and after it, and what is ignored."""
         self.acts += 1
-        self.given_up |= set(before.values()) - set(since.values())
+        gone = set(before.values()) - set(since.values())
+        self.given_up |= gone
+        self.given_up_in_sight |= gone & {before[path] for path in before if not covers(path)}
         self.written |= set(since.values()) - set(before.values())
 
     def note_decision(self, before: dict[str, str], since: dict[str, str]) -> None:
@@ -168,11 +174,14 @@ def _put_out_of_sight(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
 def _hidden_deleted(sync: Sync) -> list[str]:
     deleted = (sync.hidden & sync.before.live.keys()) - sync.after.live.keys()
     deleted -= sync.meanwhile.deleted
-    deleted -= {  # ignored no more, thus pushed; then people deleted the file
-        version.id
+    had = {(id_, sync.before.live[id_].sha256) for id_ in deleted}
+    had |= {
+        (version.id, version.sha256)
         for version in sync.after.versions - sync.before.versions
-        if not version.is_deleted and version.sha256 in sync.meanwhile.given_up
+        if not version.is_deleted
     }
+    # Ignored no more, thus fetched or pushed; then people deleted the file.
+    deleted -= {id_ for id_, sha256 in had if sha256 in sync.meanwhile.given_up_in_sight}
     return [f"deleted what it had been told to ignore: {sorted(deleted)}"] if deleted else []
 
 
