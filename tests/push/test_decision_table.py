@@ -47,6 +47,14 @@ class Ground:
         assert result.document is not None
         return str(result.document.model_dump(mode="json")["updated_at"])
 
+    async def copied(self) -> tuple[UUID, str]:
+        """A document and its version before the MD5 of its file was mended, twice."""
+        document, version = await self.made()
+        await self.writer.mend_md5()
+        await self.writer.mend_md5()
+        assert await self.version(document) > version
+        return document, version
+
     async def version(self, document: UUID) -> str:
         """Of a document, also if it is deleted."""
         query = (
@@ -112,6 +120,16 @@ async def update_base_deleted_equal(ground: Ground) -> Json:
     return update(document, await ground.version(document), filename="made.txt")
 
 
+async def update_copy(ground: Ground) -> Json:
+    document, version = await ground.copied()
+    return update(document, version, filename="mine.txt")
+
+
+async def update_copy_equal(ground: Ground) -> Json:
+    document, version = await ground.copied()
+    return update(document, version, filename="made.txt")
+
+
 async def update_later_other(ground: Ground) -> Json:
     document, version = await ground.made()
     await ground.renamed(document, version, "theirs.txt")
@@ -155,6 +173,10 @@ async def delete_base(ground: Ground) -> Json:
     return delete(*await ground.made())
 
 
+async def delete_copy(ground: Ground) -> Json:
+    return delete(*await ground.copied())
+
+
 async def delete_later(ground: Ground) -> Json:
     document, version = await ground.made()
     await ground.renamed(document, version, "theirs.txt")
@@ -184,6 +206,8 @@ SITUATIONS: dict[tuple[str, str], Situation] = {
     ("update", "the base, equal to the update"): update_base_equal,
     ("update", "the base, which is deleted"): update_base_deleted,
     ("update", "the base, which is deleted, equal to the update"): update_base_deleted_equal,
+    ("update", "later, a copy of the base"): update_copy,
+    ("update", "later, a copy of the base, equal to the update"): update_copy_equal,
     ("update", "later, other fields changed"): update_later_other,
     ("update", "later, the same field changed"): update_later_same,
     ("update", "later, equal to the update"): update_later_equal,
@@ -192,6 +216,7 @@ SITUATIONS: dict[tuple[str, str], Situation] = {
     ("update", "a hard-deleted document"): update_hard_deleted,
     ("delete", "nothing"): delete_nothing,
     ("delete", "the base"): delete_base,
+    ("delete", "later, a copy of the base"): delete_copy,
     ("delete", "later"): delete_later,
     ("delete", "a deleted document"): delete_deleted,
     ("delete", "a hard-deleted document"): delete_hard_deleted,

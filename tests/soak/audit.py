@@ -68,7 +68,7 @@ class Audit:
         if before is None:
             if op != "create":
                 yield f"an {op} was applied to nothing"
-        elif before.updated_at != story.base and not _may_follow(story, before):
+        elif not _is_base(story, before) and not _may_follow(story, before):
             yield f"overwrote {before}, which the client had not seen, by '{story.strategy}'"
         if dict(version.fields) != self._expected(story, before):
             yield f"wrote {version.fields} on {before and before.fields}"
@@ -114,7 +114,7 @@ class Audit:
 
     def _over(self, story: Story, telling: Telling, before: Version | None) -> Iterator[str]:
         """What was overwritten or joined must be told."""
-        if before is None or before.updated_at == story.base or self._is_collected(story, before):
+        if before is None or _is_base(story, before) or self._is_collected(story, before):
             return
         conflict = telling.result["conflict"]
         if conflict is None:
@@ -180,6 +180,19 @@ class Audit:
             if was_applied and telling.status != "unchanged":
                 yield f"told {telling.status} after it had been applied"
             was_applied |= telling.status == "applied" and self._stands(story, telling)
+
+
+def _is_base(story: Story, before: Version) -> bool:
+    """Whether the change was made from this version, or from one that it is a copy of."""
+    version: Version | None = before
+    while version is not None and version.updated_at != story.base:
+        version = version.previous
+        if version is not None and (version.fields, version.is_deleted) != (
+            before.fields,
+            before.is_deleted,
+        ):
+            return False
+    return version is not None
 
 
 def _may_follow(story: Story, before: Version) -> bool:

@@ -34,6 +34,22 @@ UNION ALL
 SELECT id FROM files
 WHERE tenant_id = $1 AND id = ANY($3) AND id NOT IN (SELECT id FROM file)
 """
+# Versions of which all later ones, up to the one that was seen, are copies. The versions of a
+# document leave the history oldest first: where the first is there, so are those behind it.
+_COPIED = """
+SELECT base.document_id, base.updated_at
+FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS asked (id, version, seen)
+JOIN document_history AS base
+  ON base.tenant_id = $1 AND base.document_id = asked.id AND base.updated_at = asked.version
+WHERE NOT EXISTS (
+  SELECT FROM document_history AS later
+  WHERE later.tenant_id = $1 AND later.document_id = asked.id
+    AND later.updated_at > asked.version AND later.updated_at <= asked.seen
+    AND (later.folder, later.filename, later.mime_type, later.file_id, later.user_id,
+         later.is_deleted)
+        IS DISTINCT FROM
+        (base.folder, base.filename, base.mime_type, base.file_id, base.user_id, base.is_deleted))
+"""
 _READ = "SELECT * FROM feed.known($1, $2, $3, $4, $5, $6)"
 _WRITE = "SELECT stamp, written_at FROM feed.push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
@@ -171,6 +187,21 @@ async def read(
             [version for _, version in bases],
         )
     return _known(rows)
+
+
+async def copied(
+    tx: TenantConnection, versions: Sequence[tuple[UUID, datetime, datetime]]
+) -> set[tuple[UUID, datetime]]:
+    """Those versions of documents that were written again and again since, and never changed.
+
+    So it is where something other than the document was mended, such as the MD5 of its file.
+
+    Args:
+        tx: of the tenant.
+        versions: each with the document before it, and with the last later version to look at.
+    """
+    rows = await tx.driver.fetch(_COPIED, tx.tenant_id, *map(list, zip(*versions, strict=True)))
+    return {(row["document_id"], row["updated_at"]) for row in rows}
 
 
 async def write(tx: TenantConnection, planned: Sequence[PlannedWrite]) -> Written:

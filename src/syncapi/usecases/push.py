@@ -1,8 +1,9 @@
 """A push: a client's changes, judged and written in one transaction with one stamp."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
 from syncapi.domain.access import Permission, TenantScope
@@ -89,13 +90,14 @@ async def apply(
     """Judge and write a group of pushes that touch different documents.
 
     The version of every document written is the transaction's one stamp. Two statements: what
-    the first one read is held against the locked rows by the second.
+    the first one read is held against the locked rows by the second. Between them a third, where
+    a document was written since the client's version, and equals it.
 
     Raises:
         Raced: another transaction came in between; nothing is written.
     """
     known = await _known(connection, pushes)
-    judge = _Judge(known, rules)
+    judge = _Judge(known, await _copied(connection, known), rules)
     judged = [judge.all_of(push) for push in pushes]
     planned = [
         plan
@@ -142,6 +144,16 @@ async def _known(connection: TenantConnection, pushes: Sequence[Push]) -> Known:
     )
 
 
+async def _copied(connection: TenantConnection, known: Known) -> set[tuple[UUID, datetime]]:
+    """The bases that the server's versions are mere copies of."""
+    alike = []
+    for (document, version), base in known.bases.items():
+        server = known.states[document].version
+        if base.fields == server.fields:
+            alike.append((document, version, server.updated_at))
+    return await store.copied(connection, alike) if alike else set()
+
+
 def _files_named(changes: Iterable[Change]) -> frozenset[UUID]:
     named = (change.fields.get("file_id") for change in changes if not isinstance(change, Delete))
     return frozenset(file_id for file_id in named if isinstance(file_id, UUID))
@@ -150,8 +162,11 @@ def _files_named(changes: Iterable[Change]) -> frozenset[UUID]:
 class _Judge:
     """Judges the changes of a group of pushes by what is known."""
 
-    def __init__(self, known: Known, rules: UploadRules) -> None:
+    def __init__(
+        self, known: Known, copied: Collection[tuple[UUID, datetime]], rules: UploadRules
+    ) -> None:
         self._known = known
+        self._copied = copied
         self._rules = rules
         self._unsupported: dict[str, Problem | None] = {}
 
@@ -173,7 +188,7 @@ class _Judge:
             return Judged(change, _REJECTED, state, problem=problem)
         base = None if isinstance(change, Create) else known.bases.get((change.id, change.base))
         decision = decide(
-            change,
+            self._rebased(change),
             None if state is None else state.version,
             None if base is None else base.fields,
             push.strategy,
@@ -181,6 +196,12 @@ class _Judge:
         if decision.problem is not None:
             problem = Problem("not_found", decision.problem)
         return Judged(change, decision, state, base, problem)
+
+    def _rebased(self, change: Change) -> Change:
+        """The change as one of the server's version, where that is a copy of its base."""
+        if isinstance(change, Create) or (change.id, change.base) not in self._copied:
+            return change
+        return replace(change, base=self._known.states[change.id].version.updated_at)
 
     def _inadmissible(self, push: Push, change: Change) -> Problem | None:
         if self._known.applied and change.change_id in self._known.applied:

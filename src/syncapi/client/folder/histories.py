@@ -48,6 +48,37 @@ class Histories:
         await each(doubtful, ask, parallel=self._parallel)
         return answered
 
+    async def copied(
+        self, entries: Iterable[Base], documents: Mapping[UUID, Document], files: Collection[str]
+    ) -> list[Base]:
+        """Entries of missing files whose versions were only copied since, as of the last copy.
+
+        The server makes copies where it mends what it holds of a file, such as its MD5. A document
+        that was deleted and restored has the same values, too, but was written by somebody.
+
+        Args:
+            entries: the ledger.
+            documents: what lives on the server.
+            files: the paths of those that are here.
+
+        Raises:
+            SyncError: the server cannot be reached or refuses.
+        """
+        found: list[Base] = []
+
+        async def ask(entry: Base) -> None:
+            document = documents[entry.id]
+            if await self._is_copy(entry, document):
+                found.append(replace(entry, version=document.updated_at))
+
+        missing = [
+            entry
+            for entry in entries
+            if entry.path not in files and _seems_copied(entry, documents.get(entry.id))
+        ]
+        await each(missing, ask, parallel=self._parallel)
+        return found
+
     async def went_back(
         self, edits: Mapping[UUID, str], documents: Mapping[UUID, Document], *, asks: bool
     ) -> set[UUID]:
@@ -104,6 +135,15 @@ class Histories:
         await each(missing if files else (), ask, parallel=self._parallel)
         return found
 
+    async def _is_copy(self, entry: Base, document: Document) -> bool:
+        """Whether nothing but copies of the entry's version came after it."""
+        async for version in versions_of(self._client, entry.id):
+            if version.is_deleted or not _is_alike(version, document):
+                return False
+            if version.updated_at == entry.version:
+                return True
+        return False
+
     async def _answer(self, entry: Base) -> Base | None:
         sent, found = entry.sent, None
         async for version in versions_of(self._client, entry.id):
@@ -132,6 +172,25 @@ def _is_doubtful(entry: Base, remote: Document | None) -> bool:
         return True
     has = (remote.file.sha256_hash, remote.folder, remote.filename)
     return remote.updated_at != entry.version and has != (sent.sha256, sent.folder, sent.filename)
+
+
+def _seems_copied(entry: Base, remote: Document | None) -> bool:
+    """Whether the document has another version than the ledger, and the same name and bytes."""
+    if remote is None or entry.version is None or entry.version == remote.updated_at:
+        return False
+    if entry.lost or entry.leaving or entry.was_ignored or entry.sent is not None:
+        return False
+    has = (remote.file.sha256_hash, remote.folder, remote.filename)
+    return has == (entry.sha256, entry.folder, entry.filename)
+
+
+def _is_alike(version: DocumentVersion, document: Document) -> bool:
+    if version.file is None or version.file.sha256_hash != document.file.sha256_hash:
+        return False
+    return all(
+        getattr(version, name) == getattr(document, name)
+        for name in ("folder", "filename", "mime_type")
+    )
 
 
 def _carries(entry: Base, version: DocumentVersion) -> bool:

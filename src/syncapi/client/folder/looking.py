@@ -122,9 +122,7 @@ class Looking:
         rules = self._rules(ignores, direction)
         entries = list(self._ledger.entries())
         if not offline:
-            answered = await self._histories.answers(entries, documents)
-            self._ledger.put(*answered)
-            entries = _with(entries, answered)
+            entries = await self._informed(entries, documents, found)
         resolved = resolve(entries, found)
         planned = self._plan(resolved.entries, found, documents, rules)
         back: dict[UUID, WentBack] = {}
@@ -159,6 +157,16 @@ class Looking:
         self._out_of_sight.mark(ignores)
         await self._replica.pull()
         await self._mark_lost()
+
+    async def _informed(
+        self, entries: list[Base], documents: dict[UUID, Document], found: Scan
+    ) -> list[Base]:
+        """The ledger with what the server's history shows of it; that is kept, too."""
+        files = {file.path for file in found.files}
+        shown = await self._histories.answers(entries, documents)
+        shown += await self._histories.copied(entries, documents, files)
+        self._ledger.put(*shown)
+        return _with(entries, shown)
 
     def _to_restore(self, planned: Plan, entries: Iterable[Base]) -> list[Base]:
         """Entries of files that are gone, as if the mirror had taken them away: they are fetched.

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, InvalidRequest
-from syncapi.client.replica.conflicts import Strategy
+from syncapi.client.replica.conflicts import Strategy, values_of
 from syncapi.client.replica.failures import Failures, What, raise_what_ends_the_run
 from syncapi.client.replica.histories import missing_in_history, versions_of
 from syncapi.client.replica.losses import Losses
@@ -223,7 +223,8 @@ class Sending:
         """Versions held here that the server has lost, though it is no older than the change.
 
         They came after the change was made. To take it, the server must have lost them, unless it
-        took it before they came; to refuse it, it must have them in its history.
+        took it before they came, or they are copies of what was changed; to refuse it, it must
+        have them in its history.
         """
         lost = {}
         for change, answer in zip(sent, answers, strict=True):
@@ -236,7 +237,8 @@ class Sending:
                 continue
             if is_as_changed(held, change):
                 continue
-            if answer.status == "applied" or await missing_in_history(self._client, [held]):
+            is_certain = answer.status == "applied" and not _is_copy(held, change.base)
+            if is_certain or await missing_in_history(self._client, [held]):
                 lost[change.id] = held
         return lost
 
@@ -274,6 +276,11 @@ def _file_of(change: PendingChange, files: dict[str, UUID]) -> UUID | None:
 def _server_of(answer: ChangeResult) -> Document | None:
     """The document as the server has it now."""
     return answer.document if answer.conflict is None else answer.conflict.server
+
+
+def _is_copy(held: Document, base: Document | None) -> bool:
+    """Whether a later version has the values of the one that was changed."""
+    return base is not None and values_of(held) == values_of(base)
 
 
 def _is_older(server: Document | None, change: PendingChange) -> bool:
