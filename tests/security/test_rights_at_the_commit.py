@@ -6,7 +6,7 @@ And who asks what those rights are keeps nobody else from writing.
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 from uuid import UUID, uuid4
@@ -18,7 +18,7 @@ from typing_extensions import override
 
 from fixtures.collecting import is_waiting
 from fixtures.pulling import problem_of
-from fixtures.pushing import create
+from fixtures.pushing import create, update
 from fixtures.rights import Granted
 from fixtures.sending import content_of, declare, pending, send
 from fixtures.service import TestTenant
@@ -30,8 +30,10 @@ from syncapi.identity.tokens import TokenVerifier
 from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases
 from syncapi.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.postgres.push import Raced
 from syncapi.redis.invalidation import Invalidations
 from syncapi.storage.s3 import ObjectStore
+from syncapi.usecases import push as pushing
 from syncapi.usecases.access import AccessGate
 from syncapi.usecases.completion import Completions
 from syncapi.usecases.documents import Documents
@@ -267,23 +269,80 @@ async def test_rights_are_asked_for_before_a_connection_is_taken(
     now = tenant.scope()
     long_ago = replace(now, granted_at=now.granted_at - 7200)
     async with Databases(DatabaseUrls(database_url), PoolLimits(size=1)) as databases:
-
-        class Pooled(Granted):
-            @override
-            async def confirmed(
-                self, scope: TenantScope, *, remembered: bool = False
-            ) -> TenantScope:
-                await databases.check()
-                return await super().confirmed(scope, remembered=remembered)
-
-        uploads = Uploads(databases, Pooled(), store, RULES)
+        rights = Pooled(databases=databases)
+        uploads = Uploads(databases, rights, store, RULES)
         names = Description(folder="", filename="a.txt", mime_type=None)
         document = await uploads.upload(now, pieces(b"b"), lambda: names)
 
         verifier = Verifier(store, trusts_checksums=True)
-        completions = Completions(databases, Pooled(), store, verifier)
+        completions = Completions(databases, rights, store, verifier)
         assert (await completions.complete(now, declared.id)).id == declared.id
 
-        documents = Documents(databases, Pooled(), store, RULES)
+        documents = Documents(databases, rights, store, RULES)
         changes = DocumentChanges(filename="b.txt")
         assert (await documents.change(long_ago, document.id, changes)).filename == "b.txt"
+
+
+@dataclass(kw_only=True)
+class Pooled(Granted):
+    """Takes a connection of the same pool to say what a member may do.
+
+    Attributes:
+        remembers: it takes none where what is remembered will do.
+    """
+
+    databases: Databases
+    remembers: bool = True
+
+    @override
+    async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
+        if not (remembered and self.remembers):
+            await self.databases.check()
+        return await super().confirmed(scope, remembered=remembered)
+
+
+async def test_a_push_goes_alone_by_the_only_connection_of_a_pooler(
+    tenant: TestTenant, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Since somebody keeps its document locked."""
+    monkeypatch.setattr(MOMENT, 3600.0)
+    document = await upload(tenant.user)
+    request = PushRequest.model_validate(
+        {"changes": [update(UUID(document["id"]), document["updated_at"], filename="b.txt")]}
+    )
+    lock = "SELECT FROM documents WHERE id = $1 FOR UPDATE"
+    async with Databases(DatabaseUrls(database_url), PoolLimits(size=1)) as databases:
+        pushes = GroupCommit(databases, Pooled(databases=databases), RULES)
+        async with held(database_url, lock, UUID(document["id"])) as holder:
+            alone = asyncio.create_task(pushes.push(tenant.scope(), request))
+            await until(lambda: is_apart(pushes))
+            await until(partial(is_waiting, holder))
+        assert (await alone).results[0]["status"] == "applied"
+
+
+async def is_apart(pushes: GroupCommit) -> bool:
+    return any(line.apart for line in pushes._lines.values())
+
+
+async def test_a_group_that_raced_asks_before_its_transaction(
+    tenant: TestTenant, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file_id = UUID((await upload(tenant.user))["file"]["id"])
+    apply, tries = pushing.apply, 0
+
+    async def raced_once(*arguments: Any) -> list[Outcome]:  # noqa: ANN401 - as of `apply`
+        nonlocal tries
+        tries += 1
+        if tries == 1:
+            rights.remembers = False
+            raise Raced("40001")
+        return await apply(*arguments)
+
+    monkeypatch.setattr("syncapi.usecases.push.apply", raced_once)
+    monkeypatch.setattr("syncapi.usecases.push_admission.REMEMBERED_SECONDS", 3600.0)
+    async with Databases(DatabaseUrls(database_url), PoolLimits(size=1)) as databases:
+        rights = Pooled(databases=databases)
+        pushes = GroupCommit(databases, rights, RULES)
+        request = PushRequest.model_validate({"changes": [create(file_id)]})
+        outcome = await pushes.push(tenant.scope(), request)
+    assert (outcome.results[0]["status"], tries) == ("applied", 2)

@@ -458,8 +458,10 @@ async def test_a_push_that_had_to_wait(
     client: httpx.AsyncClient,
     administration: TenantAdministration,
     settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
     how: str,
 ) -> None:
+    monkeypatch.setattr(MOMENT, 0.0)
     document = await upload(client)
     change = update(UUID(document["id"]), document["updated_at"], filename="late.txt")
     here = settings.database_url.get_secret_value()

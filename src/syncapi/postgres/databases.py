@@ -169,6 +169,7 @@ class Databases:
         *,
         until: float | None = None,
         is_held_up: bool = False,
+        ask: Callable[[], Awaitable[None]] | None = None,
     ) -> Result:
         """Run `work` in a transaction and commit it before returning.
 
@@ -184,6 +185,8 @@ class Databases:
             work: what to do in the transaction.
             until: when it gives up waiting for locks; as in `autocommitting`.
             is_held_up: as in `autocommitting`.
+            ask: what is to be asked elsewhere before each try takes a connection: a pooler may
+                have no second one for who holds one. It is called twice, and remembers.
 
         Raises:
             Unavailable: the database does not answer, or has not the tenant's own feed, a lock is
@@ -193,7 +196,7 @@ class Databases:
         failures = 0
         while True:
             try:
-                return await self.attempt(scope, work, until=until, is_held_up=is_held_up)
+                return await self.attempt(scope, work, until=until, is_held_up=is_held_up, ask=ask)
             except Exception as error:
                 if not is_transient(error):
                     raise
@@ -219,17 +222,22 @@ class Databases:
         *,
         until: float | None = None,
         is_held_up: bool = False,
+        ask: Callable[[], Awaitable[None]] | None = None,
     ) -> Result:
         """Do as `writing` does, once, and raise what stood in the way."""
-        async with (
-            self._place(scope, until, is_held_up=is_held_up),
-            self._connection(scope.database, autocommit=False) as (connection, driver),
-            connection.begin(),
-        ):
-            # Also opens the transaction, so that work on the bare driver is inside it.
-            values = {"tenant": scope.tenant_id, "actor": str(scope.user_id or "")}
-            require_own(scope, (await connection.execute(_BEGIN, values)).one()[0])
-            return await work(TenantConnection(scope, connection, driver))
+        if ask is not None:
+            await ask()
+        async with self._place(scope, until, is_held_up=is_held_up):
+            if ask is not None:  # it may have waited for its place
+                await ask()
+            async with (
+                self._connection(scope.database, autocommit=False) as (connection, driver),
+                connection.begin(),
+            ):
+                # Also opens the transaction, so that work on the bare driver is inside it.
+                values = {"tenant": scope.tenant_id, "actor": str(scope.user_id or "")}
+                require_own(scope, (await connection.execute(_BEGIN, values)).one()[0])
+                return await work(TenantConnection(scope, connection, driver))
 
     def _place(
         self, scope: TenantScope, until: float | None, *, is_held_up: bool

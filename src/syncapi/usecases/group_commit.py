@@ -11,7 +11,8 @@ in their order; all others do not.
 
 import asyncio
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
 from typing import Final
@@ -23,12 +24,13 @@ from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.failures import is_statement_timeout, locked
 from syncapi.postgres.push import HeldUp, Raced
 from syncapi.usecases import push as pushing
-from syncapi.usecases.access import Rights, confirmed_in_place
+from syncapi.usecases.access import Rights
 from syncapi.usecases.activity import UNCOUNTED, Activity
 from syncapi.usecases.push import Outcome, Push
+from syncapi.usecases.push_admission import Admission, rights_of
 from syncapi.usecases.push_line import Line, Waiting
 from syncapi.usecases.uploads import UploadRules
-from syncapi.usecases.writes import REMEMBERED_SECONDS
+from syncapi.usecases.writes import Confirmation
 from syncapi.wire.push import PushRequest
 
 MOST_WAITING = 2000
@@ -37,15 +39,21 @@ MOST_WAITING = 2000
 GROUP_SECONDS = 5.0
 """A group that takes longer is broken off, and each of its pushes is tried by itself."""
 
-_ASKED_AT_ONCE: Final = 50
-"""Users whose rights are asked for: of more, the last would have no answer in time."""
-
 _PAUSE_SECONDS: Final = 0.1
 """Between two tries while somebody holds the tenant's clock."""
 
 
 class _TookLong(Exception):  # noqa: N818 - it says nothing of whose fault it is
     """A group was broken off, so that others need not wait for it."""
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(GROUP_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise _TookLong from error
 
 
 class GroupCommit:
@@ -137,7 +145,7 @@ class GroupCommit:
 
     async def _admitted(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Push]]:
         """Those of the group who may still push, with their rights of now; the others fail."""
-        scopes = await self._confirmed(group)
+        scopes = await rights_of(self._rights, group)
         admitted, pushes = [], []
         for one in group:
             scope = scopes[one.push.scope]
@@ -148,28 +156,6 @@ class GroupCommit:
                 self._fail([one], scope)
         return admitted, pushes
 
-    async def _confirmed(
-        self, group: Sequence[Waiting]
-    ) -> dict[TenantScope, TenantScope | BaseException]:
-        """By each scope of the group what it is now, or why it is none any more."""
-        now = time.monotonic()
-        # A user's rights are asked for once, for the one of his pushes that has waited longest.
-        waited: dict[TenantScope, bool] = {}
-        for one in group:
-            is_long = now - one.arrived > REMEMBERED_SECONDS
-            waited[one.push.scope] = waited.get(one.push.scope, False) or is_long
-        slots = asyncio.Semaphore(_ASKED_AT_ONCE)
-
-        async def confirmed(scope: TenantScope, *, remembered: bool) -> TenantScope:
-            async with slots:
-                return await confirmed_in_place(self._rights, scope, remembered=remembered)
-
-        answers = await asyncio.gather(
-            *(confirmed(scope, remembered=not is_long) for scope, is_long in waited.items()),
-            return_exceptions=True,
-        )
-        return dict(zip(waited, answers, strict=True))
-
     async def _transaction(self, line: Line, group: Sequence[Waiting]) -> dict[Waiting, Outcome]:
         """Without locks, and, where somebody came in between, with them."""
         scope = group[0].push.scope
@@ -178,30 +164,35 @@ class GroupCommit:
             async with self._databases.autocommitting(
                 scope, until=until, is_held_up=line.clock_is_held
             ) as connection:
-                return await self._applied(connection, group)
+                return await self._applied(connection, self._admission(group))
         except HeldUp:
             raise
         except Raced:
+            admission = self._admission(group)
 
             async def work(tx: TenantConnection) -> dict[Waiting, Outcome]:
                 await pushing.lock(tx, [one.push for one in _unanswered(group)])
-                return await self._applied(tx, group)
+                return await self._applied(tx, admission)
 
-            return await self._databases.attempt(scope, work, until=until)
+            async def ask() -> None:
+                async with _in_time():
+                    await admission.ask()
+
+            return await self._databases.attempt(scope, work, until=until, ask=ask)
+
+    def _admission(self, group: Sequence[Waiting]) -> Admission:
+        return Admission(lambda: self._admitted(_unanswered(group)))
 
     async def _applied(
-        self, connection: TenantConnection, group: Sequence[Waiting]
+        self, connection: TenantConnection, admission: Admission
     ) -> dict[Waiting, Outcome]:
         """Carry out those of the group that may be: each may have waited for the connection."""
-        try:
-            async with asyncio.timeout(GROUP_SECONDS):
-                admitted, pushes = await self._admitted(_unanswered(group))
-                if not pushes:
-                    return {}
-                outcomes = await pushing.apply(connection, pushes, self._rules)
-        except TimeoutError as error:
-            raise _TookLong from error
-        return dict(zip(admitted, outcomes, strict=True))
+        async with _in_time():
+            await admission.ask()
+            if not admission.pushes:
+                return {}
+            outcomes = await pushing.apply(connection, admission.pushes, self._rules)
+        return dict(zip(admission.admitted, outcomes, strict=True))
 
     async def _wait_for_clock(self, line: Line, group: Sequence[Waiting]) -> None:
         """Put the group back: all of the tenant must wait, and each for as long as it may."""
@@ -244,15 +235,18 @@ class GroupCommit:
             line.apart[one] = asyncio.create_task(alone)
 
     async def _alone(self, line: Line, one: Waiting, *, is_held_up: bool) -> None:
+        confirm = Confirmation(self._rights, one.push.scope, float("-inf"))
+
         async def work(tx: TenantConnection) -> Outcome:
             await pushing.lock(tx, [one.push])
-            scope = await confirmed_in_place(self._rights, one.push.scope)
-            (outcome,) = await pushing.apply(tx, [replace(one.push, scope=scope)], self._rules)
+            await confirm()
+            push = replace(one.push, scope=confirm.scope)
+            (outcome,) = await pushing.apply(tx, [push], self._rules)
             return outcome
 
         try:
             outcome = await self._databases.writing(
-                one.push.scope, work, until=one.until, is_held_up=is_held_up
+                one.push.scope, work, until=one.until, is_held_up=is_held_up, ask=confirm
             )
         except Exception as error:  # noqa: BLE001 - its waiter gets it
             self._fail([one], error)

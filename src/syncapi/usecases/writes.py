@@ -15,6 +15,31 @@ REMEMBERED_SECONDS = 1.0
 Result = TypeVar("Result")
 
 
+class Confirmation:
+    """Reads a member's rights again when it is called, unless they were read a moment ago.
+
+    Attributes:
+        scope: what holds, as it was read last.
+    """
+
+    def __init__(self, rights: Rights, scope: TenantScope, read_at: float) -> None:
+        """Begin with rights that were read at ``read_at``, by the monotonic clock."""
+        self.scope = scope
+        self._rights = rights
+        self._read_at = read_at
+
+    async def __call__(self) -> None:
+        """Read them.
+
+        Raises:
+            NotFound, Forbidden, Unavailable: as `confirmed_in_place` says.
+        """
+        asked_at = time.monotonic()
+        if asked_at - self._read_at >= REMEMBERED_SECONDS:
+            self.scope = await confirmed_in_place(self._rights, self.scope)
+            self._read_at = asked_at
+
+
 class Writes:
     """Carries out the writes of requests.
 
@@ -35,8 +60,8 @@ class Writes:
     ) -> Result:
         """Do as `Databases.writing` does, unless the right to it is lost before the commit.
 
-        Rights that are not of a moment ago are asked for before the transaction, too: a pooler may
-        have no second connection for who holds one.
+        Rights that are not of a moment ago are asked for before each try, too: a pooler may have
+        no second connection for who holds one.
 
         Args:
             scope: whose work it is.
@@ -49,7 +74,9 @@ class Writes:
             Unavailable: the tenant has moved meanwhile, or the control database does not answer
                 in time; and as `Databases.writing` says.
         """
-        confirm = self._confirmation(scope, scope.granted_at if read_at is None else read_at)
+        confirm = Confirmation(
+            self._rights, scope, scope.granted_at if read_at is None else read_at
+        )
 
         async def confirmed(tx: TenantConnection) -> Result:
             result = await work(replace(tx, confirm=confirm))
@@ -57,17 +84,4 @@ class Writes:
             await confirm()
             return result
 
-        await confirm()
-        return await self._databases.writing(scope, confirmed)
-
-    def _confirmation(self, scope: TenantScope, read_at: float) -> Callable[[], Awaitable[None]]:
-        """Make a function that reads the rights again unless they were read a moment ago."""
-
-        async def confirm() -> None:
-            nonlocal read_at
-            asked_at = time.monotonic()
-            if asked_at - read_at >= REMEMBERED_SECONDS:
-                await confirmed_in_place(self._rights, scope)
-                read_at = asked_at
-
-        return confirm
+        return await self._databases.writing(scope, confirmed, ask=confirm)
