@@ -1,5 +1,6 @@
 """What the driver says of a server that stops is an answer to the caller, never a defect."""
 
+import asyncio
 from uuid import uuid4
 
 import asyncpg
@@ -8,6 +9,7 @@ from asyncpg.prepared_stmt import PreparedStatement
 
 from syncapi.domain.access import operator
 from syncapi.domain.errors import Unavailable
+from syncapi.postgres.control import ControlStore
 from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.engines import DEFAULT_DATABASE, DatabaseUrls, PoolLimits
 from syncapi.postgres.feed_identity import open_feed
@@ -35,3 +37,19 @@ async def test_a_server_that_stops_while_it_is_connected_to(
             with pytest.raises(Unavailable):
                 await databases.writing(scope, _nothing)
         await databases.writing(scope, _nothing)
+
+
+async def test_a_control_database_that_hangs_keeps_no_request_for_half_a_minute(
+    database_url: str,
+) -> None:
+    """Nor a connection that others need when it answers again."""
+    holder = await asyncpg.connect(database_url)
+    async with Databases(DatabaseUrls(database_url), PoolLimits(size=1)) as databases:
+        control = ControlStore(databases.control)
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE memberships IN ACCESS EXCLUSIVE MODE")
+            async with asyncio.timeout(25):  # a statement may take 30 s by default
+                with pytest.raises(Unavailable):
+                    await control.membership(uuid4(), uuid4())
+        assert await control.membership(uuid4(), uuid4()) is None
+    await holder.close()

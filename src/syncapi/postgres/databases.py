@@ -5,7 +5,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Self, TypeVar
 from uuid import UUID
@@ -34,6 +34,10 @@ from syncapi.postgres.feed_identity import check_own, require_own
 from syncapi.postgres.lanes import LOCK_SECONDS, Lanes
 
 WRITE_ATTEMPTS = 6
+
+CONTROL_SECONDS = 5.0
+"""A statement in the control database may take so long: all of them look for a row or a few, and
+each request without remembered rights waits for one."""
 
 _FLUSH = text("SELECT feed.flush(:tenant)")
 _BEGIN = text(
@@ -94,7 +98,10 @@ class Databases:
         self._limits = limits
         self._pools: dict[str, _Pool] = {}
         self._reaper: asyncio.Task[None] | None = None
-        self.control = create_engine(urls.control or urls.default, limits)
+        seconds = min(CONTROL_SECONDS, limits.statement_timeout)
+        self.control = create_engine(
+            urls.control or urls.default, replace(limits, statement_timeout=seconds)
+        )
 
     async def __aenter__(self) -> Self:
         self._reaper = asyncio.create_task(self._close_idle())
