@@ -10,8 +10,9 @@ from syncapi.domain.content import Digest
 from syncapi.domain.errors import ContentMismatch, FieldError, UploadIncomplete
 from syncapi.domain.transfers import differences
 from syncapi.postgres import direct_uploads as store
-from syncapi.postgres.databases import Databases
+from syncapi.postgres.databases import Databases, TenantConnection
 from syncapi.postgres.direct_uploads import DirectUpload
+from syncapi.postgres.feed_identity import may_be_copy
 from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.access import Rights
@@ -129,12 +130,17 @@ class Completions:
 
     async def _finish(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
         missing = await missing_path(self._databases, self._objects, scope, upload.digest)
-        finish = partial(store.finish, upload=upload, missing_path=missing)
-        kept = await self._writes.writing(scope, finish, read_at=float("-inf"))
+
+        async def finish(tx: TenantConnection) -> tuple[StoredFile | None, bool]:
+            kept = await store.finish(tx, upload, missing)
+            return kept, await may_be_copy(tx.driver, tx.tenant_id)
+
+        kept, is_copied = await self._writes.writing(scope, finish, read_at=float("-inf"))
         if kept is None:  # somebody else was quicker, or it was taken for abandoned
             return await lost(self._databases, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)
-        if kept.s3_path != upload.s3_path:
+        # Where another database may have the same upload, the bytes may be a file's there.
+        if kept.s3_path != upload.s3_path and not is_copied:
             await self._leftovers.settle(scope, upload.file)
         return kept
 
