@@ -8,6 +8,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from uuid import UUID
 
 import httpx
@@ -42,6 +43,7 @@ from syncapi.usecases.downloads import Downloads
 from syncapi.usecases.group_commit import GroupCommit
 from syncapi.usecases.history import History
 from syncapi.usecases.invitations import Invitations
+from syncapi.usecases.missing_bytes import Looks
 from syncapi.usecases.pull import Pull
 from syncapi.usecases.uploads import UploadRules, Uploads
 from syncapi.usecases.verification import Verifier
@@ -138,7 +140,14 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
     return Service(
         gate=gate,
         pull=pull,
-        pushes=GroupCommit(databases, gate, rules, activity, patience=settings.statement_timeout),
+        pushes=GroupCommit(
+            databases,
+            gate,
+            rules,
+            activity,
+            patience=settings.statement_timeout,
+            looks=partial(Looks, store, retention(settings).files),
+        ),
         documents=Documents(databases, gate, store, rules, unreferenced=retention(settings).files),
         history=History(databases, gate),
         uploads=Uploads(databases, gate, store, rules, activity),

@@ -138,6 +138,27 @@ async def _changed(
     return None if row is None else stored(row)
 
 
+async def unpromised(
+    tx: TenantConnection, file_ids: Collection[UUID], age: timedelta
+) -> dict[UUID, str]:
+    """The keys of those that were not promised within ``age``, and that no live document has.
+
+    Garbage collection may have taken the bytes of such a file, and a backup brought its row back.
+    """
+    is_used = exists().where(
+        documents.c.tenant_id == files.c.tenant_id,
+        documents.c.file_id == files.c.id,
+        ~documents.c.is_deleted,
+    )
+    query = select(files.c.id, files.c.s3_path).where(
+        files.c.tenant_id == tx.tenant_id,
+        files.c.id.in_(file_ids),
+        files.c.updated_at <= func.now() - age,
+        ~is_used,
+    )
+    return {row.id: row.s3_path for row in await tx.connection.execute(query)}
+
+
 async def renew(tx: TenantConnection, file_ids: Collection[UUID]) -> None:
     """Let the time for which files without a reference are kept begin anew."""
     await tx.driver.execute("SELECT feed.renew_files($1, $2)", tx.tenant_id, list(file_ids))

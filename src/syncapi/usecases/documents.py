@@ -16,6 +16,7 @@ from syncapi.postgres.files import StoredFile
 from syncapi.storage.s3 import ObjectStore
 from syncapi.usecases.access import Rights
 from syncapi.usecases.leftovers import Leftovers
+from syncapi.usecases.missing_bytes import Looks
 from syncapi.usecases.uploads import UploadRules
 from syncapi.usecases.writes import Writes
 from syncapi.wire.documents import Document, DocumentChanges
@@ -41,6 +42,7 @@ class Documents:
         self._unreferenced = unreferenced
         self._databases = databases
         self._writes = Writes(databases, rights)
+        self._store = store
         self._leftovers = Leftovers(databases, store)
         self._rules = rules
 
@@ -69,16 +71,17 @@ class Documents:
 
         Raises:
             NotFound: there is no live document of this id.
-            InvalidInput: ``file_id`` is no file of the tenant.
+            InvalidInput: ``file_id`` is no file of the tenant, or its bytes are lost.
             UnsupportedType: a media type that is not allowed.
             PreconditionFailed: ``condition`` names another version.
         """
         if changes.mime_type is not None:
             self._rules.check_type(changes.mime_type)
+        looks = Looks(self._store, self._unreferenced)
 
         async def work(tx: TenantConnection) -> Document:
             current = live(await documents.find_locked(tx, document_id)).document
-            wanted = await _changed(tx, current, changes)
+            wanted = await _changed(tx, current, changes, looks)
             if wanted == current:
                 return current
             condition.require(current.updated_at)
@@ -94,7 +97,7 @@ class Documents:
             )
             return await documents.committed(tx, wanted)
 
-        return await self._writes.writing(scope, work)
+        return await looks.during(lambda: self._writes.writing(scope, work))
 
     async def delete(
         self,
@@ -192,12 +195,14 @@ async def _found_or_gone(tx: TenantConnection, document_id: UUID) -> Document | 
     return None
 
 
-async def _changed(tx: TenantConnection, current: Document, changes: DocumentChanges) -> Document:
+async def _changed(
+    tx: TenantConnection, current: Document, changes: DocumentChanges, looks: Looks
+) -> Document:
     """What ``current`` becomes."""
     given = changes.model_dump(exclude_none=True, exclude={"file_id"})
     if changes.file_id is not None and changes.file_id != current.file.id:
         file = await files.pin(tx, changes.file_id)
-        if file is None:
+        if file is None or await looks.lacking(tx, [file.id]):
             raise InvalidInput.of("body.file_id", "There is no such file in this tenant.")
         given["file"] = documents.file_info(file)
     return current.model_copy(update=given)

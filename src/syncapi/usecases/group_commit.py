@@ -11,7 +11,7 @@ in their order; all others do not.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
@@ -26,6 +26,7 @@ from syncapi.postgres.push import HeldUp, Raced
 from syncapi.usecases import push as pushing
 from syncapi.usecases.access import Rights
 from syncapi.usecases.activity import UNCOUNTED, Activity
+from syncapi.usecases.missing_bytes import Looks, Unseen
 from syncapi.usecases.push import Outcome, Push
 from syncapi.usecases.push_admission import Admission, rights_of
 from syncapi.usecases.push_line import Line, Waiting
@@ -67,13 +68,24 @@ class GroupCommit:
         activity: Activity = UNCOUNTED,
         *,
         patience: float = 30.0,
+        looks: Callable[[], Looks] | None = None,
     ) -> None:
-        """Take the parts; a push that could not be carried out for ``patience`` seconds fails."""
+        """Take the parts.
+
+        Args:
+            databases: where the documents are.
+            rights: says whether a member may still push.
+            rules: what may be kept.
+            activity: is told of what is done.
+            patience: a push that could not be carried out for so many seconds fails.
+            looks: makes what looks for the bytes of files; without it they are taken to be there.
+        """
         self._databases = databases
         self._rights = rights
         self._activity = activity
         self._rules = rules
         self._patience = patience
+        self._looks = looks
         self._lines: dict[tuple[UUID, str], Line] = {}
 
     async def push(self, scope: TenantScope, request: PushRequest) -> Outcome:
@@ -138,6 +150,9 @@ class GroupCommit:
                 self._fail(group, error)
             case Raced() | _TookLong():
                 self._set_apart(line, group)
+            case Unseen(paths=paths):
+                naming = [one for one in group if not one.push.files.isdisjoint(paths)]
+                self._part(line, group, naming)
             case _ if len(group) > 1:
                 self._set_apart(line, group)
             case _:
@@ -191,7 +206,8 @@ class GroupCommit:
             await admission.ask()
             if not admission.pushes:
                 return {}
-            outcomes = await pushing.apply(connection, admission.pushes, self._rules)
+            looks = self._looks and self._looks()
+            outcomes = await pushing.apply(connection, admission.pushes, self._rules, looks)
         return dict(zip(admission.admitted, outcomes, strict=True))
 
     async def _wait_for_clock(self, line: Line, group: Sequence[Waiting]) -> None:
@@ -223,7 +239,18 @@ class GroupCommit:
             for one in group
             if not held or not held.isdisjoint(one.push.touches | one.push.files)
         ]
-        self._set_apart(line, blocked, is_held_up=bool(held))
+        self._part(line, group, blocked, is_held_up=bool(held))
+
+    def _part(
+        self,
+        line: Line,
+        group: Sequence[Waiting],
+        apart: Iterable[Waiting],
+        *,
+        is_held_up: bool = False,
+    ) -> None:
+        """Set some of the group apart; the others go on."""
+        self._set_apart(line, apart, is_held_up=is_held_up)
         line.put_back([one for one in group if one not in line.apart])
 
     def _set_apart(
@@ -236,18 +263,22 @@ class GroupCommit:
 
     async def _alone(self, line: Line, one: Waiting, *, is_held_up: bool) -> None:
         confirm = Confirmation(self._rights, one.push.scope, float("-inf"))
+        looks = self._looks and self._looks()
 
         async def work(tx: TenantConnection) -> Outcome:
             await pushing.lock(tx, [one.push])
             await confirm()
             push = replace(one.push, scope=confirm.scope)
-            (outcome,) = await pushing.apply(tx, [push], self._rules)
+            (outcome,) = await pushing.apply(tx, [push], self._rules, looks)
             return outcome
 
-        try:
-            outcome = await self._databases.writing(
+        async def written() -> Outcome:
+            return await self._databases.writing(
                 one.push.scope, work, until=one.until, is_held_up=is_held_up, ask=confirm
             )
+
+        try:
+            outcome = await (written() if looks is None else looks.during(written))
         except Exception as error:  # noqa: BLE001 - its waiter gets it
             self._fail([one], error)
         else:

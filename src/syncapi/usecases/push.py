@@ -21,6 +21,7 @@ from syncapi.domain.pushing import (
 from syncapi.postgres import push as store
 from syncapi.postgres.databases import TenantConnection
 from syncapi.postgres.push import Known, PlannedWrite
+from syncapi.usecases.missing_bytes import Looks
 from syncapi.usecases.plain import Json
 from syncapi.usecases.push_results import Judged, Problem, Results
 from syncapi.usecases.uploads import UploadRules
@@ -85,18 +86,33 @@ class Outcome:
 
 
 async def apply(
-    connection: TenantConnection, pushes: Sequence[Push], rules: UploadRules
+    connection: TenantConnection,
+    pushes: Sequence[Push],
+    rules: UploadRules,
+    looks: Looks | None = None,
 ) -> list[Outcome]:
     """Judge and write a group of pushes that touch different documents.
 
     The version of every document written is the transaction's one stamp. Two statements: what
     the first one read is held against the locked rows by the second. Between them a third, where
-    a document was written since the client's version, and equals it.
+    a document was written since the client's version, and equals it, and a fourth, where a file
+    is named that was promised long ago.
+
+    Args:
+        connection: of the tenant.
+        pushes: the group.
+        rules: what may be kept.
+        looks: for the bytes of such files; without it they are taken to be there.
 
     Raises:
         Raced: another transaction came in between; nothing is written.
+        Unseen: files are to be looked for first; nothing is written.
     """
     known = await _known(connection, pushes)
+    if looks is not None:
+        promised = [(id_, row["version"]) for id_, row in known.files.items()]
+        for file_id in await looks.lacking(connection, looks.doubtful(promised)):
+            del known.files[file_id]
     judge = _Judge(known, await _copied(connection, known), rules)
     judged = [judge.all_of(push) for push in pushes]
     planned = [

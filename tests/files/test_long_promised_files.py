@@ -1,0 +1,128 @@
+"""Who names a file long after it was promised is told if its bytes are gone.
+
+Garbage collection took them, and a backup of the database brought the row back.
+"""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from fixtures.collecting import keys
+from fixtures.pulling import problem_of
+from fixtures.pushing import create, push, push_one, update
+from fixtures.replicas import MakeDevice
+from fixtures.sending import sent
+from fixtures.service import TestTenant
+from fixtures.uploads import upload
+from syncapi.postgres.databases import Databases
+from syncapi.storage.s3 import ObjectStore
+
+BYTES = b"promised long ago"
+
+
+async def promised(tenant: TestTenant, databases: Databases, *, days_ago: int = 2) -> UUID:
+    """A file that nothing refers to, and that no answer has named for some days."""
+    file_id = await sent(tenant.user, BYTES)
+    async with databases.database("default") as driver:
+        await driver.execute(
+            "UPDATE files SET updated_at = now() - $2 * interval '1 day' WHERE id = $1",
+            *(file_id, days_ago),
+        )
+    return file_id
+
+
+@pytest.fixture
+async def lost(tenant: TestTenant, databases: Databases, store: ObjectStore) -> UUID:
+    """One whose bytes are gone."""
+    file_id = await promised(tenant, databases)
+    await store.delete_many(list(await keys(store, tenant)))
+    return file_id
+
+
+async def test_a_push_that_names_it_is_rejected_until_the_bytes_are_sent_again(
+    tenant: TestTenant, lost: UUID
+) -> None:
+    document = await upload(tenant.user, b"there")
+    changes = [
+        create(lost),
+        update(UUID(document["id"]), document["updated_at"], file_id=str(lost)),
+        create(UUID(document["file"]["id"])),
+    ]
+    results = await push(tenant.user, *changes)
+    assert [result.status for result in results] == ["rejected", "rejected", "applied"]
+    for result in results[:2]:
+        assert result.problem is not None
+        assert result.problem.code == "invalid_file"
+
+    assert await sent(tenant.user, BYTES) == lost
+    results = await push(tenant.user, *changes)
+    assert [result.status for result in results] == ["applied", "applied", "unchanged"]
+
+
+async def test_a_change_that_names_it_is_refused(tenant: TestTenant, lost: UUID) -> None:
+    document = await upload(tenant.user, b"there")
+    change = {"file_id": str(lost)}
+    problem_of(
+        await tenant.user.patch(f"/documents/{document['id']}", json=change),
+        400,
+        "invalid_request",
+    )
+    assert await sent(tenant.user, BYTES) == lost
+    answer = await tenant.user.patch(f"/documents/{document['id']}", json=change)
+    assert answer.status_code == 200
+
+
+async def test_one_whose_bytes_are_there_is_taken(
+    tenant: TestTenant, databases: Databases
+) -> None:
+    file_id = await promised(tenant, databases)
+    assert (await push_one(tenant.user, create(file_id))).status == "applied"
+
+
+@pytest.fixture
+def looked_for(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Objects that somebody looks for, of all stores in this process."""
+    head, asked = ObjectStore.head, []
+
+    async def noted(self: ObjectStore, key: str) -> object:
+        asked.append(key)
+        return await head(self, key)
+
+    monkeypatch.setattr(ObjectStore, "head", noted)
+    return asked
+
+
+async def test_no_push_looks_for_what_was_promised_of_late_or_is_used(
+    tenant: TestTenant, databases: Databases, looked_for: list[str]
+) -> None:
+    """Only where nothing else says that the bytes are there."""
+    new, used = await sent(tenant.user, b"new"), await promised(tenant, databases)
+    assert (await push_one(tenant.user, create(used))).status == "applied"
+    async with databases.database("default") as driver:
+        await driver.execute("UPDATE files SET updated_at = 'epoch' WHERE id = $1", used)
+    assert looked_for
+    looked_for.clear()
+    results = await push(tenant.user, create(new), create(used), create(uuid4()))
+    assert [result.status for result in results] == ["applied", "applied", "rejected"]
+    assert looked_for == []
+
+
+@pytest.mark.parametrize("time", ["-infinity", "4713-01-01 BC", "294276-01-01", "infinity"])
+async def test_a_time_that_no_client_can_read_stops_no_push(
+    tenant: TestTenant, databases: Databases, time: str
+) -> None:
+    file_id = await promised(tenant, databases)
+    async with databases.database("default") as driver:
+        await driver.execute(f"UPDATE files SET updated_at = '{time}' WHERE id = $1", file_id)
+    assert (await push_one(tenant.user, create(file_id))).status == "applied"
+
+
+@pytest.mark.usefixtures("lost")
+async def test_a_replica_sends_the_bytes_again(
+    tenant: TestTenant, make_device: MakeDevice, store: ObjectStore
+) -> None:
+    device = make_device(tenant)
+    device.replica.create("again.txt", BYTES)
+    result = await device.replica.sync()
+    assert [one.status for one in result.pushed] == ["applied"]
+    assert len(await keys(store, tenant)) == 1
