@@ -99,6 +99,24 @@ async def test_where_the_clock_is_days_ahead_everything_stays(
     assert await keys(store, homes.tenant) == needed
 
 
+async def test_a_dry_run_counts_nothing_that_a_run_leaves(
+    homes: Homes, collect: Collector, store: ObjectStore
+) -> None:
+    """Where the copy's clock has not ticked yet, a run notes that it is one, and a dry run not."""
+    assert await collect(homes.tenant) == {}
+    await sent(homes.client, b"not referred to yet")
+    await declare(homes.client, content_of(b"under way"))
+    await past(homes, "direct_uploads SET expires_at = now()")
+    await homes.copy_to_other()
+    await upload(homes.client, b"what the copy lacks")
+    needed = await keys(store, homes.tenant)
+    await homes.name(OTHER)
+    assert await collect(homes.tenant, UNUSED, is_dry=True) == {}
+    assert await homes.other.fetchval("SELECT count(*) FROM feed_forks") == 0
+    assert await collect(homes.tenant, UNUSED) == {}
+    assert await keys(store, homes.tenant) == needed
+
+
 class TestWhatTheCopyFrees:
     """It was used by a document for long, and still is in the original."""
 

@@ -69,20 +69,27 @@ _KEYS = {"table": "idempotency_keys", "key": "user_id, key", "since": "created_a
 # Where the feed left a history, that one may have gone on elsewhere: this database may be a copy.
 # What was kept when they parted may be needed there, and so may what was set free here since; two
 # days are for clocks, uploads and processes that lag behind. A clock that is ahead does not say
-# when they parted.
-_MAYBE_ELSEWHERE = f"""EXISTS (
-  SELECT FROM {RECENT_FORKS}
-    AND (fork.forked_at > fork.left_at
-         OR {{time}} >= fork.forked_at - {{age}}::interval - interval '2 days'))"""
+# when they parted. A dry run notes no fork, so the one counts too that comes with the next tick.
+_FORKS = f"""
+WITH fork AS MATERIALIZED (
+  SELECT forked_at, left_at FROM {RECENT_FORKS}
+  UNION ALL
+  SELECT last, now() FROM tenant_clock WHERE tenant_id = $1 AND place <> feed.place())
+"""  # noqa: S608 - only our own text is put in
+_MAYBE_ELSEWHERE = """EXISTS (
+  SELECT FROM fork
+  WHERE fork.forked_at > fork.left_at
+     OR {time} >= fork.forked_at - {age}::interval - interval '2 days')"""
 
 # $2 age, $3 whether what may be needed elsewhere is kept
 _ABANDONED = f"""
 FROM direct_uploads WHERE tenant_id = $1 AND expires_at < now() - $2::interval
   AND NOT ($3 AND {_MAYBE_ELSEWHERE.format(time="expires_at", age="$2")})
 """
-_COUNT_UPLOADS = f"SELECT count(*) {_ABANDONED}"
+_COUNT_UPLOADS = f"{_FORKS} SELECT count(*) {_ABANDONED}"
 # The age is asked again of a row that was waited for: it may have been taken up meanwhile.
 _COLLECT_UPLOADS = f"""
+{_FORKS}
 DELETE FROM direct_uploads
 WHERE tenant_id = $1 AND expires_at < now() - $2::interval AND id IN (
   SELECT id {_ABANDONED} ORDER BY expires_at LIMIT $4)
@@ -91,7 +98,7 @@ RETURNING s3_path, s3_upload_id, file_id IS NULL AS is_pending
 
 # A page of files behind $3, and those of them that nothing refers to; $5 as $3 of uploads.
 _UNREFERENCED = f"""
-WITH page AS MATERIALIZED (
+{_FORKS}, page AS MATERIALIZED (
   SELECT id, updated_at, file_size FROM files
   WHERE tenant_id = $1 AND id > $3 ORDER BY id LIMIT $4
 ), unreferenced AS (
@@ -118,6 +125,7 @@ SELECT s3_upload_id FROM direct_uploads
 WHERE tenant_id = $1 AND file_id IS NULL AND s3_upload_id = ANY($2)
 """
 _LISTED_ELSEWHERE = f"""
+{_FORKS}
 SELECT name FROM unnest($2::text[], $3::timestamptz[]) AS listed (name, made_at)
 WHERE {_MAYBE_ELSEWHERE.format(time="made_at", age="$4")}
 """  # noqa: S608 - only our own text is put in
