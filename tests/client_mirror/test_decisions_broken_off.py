@@ -1,6 +1,7 @@
 """A decision about a conflict is broken off, and the next one does what it says all the same."""
 
 import errno
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -14,11 +15,13 @@ import pytest
 
 from simulation.crashes import Crashed, crash_at
 from syncapi.client.errors import SyncError
-from syncapi.client.folder.actions import SetAside
+from syncapi.client.folder.actions import Download, SetAside
+from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.ledger import PathKeys
 from syncapi.client.folder.resolving import Resolving
+from syncapi.client.folder.states import Base
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
 
@@ -44,7 +47,7 @@ class Table:
         self.trash = Trash(self.folder / "trash")
         with Store.open(self.folder / "state") as store:
             self._conflicts(store).record(
-                SetAside("a", self.copy.name, "0" * 64, UUID(int=1)), None
+                SetAside("a", self.copy.name, _sha256("mine"), UUID(int=1)), _download("theirs")
             )
 
     def _conflicts(self, store: Store) -> FolderConflicts:
@@ -55,16 +58,18 @@ class Table:
         with Store.open(self.folder / "state") as store:
             conflicts = self._conflicts(store)
             (conflict,) = conflicts.all()
-            Resolving(Disk(self.root, self.trash), self.trash, conflicts).resolve(conflict, keep)
+            self._resolving(conflicts).resolve(conflict, keep)
             conflicts.settle(conflict)
 
     def is_turned(self) -> bool | None:
         with Store.open(self.folder / "state") as store:
             conflicts = self._conflicts(store)
             (conflict,) = conflicts.all()
-            return Resolving(Disk(self.root, self.trash), self.trash, conflicts).is_turned(
-                conflict
-            )
+            return BrokenOff(Disk(self.root, self.trash), conflicts).is_turned(conflict)
+
+    def _resolving(self, conflicts: FolderConflicts) -> Resolving:
+        disk = Disk(self.root, self.trash)
+        return Resolving(disk, self.trash, conflicts, BrokenOff(disk, conflicts))
 
     def files(self) -> dict[str, str]:
         return {path.name: path.read_text() for path in self.root.iterdir()}
@@ -72,6 +77,17 @@ class Table:
     def all_texts(self) -> set[str]:
         """Of the folder and the trash."""
         return {*self.files().values(), *(file.place.read_text() for file in self.trash.files())}
+
+
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _download(text: str) -> Download:
+    sha256 = _sha256(text)
+    return Download(
+        UUID(int=1), "a", sha256, len(text), None, Base(UUID(int=1), "a", NOW, sha256, "", "a")
+    )
 
 
 @pytest.fixture
@@ -175,7 +191,7 @@ def test_where_both_files_were_replaced_it_is_asked_which_is_whose(
     for path in (turned.file, turned.copy):
         save_anew(path)
     before = turned.files()
-    with pytest.raises(SyncError, match="were both replaced"):
+    with pytest.raises(SyncError, match="nothing shows which is whose"):
         turned.decide(again)
     assert turned.files() == before
 
@@ -185,15 +201,38 @@ def test_where_both_files_were_replaced_it_is_asked_which_is_whose(
 
 
 @pytest.mark.parametrize("again", KEEPS)
-def test_where_mine_was_deleted_since_theirs_does_not_go_too(again: Keep, turned: Table) -> None:
+def test_where_mine_was_deleted_since_theirs_gets_its_name_back(
+    again: Keep, turned: Table
+) -> None:
     turned.file.unlink()
-    if again == "theirs":
+    with pytest.raises(SyncError, match=r"a \(conflict\) is not there any more"):
         turned.decide(again)
-        assert turned.files() == {"a": "theirs"}
-        return
-    with pytest.raises(SyncError, match="a is not there any more"):
+    assert turned.files() == {"a": "theirs"}
+
+
+@pytest.mark.parametrize("again", KEEPS)
+def test_a_folder_that_was_copied_since_is_known_by_its_bytes(again: Keep, turned: Table) -> None:
+    for path in (turned.file, turned.copy):
+        new = path.with_name("new")
+        new.write_text(path.read_text())
+        new.replace(path)
+    assert turned.is_turned()
+    turned.decide(again)
+    assert turned.files()["a"] == ("mine" if again == "mine" else "theirs")
+
+
+@pytest.mark.parametrize("again", KEEPS)
+def test_where_the_two_files_contradict_each_other_it_is_asked_which_is_whose(
+    again: Keep, turned: Table
+) -> None:
+    """Somebody has fetched the server's version again, say, by another program."""
+    turned.file.unlink()
+    turned.file.write_text("theirs")
+    assert turned.is_turned() is None
+    before = turned.files()
+    with pytest.raises(SyncError, match="nothing shows which is whose"):
         turned.decide(again)
-    assert turned.files() == {turned.copy.name: "theirs"}
+    assert turned.files() == before
 
 
 @pytest.mark.parametrize("again", KEEPS)

@@ -15,6 +15,7 @@ from simulation.faults import Fault
 from syncapi.client import durable
 from syncapi.client.errors import SyncError, Unreachable
 from syncapi.client.folder.actions import Adopt, Create, SetAside
+from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.ledger import Ledger, PathKeys
@@ -156,7 +157,9 @@ def keep_mine(disk: Disk, folder: Path, path: str = "d/a.txt") -> None:
     """Settle the conflict of a file, with the trash and the state in a folder."""
     with Store.open(folder / "state") as store:
         conflicts = FolderConflicts(store, PathKeys(store), lambda: NOW)
-        Resolving(disk, Trash(folder / "trash"), conflicts).resolve(conflict_at(path), "mine")
+        broken_off = BrokenOff(disk, conflicts)
+        resolving = Resolving(disk, Trash(folder / "trash"), conflicts, broken_off)
+        resolving.resolve(conflict_at(path), "mine")
 
 
 class TestKeepingMine:

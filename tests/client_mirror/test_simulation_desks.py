@@ -27,6 +27,7 @@ from simulation.whereabouts import Whereabouts
 from syncapi.cli.client.identities import Identity
 from syncapi.client import durable
 from syncapi.client.folder import backups
+from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.ignoring import read_ignores
 from syncapi.client.folder.looking import Looking
 from syncapi.client.folder.reports import FolderConflict
@@ -123,10 +124,7 @@ async def test_an_edit_while_a_conflict_is_settled(
     assert bool(found) is is_planted, found
 
 
-def _give_name_blindly(
-    self: Resolving, conflict: FolderConflict, copy: Path, *, is_turned: bool
-) -> None:
-    assert not is_turned
+def _give_name_blindly(self: Resolving, conflict: FolderConflict, copy: Path) -> None:
     place = self._disk.place(conflict.path)
     self._trash.keep(place, conflict.path)
     durable.replace(copy, place)
@@ -139,12 +137,12 @@ async def test_a_decision_that_is_turned_round_by_an_edit(
     """After kills at every moment."""
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # no power is cut
     if is_planted:
-        monkeypatch.setattr(Resolving, "is_turned", _is_turned_by_recorded_bytes)
+        monkeypatch.setattr(BrokenOff, "is_turned", _is_turned_by_recorded_bytes)
     faults = await broken_off(place, seed=1)
     assert bool(faults) is is_planted, faults
 
 
-def _is_turned_by_recorded_bytes(self: Resolving, conflict: FolderConflict) -> bool:
+def _is_turned_by_recorded_bytes(self: BrokenOff, conflict: FolderConflict) -> bool:
     def sha256(path: str) -> str:
         return hashlib.sha256((self._disk.root / path).read_bytes()).hexdigest()
 

@@ -32,12 +32,13 @@ class Crashed(BaseException):
 
 
 @contextmanager
-def crash_at(moment: int, *, is_after: bool) -> Iterator[list[str]]:
+def crash_at(moment: int, *, is_after: bool, among: Collection[str] = ()) -> Iterator[list[str]]:
     """End whatever runs inside at its ``moment``-th change of the disk, from 1.
 
     Args:
         moment: 0 or more than there are: nothing ends.
         is_after: the change happens, but the process does not hear of it.
+        among: names of the changes that count; all of them if it is empty.
 
     Yields:
         The changes so far, to count them.
@@ -45,6 +46,8 @@ def crash_at(moment: int, *, is_after: bool) -> Iterator[list[str]]:
     seen: list[str] = []
 
     def crash(name: str, change: Callable[[], Any]) -> Any:  # noqa: ANN401 - what the real one returns
+        if among and name not in among and not 0 < moment <= len(seen):
+            return change()
         seen.append(name)
         if 0 < moment < len(seen) or (len(seen) == moment and not is_after):
             raise Crashed(name)  # whatever tidies up after the crash does not happen either

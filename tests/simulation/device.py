@@ -83,7 +83,7 @@ class Device:
         self.name = name
         self.root = folder / name
         self.state = folder / f"{name}.state"
-        self.root.mkdir(parents=True)
+        self.root.mkdir(parents=True, exist_ok=True)
         self.exchanges = Exchanges()
         self.api = Faulty(rng, is_storage=False, exchanges=self.exchanges)
         self.storage = Faulty(rng, is_storage=True, exchanges=self.exchanges)

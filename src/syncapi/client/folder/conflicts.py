@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import PurePosixPath
 from uuid import UUID
@@ -10,10 +11,11 @@ from pydantic import RootModel
 
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.actions import Adopt, Create, Download, SetAside
-from syncapi.client.folder.exchanges import Exchange
+from syncapi.client.folder.exchanges import Exchange, KnownBytes
 from syncapi.client.folder.ledger import Ledger, PathKeys
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.states import Base, Scan
+from syncapi.client.store.lock import deciding
 from syncapi.client.store.store import Store
 from syncapi.wire.base import WireModel
 from syncapi.wire.documents import Document
@@ -91,6 +93,7 @@ class FolderConflicts:
         )
         with self._store.transaction():
             self._table.put(self._keys.of(action.to), _Row(conflict))
+            self._exchanges.delete(self._keys.of(action.to))
             if action.entry is not None:
                 self._note_asked(action.entry, action.sha256)
 
@@ -140,6 +143,10 @@ class FolderConflicts:
             elif entry is not None:
                 self._note_asked(entry, conflict.mine_sha256)
 
+    def deciding(self) -> AbstractContextManager[None]:
+        """Keep other processes out that decide a conflict. Raises `StoreBusy`."""
+        return deciding(self._store.folder)
+
     def note_exchange(self, conflict: FolderConflict, exchange: Exchange) -> None:
         """Keep that the files of a conflict are about to get each other's names."""
         key = self._key_of(conflict)
@@ -157,6 +164,21 @@ class FolderConflicts:
         key = self._key_of(conflict)
         if key is not None:
             self._exchanges.delete(key)
+
+    def exchanged(self) -> list[FolderConflict]:
+        """Those of which such is kept."""
+        noted = {key for key, _ in self._exchanges.items()}
+        if not noted:
+            return []
+        return [self._followed(row.root) for key, row in self._table.items() if key in noted]
+
+    def known_bytes(self, conflict: FolderConflict) -> KnownBytes:
+        """What each side of a conflict had when it was set aside, and when it was synced last."""
+        own, copy = self._entry(conflict.id), self._entry(conflict.copy_id)
+        return KnownBytes(
+            mine={conflict.mine_sha256, copy.sha256 if copy else ""},
+            theirs={conflict.theirs_sha256 or "", own.sha256 if own else ""},
+        )
 
     def _key_of(self, conflict: FolderConflict) -> str | None:
         rows = self._table.items()

@@ -1,12 +1,16 @@
-"""Which of a conflict's two files is whose, after they were to get each other's names."""
+"""The two files of a conflict, which are to get each other's names; and which of them is whose."""
 
 import os
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self, TypeAlias
 
 from syncapi.client.folder.births import birth_ns
 from syncapi.client.folder.disk import status_of_file
+from syncapi.client.transfer.contents import FileContent, digest_of
+
+Side: TypeAlias = Literal["mine", "theirs"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +55,31 @@ class Exchange:
     mine: FileNumber
     theirs: FileNumber
 
-    def was_made(self, copy: Path, place: Path) -> bool | None:
-        """Whether mine has the name and theirs is the copy by now; either file shows it.
+    def side_at(self, place: Path, known: "KnownBytes") -> Side | None:
+        """Whose the file at a place is; None where there is none, or nothing shows it.
 
-        None where both were replaced or deleted since, so that neither does.
+        A file that is neither of the two is known by its bytes: a folder may have been copied.
         """
-        is_made = self.theirs.is_at(copy) or self.mine.is_at(place)
-        is_as_before = self.mine.is_at(copy) or self.theirs.is_at(place)
-        return None if is_made == is_as_before else is_made
+        if self.mine.is_at(place):
+            return "mine"
+        return "theirs" if self.theirs.is_at(place) else known.side_of(place)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBytes:
+    """SHA-256 in hex of what each side of a conflict had at some time."""
+
+    mine: Collection[str]
+    theirs: Collection[str]
+
+    def side_of(self, place: Path) -> Side | None:
+        """Whose bytes a file has; None where there is none, or they are of neither or of both."""
+        try:
+            if status_of_file(place) is None:
+                return None
+            sha256 = digest_of(FileContent(place)).sha256_hash
+        except OSError:
+            return None
+        if (sha256 in self.mine) == (sha256 in self.theirs):
+            return None
+        return "mine" if sha256 in self.mine else "theirs"

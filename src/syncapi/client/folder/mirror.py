@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
 
@@ -10,6 +11,7 @@ from syncapi.client import durable
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.backups import Backups
+from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.checking import check_files
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
@@ -83,7 +85,8 @@ class Mirror:
         self._index = FileIndex(store, keys)
         self._conflicts = FolderConflicts(store, keys, options.now)
         self._disk = Disk(root, trash)
-        self._resolving = Resolving(self._disk, trash, self._conflicts)
+        self._broken_off = BrokenOff(self._disk, self._conflicts)
+        self._resolving = Resolving(self._disk, trash, self._conflicts, self._broken_off)
         histories = Histories(client, self._conflicts, parallel=options.parallel)
         self._backups = Backups(histories)
         self._looking = Looking(
@@ -129,10 +132,14 @@ class Mirror:
         report = MirrorReport()
         tried: set[object] = set()
         self.trash.expire()
+        look = partial(
+            self._looking.look,
+            direction=direction,
+            restore_missing=restore_missing,
+            went_back=went_back,
+        )
         for number in range(MOST_ROUNDS + 1):
-            view = await self._looking.look(
-                direction=direction, restore_missing=restore_missing, went_back=went_back
-            )
+            view = await (look() if dry_run else self._broken_off.taken_back(look))
             self._tell(report, view)
             if dry_run or direction != "both":
                 report.pending = view.plan
@@ -293,7 +300,7 @@ class Mirror:
 
     def sides_of(self, conflict: FolderConflict) -> tuple[str, str]:
         """Where theirs and mine are: a decision that was broken off may have turned them round."""
-        is_turned = self._resolving.is_turned(conflict)
+        is_turned = self._broken_off.is_turned(conflict)
         theirs, mine = conflict.path, conflict.copy_path
         return (mine, theirs) if is_turned else (theirs, mine)
 
@@ -310,12 +317,13 @@ class Mirror:
                 must be; nothing was done.
             OSError: the disk is full, say; nothing was done.
         """
-        conflict = self.conflict_of(path)
-        if conflict is None:
-            raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
-        self._resolving.resolve(conflict, keep)
-        self._conflicts.settle(conflict, has_mine=keep == "mine")
-        return conflict
+        with self._conflicts.deciding():
+            conflict = self.conflict_of(path)
+            if conflict is None:
+                raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
+            self._resolving.resolve(conflict, keep)
+            self._conflicts.settle(conflict, has_mine=keep == "mine")
+            return conflict
 
     async def ignored(self) -> list[tuple[str, str]]:
         """What is left alone, and why: files here, and documents of the server."""

@@ -1,8 +1,8 @@
 """What a decision about a conflict does in the folder; the next sync carries it to the server.
 
 To keep mine the two files get each other's names, and then the one that was the server's goes to
-the trash. A process may end between these two. So the two files are noted before: whoever decides
-again, be it otherwise, gets what they say, also if the files were edited in between.
+the trash. A process may end between these two. So the two files are noted before, and what comes
+next takes it back, be it a sync or another decision (see `broken_off`).
 """
 
 from pathlib import Path
@@ -10,6 +10,7 @@ from typing import Literal
 
 from syncapi.client import durable
 from syncapi.client.errors import SyncError
+from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, Identity, MovedOn
 from syncapi.client.folder.exchanges import Exchange, FileNumber
@@ -21,22 +22,13 @@ from syncapi.client.folder.trash import Trash
 class Resolving:
     """Carries decisions about conflicts out."""
 
-    def __init__(self, disk: Disk, trash: Trash, conflicts: FolderConflicts) -> None:
+    def __init__(
+        self, disk: Disk, trash: Trash, conflicts: FolderConflicts, broken_off: BrokenOff
+    ) -> None:
         self._disk = disk
         self._trash = trash
         self._conflicts = conflicts
-
-    def is_turned(self, conflict: FolderConflict) -> bool | None:
-        """Whether mine has the file's name and theirs that of the copy.
-
-        It is so after a process was killed that was to keep mine. None where both files were
-        replaced since, so that nothing shows which is whose.
-        """
-        exchange = self._conflicts.exchange_of(conflict)
-        if exchange is None:
-            return False
-        root = self._disk.root
-        return exchange.was_made(root / conflict.copy_path, root / conflict.path)
+        self._broken_off = broken_off
 
     def resolve(self, conflict: FolderConflict, keep: Literal["mine", "theirs", "both"]) -> None:
         """Have one version left, the other in the trash; or both, mine as the copy.
@@ -46,24 +38,21 @@ class Resolving:
                 both versions are where they were. The next call takes the copy for mine.
             OSError: the disk is full, say; likewise.
         """
-        is_turned = self.is_turned(conflict)
-        if is_turned is None:
-            self._conflicts.forget_exchange(conflict)
-            raise _replaced(conflict)
-        if keep == "both" and not is_turned and self._is_ignored(conflict.copy_path):
-            return
         try:
+            if not self._broken_off.take_back(conflict):
+                self._conflicts.forget_exchange(conflict)
+                raise _replaced(conflict)
+            if keep == "both" and self._is_ignored(conflict.copy_path):
+                return
             copy = self._disk.place(conflict.copy_path)
-            self._expect(copy, conflict.copy_path)
-            if is_turned and keep != "theirs":
-                self._expect(self._disk.place(conflict.path), conflict.path)
-            if keep == "both":
-                if is_turned:
-                    durable.exchange(copy, self._disk.place(conflict.path))
-            elif is_turned == (keep == "mine"):
+            if Identity.at(copy) is None:
+                raise SyncError(
+                    f"{conflict.copy_path} is not there any more.", hint="syncapi sync"
+                )
+            if keep == "theirs":
                 self._trash.take(copy, conflict.copy_path)
-            else:
-                self._give_name(conflict, copy, is_turned=is_turned)
+            elif keep == "mine":
+                self._give_name(conflict, copy)
         except MovedOn as error:
             raise SyncError(f"{error}.", hint="Move it away, then repeat.") from error
 
@@ -71,11 +60,7 @@ class Resolving:
         """Whether a file may be missing from a path while its document is kept on the server."""
         return read_ignores(self._disk.root).covers(path)
 
-    def _expect(self, place: Path, path: str) -> None:
-        if Identity.at(place) is None:
-            raise SyncError(f"{path} is not there any more.", hint="syncapi sync")
-
-    def _give_name(self, conflict: FolderConflict, copy: Path, *, is_turned: bool) -> None:
+    def _give_name(self, conflict: FolderConflict, copy: Path) -> None:
         """Put the copy at its file's place, which is never empty in between.
 
         A crash would leave there what the next sync takes for a deletion.
@@ -85,7 +70,7 @@ class Resolving:
         if before is None:
             _move(copy, place, path)
             return
-        self._note(conflict, copy, place, is_turned=is_turned)
+        self._note(conflict, copy, place)
         if not durable.exchange(copy, place):
             self._conflicts.forget_exchange(conflict)
             self._replace(copy, place, path, before)
@@ -100,12 +85,10 @@ class Resolving:
                 durable.exchange(copy, place)
             raise
 
-    def _note(self, conflict: FolderConflict, copy: Path, place: Path, *, is_turned: bool) -> None:
+    def _note(self, conflict: FolderConflict, copy: Path, place: Path) -> None:
         mine, theirs = FileNumber.at(copy), FileNumber.at(place)
         if mine is None or theirs is None:
             raise _written_to(conflict.path)
-        if is_turned:
-            mine, theirs = theirs, mine
         self._conflicts.note_exchange(conflict, Exchange(mine, theirs))
 
     def _replace(self, copy: Path, place: Path, path: str, before: Identity) -> None:
@@ -122,8 +105,8 @@ class Resolving:
 
 def _replaced(conflict: FolderConflict) -> SyncError:
     return SyncError(
-        f"{conflict.path} and {conflict.copy_path} were both replaced after an earlier decision "
-        "was broken off. Nothing was done.",
+        f"{conflict.path} and {conflict.copy_path} were replaced after an earlier decision "
+        "was broken off, so that nothing shows which is whose. Nothing was done.",
         hint="Look at both, then repeat: the second one counts as yours.",
     )
 

@@ -7,11 +7,14 @@ from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 from filelock import FileLock, Timeout
 
 from syncapi.client.errors import StoreBusy
+
+_WAIT_FOR_A_DECISION: Final = 10.0
+"""In seconds; a decision takes milliseconds, unless the trash is on another file system."""
 
 
 class ReplicaLock:
@@ -60,6 +63,23 @@ def rebuilding(folder: Path, *, wait: float) -> Iterator[None]:
     except Timeout as error:
         raise StoreBusy(
             f"Another process is making {folder} or changing its key.",
+            hint="Try again when it has ended.",
+        ) from error
+
+
+@contextmanager
+def deciding(folder: Path) -> Iterator[None]:
+    """Alone in deciding the conflicts of a folder that is kept in step, within ten seconds.
+
+    Raises:
+        StoreBusy: another process is at it for longer.
+    """
+    try:
+        with FileLock(folder / "decisions.lock", timeout=_WAIT_FOR_A_DECISION, mode=0o600):
+            yield
+    except Timeout as error:
+        raise StoreBusy(
+            f"Another process is settling a conflict of {folder}.",
             hint="Try again when it has ended.",
         ) from error
 
