@@ -190,13 +190,13 @@ class FolderConflicts:
         Args:
             scan: what it has left alone is there, for all that is known.
         """
-        files = {file.path for file in scan.files}
+        files = {file.path: file.sha256 for file in scan.files}
         skipped = {skipped.path for skipped in scan.skipped}
         for conflict in self.all():
             path = conflict.copy_path
             is_there = path in files or not skipped.isdisjoint(_up_from(path))
             if not is_there and self._entry(conflict.copy_id) is None:
-                self.settle(conflict)
+                self.settle(conflict, has_mine=files.get(conflict.path) == conflict.mine_sha256)
                 self._follow_renamed(conflict, scan)
 
     def _follow_renamed(self, conflict: FolderConflict, scan: Scan) -> None:

@@ -1,0 +1,54 @@
+"""Conflicts that a person settles in a file manager are not asked about once more."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import httpx
+import pytest
+
+from fixtures.mirrors import texts, write
+from simulation.device import Device
+from simulation.faults import Fault
+
+By = Callable[[Path, Path], object]
+
+
+def move_over(copy: Path, place: Path) -> None:
+    copy.replace(place)
+
+
+def delete(copy: Path, _place: Path) -> None:
+    copy.unlink()
+
+
+@pytest.mark.parametrize(("by", "kept"), [(move_over, "first"), (delete, "second")])
+@pytest.mark.parametrize("is_pushed", [True, False])
+async def test_also_while_nothing_can_be_pushed(
+    by: By, kept: str, is_pushed: bool, laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An older version was put back, which is asked about."""
+    for text in ("first", "second"):
+        write(laptop, "a.txt", text)
+        await laptop.sync_calmly()
+    write(laptop, "a.txt", "first")
+    with monkeypatch.context() as patch:
+        if not is_pushed:
+            patch.setattr(laptop.api, "draw", refuse_pushes)
+        await laptop.sync()
+    (conflict,) = await laptop.conflicts()
+    assert (conflict.copy_id is not None) is is_pushed
+
+    by(laptop.root / conflict.copy_path, laptop.root / "a.txt")
+    with monkeypatch.context() as patch:
+        patch.setattr(laptop.api, "draw", refuse_pushes)
+        for _ in range(3):
+            await laptop.sync()
+            assert texts(laptop) == {"a.txt": kept}
+    report = await laptop.sync_calmly()
+    assert not report.conflicts
+    assert texts(laptop) == {"a.txt": kept}
+
+
+def refuse_pushes(request: httpx.Request) -> Fault | None:
+    is_push = request.method == "POST" and request.url.path.endswith("/documents/sync")
+    return "refused" if is_push else None
