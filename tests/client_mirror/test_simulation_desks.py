@@ -6,30 +6,27 @@ from collections.abc import AsyncIterator
 from itertools import count
 from pathlib import Path
 from random import Random
+from uuid import UUID
 
 import pytest
 
 from simulation.crashes import beside
 from simulation.decisions import Decided, broken_off, misdecided
 from simulation.device import Befalling, Device
-from simulation.promises import (
-    Meanwhile,
-    Moment,
-    Sync,
-    asked_without_reason,
-    broken,
-    misjudged,
-)
+from simulation.moments import Moment
+from simulation.promises import Meanwhile, Sync, broken, misjudged
 from simulation.runs import Place
 from simulation.second_process import Intruded, act_beside
 from simulation.truth import Truth
+from simulation.went_back import asked_without_reason, deleted_unasked
 from simulation.whereabouts import Whereabouts
 from syncapi.cli.client.identities import Identity
 from syncapi.client import durable
 from syncapi.client.folder import backups
+from syncapi.client.folder.actions import Delete
 from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.ignoring import read_ignores
-from syncapi.client.folder.looking import Looking
+from syncapi.client.folder.looking import Looking, View
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.folder.resolving import Resolving
 from syncapi.client.folder.trash import Trash
@@ -151,21 +148,48 @@ def _is_turned_by_recorded_bytes(self: BrokenOff, conflict: FolderConflict) -> b
 
 
 @planted
-async def test_a_file_that_is_made_from_a_template_and_taken_for_a_backup(
-    is_planted: bool, laptop: Device, monkeypatch: pytest.MonkeyPatch
+async def test_a_file_that_is_moved_over_its_copy_and_taken_for_a_backup(
+    is_planted: bool, truth: Truth, laptop: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if is_planted:
-        monkeypatch.setattr(backups, "_live", lambda _view: set())
-    for name in ("template", "copy"):
-        (laptop.root / name).write_text("template")
+        monkeypatch.setattr(backups, "_deleted", _deleted)
+    for name in ("original", "copy"):
+        (laptop.root / name).write_text("text")
     await laptop.sync_calmly()
-    (laptop.root / "copy").write_text("filled in")
+    (laptop.root / "copy").write_text("edited")
     await laptop.sync_calmly()
-    (laptop.root / "template").replace(laptop.root / "copy")
+    (laptop.root / "original").replace(laptop.root / "copy")
+    before = await Moment.now(laptop, truth)
 
     await laptop.sync()
 
-    found = asked_without_reason(laptop)
+    found = asked_without_reason(laptop, (before,), truth)
+    assert bool(found) is is_planted, found
+
+
+def _deleted(view: View) -> set[UUID]:
+    return {action.id for action in view.whole.actions if isinstance(action, Delete)}
+
+
+@planted
+async def test_a_backup_that_deletes_without_a_question(
+    is_planted: bool, truth: Truth, laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its bytes are those of a copy that is in step too."""
+    if is_planted:
+        monkeypatch.setattr(backups, "expect_no_backup", lambda _back, _missing: None)
+    for text in ("old", "new"):
+        (laptop.root / "report").write_text(text)
+        (laptop.root / "report of old").write_text("old")
+        (laptop.root / "newer").write_text(text)
+        await laptop.sync_calmly()
+    (laptop.root / "report").write_text("old")
+    (laptop.root / "newer").unlink()
+    before = await Moment.now(laptop, truth)
+
+    await laptop.sync()
+
+    found = deleted_unasked(before, await Moment.now(laptop, truth))
     assert bool(found) is is_planted, found
 
 

@@ -9,7 +9,8 @@ import pytest
 
 from simulation.device import Befalling, Device
 from simulation.lost_history import ServerHistory, wait_until_served
-from simulation.promises import Meanwhile, Moment, Sync, broken, not_given_back, owed
+from simulation.moments import Moment
+from simulation.promises import Meanwhile, Sync, broken, not_given_back, owed
 from simulation.rest import differences
 from simulation.runs import Place
 from simulation.truth import Truth

@@ -30,15 +30,23 @@ class Backup:
         if not self._root.is_dir():
             return "no backup"
         what = rng.choice(("files", "folder", "disk"))
-        self._device.may_have_gone_back = True
-        self._device.hidden = set()  # whatever its last sync was told is not known any more
         if what == "files":
+            self._note()
             _copy_over(self._root, self._device.root)
         else:
-            _mirror(self._root, self._device.root)
+            self.put_folder_back()
         if what == "disk":
             _mirror(self._state, self._device.state)
         return f"put the backup back: {what}"
+
+    def put_folder_back(self) -> None:
+        """Have just what the copy has in the folder."""
+        self._note()
+        _mirror(self._root, self._device.root)
+
+    def _note(self) -> None:
+        self._device.may_have_gone_back = True
+        self._device.hidden = set()  # whatever its last sync was told is not known any more
 
 
 def _mirror(source: Path, target: Path) -> None:

@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
+from pydantic import RootModel
+
 from simulation.crashes import Crashed, act_at, crash_at
 from simulation.faults import Faulty
 from soak.exchanges import Exchanges
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, SafetyStop, SyncError, Unreachable
+from syncapi.client.folder.births import birth_ns
 from syncapi.client.folder.executing import path_of
 from syncapi.client.folder.guards import WentBackStop
 from syncapi.client.folder.ignoring import read_ignores
@@ -258,6 +261,21 @@ class Device:
     def tree(self) -> dict[str, str]:
         """SHA-256 by path, of all files in the folder."""
         return _hashes(self.root)
+
+    def identities(self) -> dict[str, tuple[int, int | None]]:
+        """Inodes and times of birth by path, of the same files."""
+        places = {path: self.root / path for path in self.tree()}
+        status = {path: place.stat() for path, place in places.items()}
+        return {
+            path: (status[path].st_ino, birth_ns(str(place), status[path]))
+            for path, place in places.items()
+        }
+
+    def asked_about(self) -> set[UUID]:
+        """Documents of which somebody was asked about older bytes."""
+        with Store.open(self.state) as store:
+            rows = store.table("folder_conflicts_asked", RootModel[object])
+            return {UUID(key) for key, _ in rows.items()}
 
     def kept(self) -> set[str]:
         """SHA-256 of every file in the folder and in the trash; not of the trash's own notes."""

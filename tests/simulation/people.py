@@ -78,6 +78,7 @@ class Person:
             self.delete: 2,
             self.delete_folder: 1,
             self.copy: 2,
+            self.copy_folder: 1,
             self.swap: 1,
             self.save_anew: 3,
             self.become_folder: 1,
@@ -171,6 +172,17 @@ class Person:
             return "no copy"
         shutil.copyfile(source, target)
         return f"copy {self._name(source)} to {self._name(target)}"
+
+    def copy_folder(self) -> str:
+        folders = [p for p in self._entries() if p.is_dir()]
+        target = self._root / self._rng.choice(FOLDERS[1:])
+        if not folders:
+            return "no folder"
+        source = self._rng.choice(folders)
+        if target.exists() or source in target.parents or not target.parent.is_dir():
+            return "no folder"
+        shutil.copytree(source, target)
+        return f"copy folder {self._name(source)} to {self._name(target)}"
 
     def swap(self) -> str:
         one, other = self._some_file(), self._some_file()

@@ -9,6 +9,7 @@
 - No document is deleted that the device's last sync was told to ignore.
 - A file that was deleted on one side, and not touched on the other, does not come back.
 - What the server has lost and nobody has changed since is given back, by its name and its bytes.
+- Where files went back to older versions, nothing that is missing is deleted without a question.
 - Who says of a backup that the server's versions are to stay loses no document that it lacks.
 - A folder that was renamed is known again, and there is as much to do as before; a copy of it is
   not taken for it.
@@ -18,53 +19,15 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Self
 from uuid import UUID
 
 from simulation.device import Device
-from simulation.truth import LiveDocument, Truth, Version
-from syncapi.client.folder.ignoring import read_ignores
+from simulation.moments import Moment
+from simulation.truth import Truth
+from simulation.went_back import deleted_unasked
 from syncapi.client.folder.looking import Keep
 from syncapi.client.folder.names import join
 from syncapi.client.folder.states import Base
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """A device and the server, between two syncs.
-
-    Attributes:
-        tree: SHA-256 by path of the folder.
-        kept: SHA-256 of what is in the folder and in the trash.
-    """
-
-    tree: dict[str, str]
-    kept: set[str]
-    entries: tuple[Base, ...]
-    covers: Callable[[str], bool]
-    live: dict[UUID, LiveDocument]
-    versions: frozenset[Version]
-
-    @classmethod
-    async def now(cls, device: Device, truth: Truth) -> Self:
-        return cls(
-            device.tree(),
-            device.kept(),
-            device.entries(),
-            read_ignores(device.root).covers,
-            {document.id: document for document in await truth.live()},
-            frozenset(await truth.versions()),
-        )
-
-    @property
-    def on_server(self) -> set[str]:
-        return {version.sha256 for version in self.versions}
-
-    def agreed(self) -> Iterable[Base]:
-        """Entries of which nothing is open and that are not ignored."""
-        for entry in self.entries:
-            if not (entry.lost or entry.was_ignored or entry.sent or self.covers(entry.path)):
-                yield entry
 
 
 @dataclass(slots=True)
@@ -139,6 +102,8 @@ def broken(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
         erased: documents that were ever erased on the server.
     """
     faults = [*_lost(sync), *_put_out_of_sight(sync, truth, erased), *_hidden_deleted(sync)]
+    if sync.answer is None and not sync.meanwhile.acts:
+        faults += deleted_unasked(sync.before, sync.after)
     if sync.is_complete and not sync.meanwhile.acts:
         if sync.answer == "theirs":
             faults += _not_fetched_again(sync)
@@ -186,12 +151,13 @@ def _hidden_deleted(sync: Sync) -> list[str]:
 
 
 def _came_back_from_the_server(sync: Sync) -> list[str]:
-    """Files deleted here whose documents are as they were."""
+    """Files deleted here whose documents are as they were, but not those to be fetched again."""
     held = set(sync.before.tree.values())
     faults = []
     for entry in sync.before.agreed():
         there, since = sync.before.live.get(entry.id), sync.after.live.get(entry.id)
-        is_deleted = entry.path not in sync.before.tree and entry.sha256 not in held
+        is_missing = entry.path not in sync.before.tree and entry.sha256 not in held
+        is_deleted = is_missing and not entry.leaving
         is_untouched = there is not None and there.version == entry.version
         if is_deleted and is_untouched and since == there and not sync.after.covers(entry.path):
             faults.append(f"{entry.path} was deleted here, and its document lives on: {entry}")
@@ -250,13 +216,6 @@ def not_given_back(owed: list[Base], after: Moment) -> list[str]:
         if (join(entry.folder, entry.filename), entry.sha256) not in live
         and not after.covers(entry.path)
     ]
-
-
-def asked_without_reason(device: Device) -> list[str]:
-    """Whether the last sync took for a backup what can be none."""
-    if not device.suspects_backup or device.may_have_gone_back:
-        return []
-    return [f"{device.name}: asks about a backup, and nothing went back"]
 
 
 def misjudged(place: Path, found: Path | None, *, is_the_folder: bool) -> list[str]:

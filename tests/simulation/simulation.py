@@ -17,22 +17,16 @@ from simulation.backups import Backup
 from simulation.colleague import Colleague
 from simulation.decisions import LONGEST, Decisions
 from simulation.desks import Desk, Interference
-from simulation.device import Befalling, Device
+from simulation.device import NOTHING, Befalling, Device
 from simulation.lost_history import ServerHistory, wait_until_served
+from simulation.moments import Moment
+from simulation.older_copies import go_back_beside_copy
 from simulation.people import Contents, Person
-from simulation.promises import (
-    Meanwhile,
-    Moment,
-    Sync,
-    asked_without_reason,
-    broken,
-    misjudged,
-    not_given_back,
-    owed,
-)
+from simulation.promises import Meanwhile, Sync, broken, misjudged, not_given_back, owed
 from simulation.rest import differences
 from simulation.runs import Outcome, Place, act_at_random
 from simulation.truth import Truth
+from simulation.went_back import asked_without_reason
 from simulation.whereabouts import Whereabouts
 from syncapi.client.api.client import Client
 from syncapi.client.folder.looking import Keep
@@ -73,7 +67,7 @@ class Simulation:
             for number in range(devices)
         ]
         self._outcome = Outcome(devices=self._devices)
-        contents = Contents(self._rng)
+        contents = self._contents = Contents(self._rng)
         self._desks = [self._desk(device, folder, contents) for device in self._devices]
         self._colleague = Colleague(client, self._rng, contents, self._devices[0].new_id)
         self._decisions = Decisions(self._rng, self._outcome)
@@ -111,6 +105,7 @@ class Simulation:
             self._colleague_works: 4,
             self._sync: 8,
             self._back_up: 2,
+            self._go_back_beside_copy: 1,
             self._move: 1,
             self._decide: 2,
         }
@@ -133,6 +128,17 @@ class Simulation:
         backup = desk.backup
         what = backup.make() if self._rng.random() < 0.5 else backup.put_back(self._rng)
         self._outcome.say(f"{desk.device.name}: {what}")
+
+    async def _go_back_beside_copy(self) -> None:
+        """Put a backup back whose bytes other documents have, and sync undisturbed."""
+        desk = self._rng.choice(self._desks)
+        device = desk.device
+        await device.end()
+        what = await go_back_beside_copy(
+            desk, self._rng, self._contents, lambda: self._sync_calmly(device)
+        )
+        self._outcome.say(f"{device.name}: {what}")
+        await self._sync_once(desk, None, is_disturbed=False)
 
     async def _move(self) -> None:
         """Move the folder, copy it, or have a copy take its place."""
@@ -207,9 +213,11 @@ class Simulation:
                 self._outcome.say(f"{desk.device.name}: asked: {desk.work()}")
             await self._sync_once(desk, self._rng.choice(_ANSWERS))
 
-    async def _sync_once(self, desk: Desk, answer: Keep | None) -> None:
+    async def _sync_once(
+        self, desk: Desk, answer: Keep | None, *, is_disturbed: bool = True
+    ) -> None:
         device, interference = desk.device, self._interference(desk)
-        befalling = self._befalling(interference.act)
+        befalling = self._befalling(interference.act) if is_disturbed else NOTHING
         before, hidden = await Moment.now(device, self._truth), device.hidden
         said = await device.sync(
             befalling,
@@ -253,7 +261,7 @@ class Simulation:
             answer=device.answer,
         )
         self._outcome.blame(broken(sync, self._truth, self._colleague.erased))
-        self._outcome.blame(asked_without_reason(device))
+        self._outcome.blame(asked_without_reason(device, (before, after), self._truth))
         if device.has_come_through:
             device.may_have_gone_back &= bool(meanwhile.acts)
             self._know_history.add(device.name)

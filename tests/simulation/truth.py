@@ -24,10 +24,12 @@ WHERE tenant_id = $1 AND folder = $2 AND is_deleted = $3 ORDER BY filename, id
 """
 _TIME = "SELECT last FROM tenant_clock WHERE tenant_id = $1"
 _VERSIONS = """
-SELECT version.id, version.updated_at, version.is_deleted, trim(file.sha256_hash) AS sha256
+SELECT version.id, version.updated_at, version.is_deleted, trim(file.sha256_hash) AS sha256,
+  concat_ws('/', nullif(version.folder, ''), version.filename) AS path
 FROM (
-  SELECT id, updated_at, is_deleted, file_id FROM documents WHERE tenant_id = $1
-  UNION SELECT document_id, updated_at, is_deleted, file_id FROM document_history
+  SELECT id, updated_at, is_deleted, file_id, folder, filename FROM documents WHERE tenant_id = $1
+  UNION SELECT document_id, updated_at, is_deleted, file_id, folder, filename
+  FROM document_history
   WHERE tenant_id = $1
 ) version
 JOIN files file ON file.tenant_id = $1 AND file.id = version.file_id
@@ -60,6 +62,7 @@ class Version:
     version: datetime
     is_deleted: bool
     sha256: str
+    path: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,18 +2,15 @@
 
 from uuid import UUID
 
-from syncapi.client.folder.actions import Create, Delete, Download
+from syncapi.client.folder.actions import Delete
 from syncapi.client.folder.guards import expect_no_backup
 from syncapi.client.folder.histories import Histories
-from syncapi.client.folder.looking import EMPTY, View
+from syncapi.client.folder.looking import View
+from syncapi.client.folder.older_names import changed_files, missing_files
 
 
 class Backups:
-    """Holds what is to be done against what a backup looks like.
-
-    Bytes that some document has now are no sign of one: a file that is made from a template has
-    those, or one that was moved over another.
-    """
+    """Holds what is to be done against what a backup looks like."""
 
     def __init__(self, histories: Histories) -> None:
         self._histories = histories
@@ -24,7 +21,7 @@ class Backups:
         Raises:
             WentBackStop: they did.
         """
-        expect_no_backup(view.whole, len(_signs(view)))
+        expect_no_backup(len(view.back), len(_deleted(view)))
 
     async def expect_no_older_names(self, view: View) -> None:
         """See the same, and whether files have come back under older names of what is missing.
@@ -35,43 +32,28 @@ class Backups:
             WentBackStop: as above.
             SyncError: the server cannot be reached or refuses.
         """
-        missing = _missing(view)
+        missing = missing_files(view.whole, view.resolved.entries)
         if not missing:
             return
-        found = await self._histories.under_older_names(missing, _unknown(view))
-        expect_no_backup(view.whole, len(_signs(view) | found))
+        found = await self._histories.under_older_names(missing, changed_files(view.whole))
+        expect_no_backup(len(view.back.keys() | found), len(_deleted(view)))
 
 
-def _signs(view: View) -> set[UUID]:
-    live = _live(view) if view.back else ()
-    return {found for found, sha256 in view.back.items() if sha256 not in live}
+def _deleted(view: View) -> set[UUID]:
+    """What would be deleted on the server since its file is missing here.
 
-
-def _missing(view: View) -> dict[UUID, str]:
-    """SHA-256 of the files that are gone from here, by document, as they were."""
-    gone = {
-        action.id
-        for action in view.whole.actions
-        if isinstance(action, Delete)
-        or (isinstance(action, Download) and action.replaces_sha256 is None)
+    A file that took the place of another document's is not missing. Its inode and its time of
+    birth show it: what a backup brings is never another file of the folder.
+    """
+    own = {entry.path: (entry.inode, entry.birth_ns) for entry in view.resolved.entries}
+    moved = {
+        (file.inode, file.birth_ns, file.sha256)
+        for file in view.scan.files
+        if file.birth_ns and own.get(file.path) != (file.inode, file.birth_ns)
     }
-    return {
-        entry.id: entry.sha256
+    here = {
+        entry.id
         for entry in view.resolved.entries
-        if entry.id in gone and entry.sha256 and entry.version is not None and not entry.lost
+        if (entry.inode, entry.birth_ns, entry.sha256) in moved
     }
-
-
-def _unknown(view: View) -> set[tuple[str, str, str]]:
-    """Folder, name and SHA-256 of what would be pushed as documents of their own."""
-    told_nothing = {EMPTY, *_live(view)}
-    return {
-        (action.folder, action.filename, action.sha256)
-        for action in view.whole.actions
-        if isinstance(action, Create) and not action.revives
-        if action.sha256 not in told_nothing
-    }
-
-
-def _live(view: View) -> set[str]:
-    return {document.file.sha256_hash for document in view.documents.values()}
+    return {action.id for action in view.whole.actions if isinstance(action, Delete)} - here

@@ -99,18 +99,17 @@ class WentBackStop(SafetyStop):
         )
 
 
-def expect_no_backup(plan: Plan, back: int) -> None:
+def expect_no_backup(back: int, missing: int) -> None:
     """See that no older copy was put over the folder: what it lacks was not deleted by anyone.
 
     Args:
-        plan: what would be done.
         back: how many files have the bytes of an older version of their document, or of one
             whose file is missing.
+        missing: how many documents would be deleted on the server, since their files are missing.
 
     Raises:
         WentBackStop: many files went back, or others went missing with them.
     """
-    missing, _ = deletions(plan)
     if back > MOST_BACK or (back and missing):
         raise WentBackStop(back, missing)
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.older_names import PlacedBytes
 from syncapi.client.folder.states import Base
 from syncapi.client.folder.workers import each
 from syncapi.client.replica.histories import versions_of
@@ -108,28 +109,31 @@ class Histories:
         return found
 
     async def under_older_names(
-        self, missing: Mapping[UUID, str], files: Collection[tuple[str, str, str]]
-    ) -> set[UUID]:
-        """Which documents, whose files are missing, had the name and the bytes of a new file once.
+        self, missing: Mapping[UUID, str], files: Collection[PlacedBytes]
+    ) -> dict[UUID, PlacedBytes]:
+        """Documents that are missing here and had the name and the bytes of another file once.
 
         Such a file is no new work, but was put back.
 
         Args:
             missing: SHA-256 of the files as they were, by document. Those bytes are no older
-                version. Each costs a request, if there are new files.
-            files: folder, filename and SHA-256 of those that no document knows.
+                version. Each costs a request, if there are files.
+            files: what has bytes or a name that is new there.
+
+        Returns:
+            That file of each such document.
 
         Raises:
             SyncError: the server cannot be reached or refuses.
         """
-        found: set[UUID] = set()
+        found: dict[UUID, PlacedBytes] = {}
 
         async def ask(document_id: UUID) -> None:
             async for version in versions_of(self._client, document_id):
                 sha256 = version.file.sha256_hash if version.file is not None else ""
-                is_older = sha256 != missing[document_id]
-                if is_older and (version.folder, version.filename, sha256) in files:
-                    found.add(document_id)
+                file = version.folder, version.filename, sha256
+                if sha256 != missing[document_id] and file in files:
+                    found[document_id] = file
                     return
 
         await each(missing if files else (), ask, parallel=self._parallel)

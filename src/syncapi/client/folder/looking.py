@@ -1,28 +1,28 @@
 """How both sides are now, and what is to be done about it. Changes nothing on either."""
 
 import asyncio
-import hashlib
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Final, Literal, TypeAlias
+from typing import Literal, TypeAlias
 from uuid import UUID, uuid4
 
-from syncapi.client.folder.actions import Create, Delete, Plan, Update
+from syncapi.client.folder.actions import Create, Delete, Plan, SetAside, Update
 from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
 from syncapi.client.folder.guards import Guards
 from syncapi.client.folder.histories import Histories
 from syncapi.client.folder.ignoring import Ignores, read_ignores
 from syncapi.client.folder.intents import Resolved, resolve
 from syncapi.client.folder.ledger import FileIndex, Ledger, remote_of
+from syncapi.client.folder.older_names import changed_files, missing_files
 from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.plan import Direction, Rules, WentBack, plan
 from syncapi.client.folder.planned import rules_first
 from syncapi.client.folder.scanning import scan
-from syncapi.client.folder.states import Base, Scan
+from syncapi.client.folder.states import EMPTY, Base, Scan
 from syncapi.client.replica.replica import Replica
 from syncapi.wire.documents import Document
 
@@ -125,21 +125,19 @@ class Looking:
             entries = await self._informed(entries, documents, found)
         resolved = resolve(entries, found)
         planned = self._plan(resolved.entries, found, documents, rules)
-        back: dict[UUID, WentBack] = {}
-        edits: dict[UUID, str] = {}
+        how: WentBack = "theirs" if went_back == "theirs" else "ask"
+        back: dict[UUID, str] = {}
         if not offline and went_back != "mine":
-            how: WentBack = "theirs" if went_back == "theirs" else "ask"
-            edits = _edits(planned, resolved.entries, how)
-            older = await self._histories.went_back(edits, documents, asks=how == "ask")
-            back = dict.fromkeys(older, how)
+            back = await self._back(planned, resolved.entries, found, documents, how)
+        went = dict.fromkeys(back, how)
         if back:
-            planned = self._plan(resolved.entries, found, documents, rules, back)
+            planned = self._plan(resolved.entries, found, documents, rules, went)
         restored = []
         if restore_missing or went_back == "theirs":
             restored = self._to_restore(planned, resolved.entries)
         if restored:
             entries = _with(resolved.entries, restored)
-            planned = self._plan(entries, found, documents, rules, back)
+            planned = self._plan(entries, found, documents, rules, went)
         return View(
             found,
             documents,
@@ -149,8 +147,34 @@ class Looking:
             resolved,
             ignores.lines,
             tuple(restored),
-            back={} if went_back == "theirs" else {found: edits[found] for found in back},
+            back={} if how == "theirs" else back,
         )
+
+    async def _back(
+        self,
+        planned: Plan,
+        entries: Iterable[Base],
+        found: Scan,
+        documents: dict[UUID, Document],
+        how: WentBack,
+    ) -> dict[UUID, str]:
+        """SHA-256 of the files here that are no edits of their documents, by document.
+
+        If the server's versions are to stay, these are also files in the place of a document that
+        had come there since, which was another one's before.
+        """
+        edits = _edits(planned, entries, found, how)
+        older = await self._histories.went_back(edits, documents, asks=how == "ask")
+        back = {document_id: edits[document_id] for document_id in older}
+        if how == "theirs":
+            changed = changed_files(planned)
+            missing = missing_files(planned, entries)
+            returned = await self._histories.under_older_names(missing, changed)
+            for file in returned.values():
+                document_id, sha256 = changed[file], file[2]
+                if document_id is not None:
+                    back[document_id] = sha256
+        return back
 
     async def _pull(self, ignores: Ignores) -> None:
         # Before the pull: a server that cannot be reached changes nothing about the rules.
@@ -242,12 +266,8 @@ def _with(entries: Iterable[Base], others: Iterable[Base]) -> list[Base]:
     return [instead.get(entry.id, entry) for entry in entries]
 
 
-EMPTY: Final = hashlib.sha256().hexdigest()
-"""SHA-256 of no bytes."""
-
-
-def _edits(planned: Plan, entries: Iterable[Base], how: WentBack) -> dict[UUID, str]:
-    """What would be pushed as new bytes of documents that the server has, or had.
+def _edits(planned: Plan, entries: Iterable[Base], found: Scan, how: WentBack) -> dict[UUID, str]:
+    """New bytes of documents that the server has, or had, and may have changed since.
 
     What the server has lost is no older version of it, and neither are the bytes that both sides
     agreed on last: such a file was only renamed. An empty file has nothing that could be older, so
@@ -257,10 +277,21 @@ def _edits(planned: Plan, entries: Iterable[Base], how: WentBack) -> dict[UUID, 
         entry.id: entry.sha256 for entry in entries if not entry.lost and entry.version is not None
     }
     return {
-        action.id: action.sha256
-        for action in planned.actions
-        if isinstance(action, Update) or (isinstance(action, Create) and action.revives)
-        if action.sha256 is not None
-        if action.sha256 != agreed.get(action.id, action.sha256)
-        if action.sha256 != EMPTY or how == "theirs"
+        document_id: sha256
+        for document_id, sha256 in _pushed_or_contested(planned, found)
+        if document_id is not None and sha256 is not None
+        if sha256 != agreed.get(document_id, sha256)
+        if sha256 != EMPTY or how == "theirs"
     }
+
+
+def _pushed_or_contested(planned: Plan, found: Scan) -> Iterator[tuple[UUID | None, str | None]]:
+    for action in planned.actions:
+        if isinstance(action, Update | SetAside) or (
+            isinstance(action, Create) and action.revives
+        ):
+            yield action.id, action.sha256
+    files = {file.path: file.sha256 for file in found.files} if planned.pending else {}
+    for pending in planned.pending:  # a push leaves conflicts as they are
+        if pending.kind == "conflict":
+            yield pending.id, files.get(pending.path)

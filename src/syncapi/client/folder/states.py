@@ -2,8 +2,12 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Literal
+from hashlib import sha256
+from typing import Final, Literal
 from uuid import UUID
+
+EMPTY: Final = sha256().hexdigest()
+"""SHA-256 of no bytes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,19 +80,10 @@ def _content(doc: Doc) -> Content:
     mine, theirs = doc.file.sha256, doc.remote.sha256
     if mine == theirs:
         return Content.SAME if mine == doc.agreed_sha256 else Content.AGREED
-    if theirs == doc.agreed_sha256:
-        return _content_of_edit(doc)
-    return Content.FETCH if mine == doc.agreed_sha256 else Content.CONFLICT
-
-
-def _content_of_edit(doc: Doc) -> Content:
-    match doc.went_back:
-        case None:
-            return Content.PUSH
-        case "ask":
-            return Content.CONFLICT
-        case "theirs":
-            return Content.FETCH
+    if mine == doc.agreed_sha256 or doc.went_back == "theirs":
+        return Content.FETCH
+    is_edit = theirs == doc.agreed_sha256 and doc.went_back is None
+    return Content.PUSH if is_edit else Content.CONFLICT
 
 
 def _decide_place(doc: Doc, rules: Rules) -> None:

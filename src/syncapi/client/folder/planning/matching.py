@@ -20,7 +20,6 @@ The inode alone is nothing: file systems give a deleted file's inode to the next
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final
 from uuid import UUID
 
@@ -28,9 +27,7 @@ from syncapi.client.folder.conflict_names import is_conflict_of, is_interim
 from syncapi.client.folder.names import split
 from syncapi.client.folder.planning.documents import Doc
 from syncapi.client.folder.rules import Rules
-from syncapi.client.folder.states import Base, LocalFile
-
-_EMPTY: Final = sha256().hexdigest()
+from syncapi.client.folder.states import EMPTY, Base, LocalFile
 
 
 def match(docs: Iterable[Doc], files: Iterable[LocalFile], rules: Rules) -> list[LocalFile]:
@@ -172,7 +169,7 @@ def _same_bytes(docs: list[Doc], pool: _Pool) -> list[Doc]:
         for file in () if doc.is_taken else by_sha256.get(base.sha256, ()):
             named = _filename(base.path, pool) == _filename(file.path, pool)
             free = pool.at(file.path) is file and not is_conflict_of(file.path, base.path)
-            if free and (named or not (same_name or base.sha256 == _EMPTY)):
+            if free and (named or not (same_name or base.sha256 == EMPTY)):
                 return file
         return None
 

@@ -1,0 +1,55 @@
+"""How a device and the server are, between two syncs."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Self
+from uuid import UUID
+
+from simulation.device import Device
+from simulation.truth import LiveDocument, Truth, Version
+from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.states import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A device and the server, between two syncs.
+
+    Attributes:
+        tree: SHA-256 by path of the folder.
+        identities: inodes and times of birth of the same files, by path.
+        kept: SHA-256 of what is in the folder and in the trash.
+        asked: documents of which somebody was asked about older bytes.
+    """
+
+    tree: dict[str, str]
+    identities: dict[str, tuple[int, int | None]]
+    kept: set[str]
+    asked: set[UUID]
+    entries: tuple[Base, ...]
+    covers: Callable[[str], bool]
+    live: dict[UUID, LiveDocument]
+    versions: frozenset[Version]
+
+    @classmethod
+    async def now(cls, device: Device, truth: Truth) -> Self:
+        return cls(
+            device.tree(),
+            device.identities(),
+            device.kept(),
+            device.asked_about(),
+            device.entries(),
+            read_ignores(device.root).covers,
+            {document.id: document for document in await truth.live()},
+            frozenset(await truth.versions()),
+        )
+
+    @property
+    def on_server(self) -> set[str]:
+        return {version.sha256 for version in self.versions}
+
+    def agreed(self) -> Iterable[Base]:
+        """Entries of which nothing is open and that are not ignored."""
+        for entry in self.entries:
+            if not (entry.lost or entry.was_ignored or entry.sent or self.covers(entry.path)):
+                yield entry

@@ -1,0 +1,101 @@
+"""Whether a folder went back to an older state, by what the server and the ledger show.
+
+Then a sync asks and does nothing; else it does not ask.
+"""
+
+from collections.abc import Iterable
+from typing import Final
+from uuid import UUID
+
+from simulation.device import Device
+from simulation.moments import Moment
+from simulation.truth import Truth
+from syncapi.client.folder.states import Base
+
+_MOST_ASKED_ABOUT_ALONE: Final = 3
+
+
+def asked_without_reason(device: Device, moments: Iterable[Moment], truth: Truth) -> list[str]:
+    """Whether the last sync took for a backup what can be none.
+
+    Args:
+        moments: before that sync, and after it.
+    """
+    if not device.suspects_backup or device.may_have_gone_back:
+        return []
+    if any(_may_be_a_backup(moment, truth) for moment in moments):
+        return []
+    return [f"{device.name}: asks about a backup, and nothing went back"]
+
+
+def _may_be_a_backup(moment: Moment, truth: Truth) -> bool:
+    missing = {entry.id: entry for entry in _missing(moment, moment.entries)}
+    at_path = {entry.path: entry for entry in moment.entries}
+    back = 0
+    for path, sha256 in moment.tree.items():
+        own = at_path.get(path)
+        if own is None or own.sha256 != sha256:
+            had_it = truth.documents_of[sha256]
+            back += (own is not None and own.id in had_it) or any(
+                missing[document].sha256 != sha256 for document in had_it & missing.keys()
+            )
+    return back > _MOST_ASKED_ABOUT_ALONE or bool(back and missing)
+
+
+def deleted_unasked(before: Moment, after: Moment) -> list[str]:
+    """Documents that a sync deleted without a question although other files had gone back.
+
+    Args:
+        before, after: that sync, in which nobody else did anything.
+    """
+    entries = [entry for entry in before.agreed() if _is_as_on_server(entry, before)]
+    missing = _missing(before, entries)
+    deleted = [entry for entry in missing if entry.id not in after.live]
+    if not deleted or not (_back(before, entries) or _back_under_older_names(before, missing)):
+        return []
+    return [f"{entry.path} was deleted, and nothing asked about a backup" for entry in deleted]
+
+
+def _is_as_on_server(entry: Base, moment: Moment) -> bool:
+    there = moment.live.get(entry.id)
+    is_moving = entry.coming is not None or entry.leaving
+    return there is not None and there.version == entry.version and not is_moving
+
+
+def _missing(moment: Moment, entries: Iterable[Base]) -> list[Base]:
+    """Entries whose files are in no other place either."""
+    here = {moment.identities[path] for path in moment.tree if not moment.covers(path)}
+    return [
+        entry
+        for entry in entries
+        if entry.path not in moment.tree and (entry.inode, entry.birth_ns) not in here
+    ]
+
+
+def _back(moment: Moment, entries: Iterable[Base]) -> set[UUID]:
+    """Documents whose files have the bytes of an older version, which nobody was asked about."""
+    had = {(version.id, version.sha256) for version in moment.versions}
+    others = {(entry.inode, entry.birth_ns): entry.id for entry in entries}
+    return {
+        entry.id
+        for entry in entries
+        if entry.id not in moment.asked
+        and (sha256 := moment.tree.get(entry.path)) not in (None, entry.sha256)
+        and (entry.id, sha256) in had
+        and others.get(moment.identities[entry.path], entry.id) == entry.id
+    }
+
+
+def _back_under_older_names(moment: Moment, missing: Iterable[Base]) -> set[str]:
+    """Paths of files that are new there, with the bytes that a missing document had there."""
+    ids = {entry.id: entry.sha256 for entry in missing}
+    had = {
+        (version.path, version.sha256)
+        for version in moment.versions
+        if ids.get(version.id, version.sha256) != version.sha256
+    }
+    had -= {(entry.path, entry.sha256) for entry in moment.entries}
+    had -= {(document.path, document.sha256) for document in moment.live.values()}
+    return {path for path, sha256 in had if moment.tree.get(path) == sha256} - {
+        path for path in moment.tree if moment.covers(path)
+    }
