@@ -52,6 +52,26 @@ async def test_what_cannot_be_read_is_told(
     assert texts(desktop) == {"edited": "second", "new": "new"}
 
 
+async def test_a_place_that_cannot_be_read_and_has_a_new_document_there_is_told_once(
+    laptop: Device, desktop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(desktop, "new", "theirs")
+    await sync(desktop)
+    (document,) = (entry.id for entry in desktop.entries())
+    write(laptop, "new", "mine")
+    real = os.open
+
+    def refuse(path: str, flags: int, mode: int = 0o777, *, dir_fd: int | None = None) -> int:
+        if path == os.fspath(laptop.root / "new"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path, flags, mode, dir_fd=dir_fd)
+
+    monkeypatch.setattr(os, "open", refuse)
+    (problem,) = (await sync(laptop)).problems
+    assert (problem.path, problem.id) == ("new", document)
+    assert problem.detail.startswith("Permission denied")
+
+
 async def test_a_file_that_is_always_written_to_is_told(
     laptop: Device, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ The table in the documentation ("What becomes of a file") is what it does, and d
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
 from typing import Final
@@ -65,7 +66,7 @@ def plan(  # noqa: PLR0913 - all that a plan depends on
         doc.went_back = went_back.get(doc.id)
     docs.sort(key=_order)
     blocked = _hold(docs, files, Ground(scan, (), rules), rules)
-    blocked += _unseen(docs, scan, rules)
+    unseen = _unseen(docs, scan, rules)
     strays = match([doc for doc in docs if doc.fate is not Fate.HOLD], _by_path(files), rules)
     for doc in docs:
         if doc.fate is not Fate.HOLD:
@@ -75,7 +76,7 @@ def plan(  # noqa: PLR0913 - all that a plan depends on
         placing.ground.keep(path)
     placing.place()
     sheet = Sheet(placing.ground, rules, new_id, device, now)
-    _tell([*blocked, *placing.obstacles], sheet)
+    _tell([*blocked, *_told_once(unseen, placing.obstacles, rules)], sheet)
     for doc in docs:
         if doc.fate is Fate.IGNORED and doc.remote:
             sheet.ignored.append(join(doc.remote.folder, doc.remote.filename))
@@ -156,6 +157,24 @@ def _unseen(docs: list[Doc], scan: Scan, rules: Rules) -> list[Problem]:
             detail = f"{skipped.why}{_WAYS_OUT[skipped.kind]}"
             problems.append(Problem(skipped.path, held.get(key), "unknown_place", detail))
     return problems
+
+
+def _told_once(
+    unseen: list[Problem], obstacles: list[Obstacle], rules: Rules
+) -> Iterable[Obstacle]:
+    """What could not be seen, with the documents that would go there, and all other obstacles."""
+    coming = {
+        rules.key(obstacle.path): obstacle
+        for obstacle in obstacles
+        if isinstance(obstacle, Problem) and obstacle.code == "unknown_place"
+    }
+    for problem in unseen:
+        there = coming.get(rules.key(problem.path))
+        yield replace(problem, id=there.id) if there and problem.id is None else problem
+    told = {rules.key(problem.path) for problem in unseen}
+    for obstacle in obstacles:
+        if rules.key(obstacle.path) not in told or obstacle not in coming.values():
+            yield obstacle
 
 
 def _tell(obstacles: list[Obstacle], sheet: Sheet) -> None:
