@@ -139,6 +139,17 @@ async def test_a_decision_that_is_turned_round_by_an_edit(
     assert bool(faults) is is_planted, faults
 
 
+@planted
+async def test_a_sync_that_takes_the_names_of_a_broken_off_decision_for_the_files_own(
+    is_planted: bool, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # no power is cut
+    if is_planted:
+        monkeypatch.setattr(BrokenOff, "taken_back", lambda _self, look: look())
+    faults = await broken_off(place, seed=2)
+    assert bool(faults) is is_planted, faults
+
+
 def _is_turned_by_recorded_bytes(self: BrokenOff, conflict: FolderConflict) -> bool:
     def sha256(path: str) -> str:
         return hashlib.sha256((self._disk.root / path).read_bytes()).hexdigest()

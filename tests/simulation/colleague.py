@@ -89,6 +89,13 @@ class Colleague:
         await self._client.change_document(document.id, DocumentChanges(file_id=other.file.id))
         return f"server: edit {document.folder}/{document.filename}"
 
+    async def edit_one(self, document_id: UUID) -> str:
+        """Edit a document that may be gone by now."""
+        try:
+            return await self.edit([await self._client.document(document_id)])
+        except ApiError as error:
+            return f"server: edit {document_id}: {error.code}"
+
     async def rename(self, documents: list[Document]) -> str:
         document = self._rng.choice(documents)
         folder, name = self._rng.choice(FOLDERS), self._rng.choice(NAMES)

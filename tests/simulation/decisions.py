@@ -2,13 +2,13 @@
 
 Who settles a conflict finds what they said, and all else in the trash; where the file was, there
 is one at any moment. That holds as well after a process was killed that was to settle it, perhaps
-otherwise, and after the files were edited since.
+otherwise, and after the files were edited since, or the document, and a sync.
 """
 
 import hashlib
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +16,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from simulation.backups import Backup
+from simulation.colleague import Colleague
 from simulation.desks import Desk
 from simulation.device import NOTHING, Befalling, Decision, Device
 from simulation.people import Contents, Person
@@ -27,11 +28,13 @@ from syncapi.client.folder.actions import Download, SetAside
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.ledger import PathKeys
 from syncapi.client.folder.reports import FolderConflict
-from syncapi.client.folder.states import Base
 from syncapi.client.store.store import Store
 
 LONGEST: Final = 8
 """Changes of the disk of a decision."""
+
+_DRAWN: Final[tuple[Decision, ...]] = (*DECISIONS, "mine", "mine")
+"""Only that one has more than one step."""
 
 _Which: TypeAlias = tuple[str, UUID, datetime]
 
@@ -93,15 +96,23 @@ def _expected(decided: Decided) -> dict[str, str]:
 class Decisions:
     """Settles conflicts at all desks of a run."""
 
-    def __init__(self, rng: random.Random, outcome: Outcome) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        outcome: Outcome,
+        colleague: Colleague,
+        sync: Callable[[Device], Awaitable[object]],
+    ) -> None:
         self._rng = rng
         self._outcome = outcome
+        self._colleague = colleague
+        self._sync = sync
         self._doubtful: set[_Which] = set()
 
     async def make(
         self, desk: Desk, conflict: FolderConflict, befalling: Befalling, meanwhile: Meanwhile
     ) -> None:
-        """Settle a conflict; where the process is killed, perhaps edit the files and repeat it."""
+        """Settle a conflict; where the process is killed, perhaps go on and repeat it."""
         which = desk.device.name, conflict.id, conflict.seen_at
         was_turned = None if which in self._doubtful else False
         decided = await self._make(desk, conflict, befalling, meanwhile, was_turned=was_turned)
@@ -111,9 +122,25 @@ class Decisions:
         if is_turned is None or self._rng.random() < 0.3:
             self._doubtful.add(which)
             return
+        if self._rng.random() < 0.5:
+            await self._make_after_a_sync(desk, decided)
+            return
         for path in (conflict.path, conflict.copy_path):
             self._rng.choice(_EDITS)(desk.device.root / path)
         await self._make(desk, conflict, NOTHING, Meanwhile(), was_turned=is_turned)
+
+    async def _make_after_a_sync(self, desk: Desk, killed: Decided) -> None:
+        """Perhaps with an edit on the server before it. Each file has its own name after it."""
+        if self._rng.random() < 0.7:
+            self._outcome.say(await self._colleague.edit_one(killed.conflict.id))
+        await self._sync(desk.device)
+        which = killed.conflict.id, killed.conflict.seen_at
+        for conflict in await desk.device.conflicts():
+            if (conflict.id, conflict.seen_at) == which:
+                found = desk.device.tree().get(conflict.copy_path)
+                self._outcome.blame(_passed_for_mine(desk.device, killed, found))
+                await self._make(desk, conflict, NOTHING, Meanwhile(), was_turned=False)
+                return
 
     async def _make(
         self,
@@ -124,7 +151,7 @@ class Decisions:
         *,
         was_turned: bool | None,
     ) -> Decided:
-        keep, before = self._rng.choice(DECISIONS), desk.device.tree()
+        keep, before = self._rng.choice(_DRAWN), desk.device.tree()
         desk.device.may_have_gone_back = True
         how = await desk.device.decide(conflict.copy_path, keep, befalling)
         self._outcome.say(f"{desk.device.name}: resolve {conflict.copy_path}: {keep}: {how}")
@@ -138,37 +165,43 @@ class Decisions:
 async def broken_off(place: Place, seed: int) -> list[str]:
     """Break decisions off at every moment, and make them again; return what was wrong then."""
     outcome, rng = Outcome(), random.Random(seed)
+    contents = Contents(rng)
     with tempfile.TemporaryDirectory(prefix="syncapi-simulation-") as name:
         folder = Path(name)
         device = Device("laptop", folder, place.url, place.tenant_id, place.token, rng)
         desk = Desk(
             device,
-            Person(lambda: device.root, rng, Contents(rng)),
+            Person(lambda: device.root, rng, contents),
             Backup(device, folder / "backup"),
             Whereabouts(device, folder),
         )
-        decisions = Decisions(rng, outcome)
-        for number in range(4 * LONGEST):
-            conflict = _recorded(device, number)
-            befalling = Befalling(crash_moment=1 + number % LONGEST)
-            await decisions.make(desk, conflict, befalling, Meanwhile())
+        async with place.client() as client:
+            colleague = Colleague(client, rng, contents, device.new_id)
+            decisions = Decisions(rng, outcome, colleague, Device.sync_calmly)
+            for conflict in await _recorded(device, 6 * LONGEST):
+                befalling = Befalling(crash_moment=1 + int(conflict.path) % LONGEST)
+                await decisions.make(desk, conflict, befalling, Meanwhile())
     return outcome.faults
 
 
-def _recorded(device: Device, number: int) -> FolderConflict:
-    """A conflict of which only the device knows."""
-    path, copy = f"{number}", f"{number} (conflict)"
-    theirs, mine = f"theirs {number}".encode(), f"mine {number}".encode()
-    (device.root / path).write_bytes(theirs)
-    (device.root / copy).write_bytes(mine)
-    sha256 = hashlib.sha256(theirs).hexdigest()
-    entry = Base(device.new_id(), path, device.now(), sha256, "", path)
+async def _recorded(device: Device, conflicts: int) -> list[FolderConflict]:
+    """Conflicts that only the device knows of, with files of documents."""
+    paths = [str(number) for number in range(conflicts)]
+    for path in paths:
+        (device.root / path).write_bytes(f"theirs {path}".encode())
+    await device.sync_calmly()
+    entries = {entry.path: entry for entry in device.entries()}
     with Store.open(device.state) as store:
-        conflicts = FolderConflicts(store, PathKeys(store), device.now)
-        winner = Download(entry.id, path, sha256, len(theirs), None, entry)
-        conflicts.record(SetAside(path, copy, hashlib.sha256(mine).hexdigest()), winner)
-        (found,) = (conflict for conflict in conflicts.all() if conflict.path == path)
-        return found
+        known = FolderConflicts(store, PathKeys(store), device.now)
+        for path in paths:
+            entry, mine = entries[path], f"mine {path}".encode()
+            copy = f"{path} (conflict 2026-11-26 laptop 0000)"
+            (device.root / copy).write_bytes(mine)
+            aside = SetAside(path, copy, hashlib.sha256(mine).hexdigest())
+            size = (device.root / path).stat().st_size
+            known.record(aside, Download(entry.id, path, entry.sha256, size, None, entry))
+    await device.sync_calmly()
+    return await device.conflicts()
 
 
 def _is_turned(decided: Decided) -> bool | None:
@@ -181,6 +214,16 @@ def _is_turned(decided: Decided) -> bool | None:
     if before[0] == before[1] or after not in (before, before[::-1]):
         return None
     return decided.was_turned != (after != before)
+
+
+def _passed_for_mine(device: Device, killed: Decided, copy: str | None) -> list[str]:
+    """What is wrong with the copy after a sync, by its SHA-256."""
+    before, conflict = killed.before, killed.conflict
+    names = conflict.copy_path, conflict.path
+    mine, theirs = (before.get(name) for name in (names[::-1] if killed.was_turned else names))
+    if mine == theirs or copy is None or copy != theirs:
+        return []
+    return [f"{device.name}: {conflict}: theirs passes for mine after a sync"]
 
 
 def _leave(path: Path) -> None:

@@ -70,7 +70,7 @@ class Simulation:
         contents = self._contents = Contents(self._rng)
         self._desks = [self._desk(device, folder, contents) for device in self._devices]
         self._colleague = Colleague(client, self._rng, contents, self._devices[0].new_id)
-        self._decisions = Decisions(self._rng, self._outcome)
+        self._decisions = Decisions(self._rng, self._outcome, self._colleague, self._sync_calmly)
         self._history = ServerHistory(place.plain_database_url)
         self._forked_at: datetime | None = None
         self._know_history = {device.name for device in self._devices}
