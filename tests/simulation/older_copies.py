@@ -3,15 +3,12 @@
 import random
 import shutil
 from collections.abc import Awaitable, Callable
+from itertools import count
 from pathlib import Path
-from typing import Final
 
 from simulation.desks import Desk
 from simulation.people import Contents
 from syncapi.client.folder.ignoring import read_ignores
-
-_FOLDER: Final = "papers"
-_COPY: Final = "papers of old"
 
 
 async def go_back_beside_copy(
@@ -24,32 +21,40 @@ async def go_back_beside_copy(
 
     The backup is older than the copy, too, or has it. All bytes that go back are other documents'.
     """
-    root = desk.device.root
-    if read_ignores(root).covers(f"{_FOLDER}/1"):
+    folder = _new_folder(desk)
+    if folder is None:
         return "papers are ignored"
-    papers = [root / _FOLDER / str(number) for number in range(rng.randint(1, 6))]
-    papers[0].parent.mkdir(exist_ok=True)
+    papers = [folder / str(number) for number in range(rng.randint(1, 6))]
     for paper in papers:
         paper.write_bytes(contents.new())
     await sync()
     has_copy = rng.random() < 0.5
     if has_copy:
-        await _copy(root, sync)
+        await _copy(folder, sync)
     desk.backup.make()
     if not has_copy:
-        await _copy(root, sync)
+        await _copy(folder, sync)
     for paper in papers:
         await _go_on_with(paper, rng, contents, sync)
     for number in range(rng.randint(1, 5)):
-        (root / f"newer {number}").write_bytes(contents.new())
+        (folder / f"newer {number}").write_bytes(contents.new())
     await sync()
     desk.backup.put_folder_back()
     return f"put a backup back that is older than {len(papers)} papers, beside a copy of them"
 
 
-async def _copy(root: Path, sync: Callable[[], Awaitable[object]]) -> None:
-    shutil.rmtree(root / _COPY, ignore_errors=True)
-    shutil.copytree(root / _FOLDER, root / _COPY)
+def _new_folder(desk: Desk) -> Path | None:
+    """Make a folder that is no other desk's; None if it would be ignored."""
+    root, name = desk.device.root, f"papers of {desk.device.name}"
+    if read_ignores(root).covers(f"{name} 0/0"):
+        return None
+    folder = next(path for n in count() if not (path := root / f"{name} {n}").exists())
+    folder.mkdir()
+    return folder
+
+
+async def _copy(folder: Path, sync: Callable[[], Awaitable[object]]) -> None:
+    shutil.copytree(folder, folder.with_name(f"copy of {folder.name}"), dirs_exist_ok=True)
     await sync()
 
 

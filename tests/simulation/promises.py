@@ -194,6 +194,8 @@ def _came_back_from_here(sync: Sync) -> list[str]:
 def owed(moment: Moment, forked_at: datetime) -> list[Base]:
     """What a device holds of what the server has lost and nobody has changed since.
 
+    What a kill has kept from the trash is not given back: it was deleted on the server.
+
     Args:
         moment: right after the loss.
         forked_at: what was written later is lost.
@@ -203,6 +205,7 @@ def owed(moment: Moment, forked_at: datetime) -> list[Base]:
         for entry in moment.agreed()
         if entry.version is not None
         and entry.version > forked_at
+        and not entry.leaving
         and moment.tree.get(entry.path) == entry.sha256
     ]
 
