@@ -102,7 +102,7 @@ async def _folders(found: Ground, folder: Path, seed: int, options: argparse.Nam
         parallel=options.parallel,
     )
     if not outcome.faults:
-        outcome.faults += await broken_off(place, seed)
+        outcome.faults += await broken_off(await make_place(found), seed)
     if not outcome.faults:
         outcome.faults += await interrupted(await make_place(found), seed)
     return outcome
