@@ -11,13 +11,21 @@ import pytest
 
 from simulation.crashes import beside
 from simulation.lost_history import ServerHistory, wait_until_served
+from simulation.replicas import person
 from simulation.replicas.program import Program
 from simulation.replicas.promises import Episode, Moment, broken, unrest
 from simulation.replicas.user import Slow
 from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
-from syncapi.client.replica.conflicts import Strategy, conflict_of, first_write_wins, judge
+from syncapi.client.replica.conflicts import (
+    Strategy,
+    conflict_of,
+    first_write_wins,
+    judge,
+    merge,
+    mine,
+)
 from syncapi.client.replica.editing import Editing
 from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.records import PendingChange
@@ -26,6 +34,7 @@ from syncapi.client.replica.results import Tally
 from syncapi.client.replica.sending import Sending
 from syncapi.client.replica.settling import Settling
 from syncapi.client.transfer.contents import AnyContent
+from syncapi.domain.versions import NO_VERSION
 from syncapi.wire.documents import Document, DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
@@ -107,6 +116,31 @@ async def test_an_edit_is_based_on_what_was_there_before_its_content_was_copied(
     await program.run()
 
     assert bool(list(unrest(program.held()))) is is_planted
+
+
+async def test_an_edit_while_a_run_joined_the_document_with_what_others_wrote_is_asked_about(
+    program: Program, truth: Truth, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Though the version it is in conflict with was pushed from here."""
+    (document_id,) = program.held().documents
+    program.person.is_patient = True
+    monkeypatch.setattr(person, "_STRATEGIES", (merge,))
+
+    async def run() -> str:
+        return (await program.run()).how
+
+    with program.edited() as replica:
+        program.wishes.ask(document_id, {"filename": "mine.txt"})
+        replica.update(document_id, filename="mine.txt")
+        await client.change_document(document_id, DocumentChanges(folder="theirs"))
+        program.wishes.ask(document_id, {"content": _sha256(b"mine")})
+        replica.update(document_id, content=Slow(b"mine", 2, lambda: beside(run())))
+    (change,) = program.held().pending
+    assert change.base_updated_at == NO_VERSION
+
+    monkeypatch.setattr(person, "_STRATEGIES", (mine,))
+    assert await _found(program, truth) == []
+    assert [asked.document_id for asked in program.person.answered] == [document_id] * 2
 
 
 @planted

@@ -27,6 +27,7 @@ from simulation.replicas.program import Program, Run
 from simulation.replicas.wishes import marks_of
 from simulation.truth import PastVersion, Truth
 from syncapi.client.replica.conflicts import values_of
+from syncapi.domain.versions import NO_VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,9 +226,14 @@ def _with_oneself(episode: Episode) -> Iterator[str]:
         return
     made = [v for v in episode.after.history if v.change_id in episode.program.ids]
     own = {(v.id, v.version) for v in made if not v.is_deleted}  # made again is asked about
-    lost = {change.id for change in episode.before.held.pending if change.is_lost}
+    # What the server lost, and what was edited while a run joined it with what others wrote.
+    no_past = {
+        change.id
+        for change in episode.before.held.pending
+        if change.is_lost or change.base_updated_at == NO_VERSION
+    }
     for asked in episode.program.person.answered:
-        if (asked.document_id, asked.theirs_at) in own and asked.document_id not in lost:
+        if (asked.document_id, asked.theirs_at) in own and asked.document_id not in no_past:
             yield f"in conflict with its own version: {asked}"
 
 
