@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from simulation.crashes import beside
+from simulation.device import Befalling
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.replicas import person
 from simulation.replicas.program import Program
@@ -239,3 +240,28 @@ async def test_a_run_that_was_cut_short_ends_where_the_feed_ended_then(
     found = await _found(program, truth)
 
     assert bool(found) is is_planted, found
+
+
+async def test_a_lost_version_that_a_crashed_resync_had_brought_may_be_given_back(
+    own_place: Place, client: Client, truth: Truth, program: Program
+) -> None:
+    history = ServerHistory(own_place.plain_database_url)
+    await history.fork()
+    await wait_until_served(client)
+    (document_id,) = program.held().documents
+    await client.change_document(document_id, DocumentChanges(filename="newer.txt"))
+    await client.upload(b"second", "of a second page.txt")
+    truth.ask(await own_place.connect())
+    await truth.void()
+    program.per_page = 1
+    for moment in range(1, 40):
+        await program.run("sync", Befalling(moment, is_after=True))
+        if program.held().shadow:
+            break
+    assert "newer.txt" in [document.filename for document in program.held().shadow]
+    await history.lose()
+    await wait_until_served(client)
+    truth.ask(await own_place.connect())
+
+    assert await _found(program, truth, await truth.time()) == []
+    assert program.held().documents[document_id].filename == "newer.txt"

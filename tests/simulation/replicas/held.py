@@ -16,13 +16,15 @@ from syncapi.wire.documents import Document
 @dataclass(frozen=True, slots=True)
 class Held:
     """Attributes:
-    documents: the live ones, as the server last told them.
+    documents: the live ones, as the server last told them. shadow: those that a resync has
+        brought so far.
     pending: what was changed here and is not pushed yet.
     conflicts: the open ones. settled: those that went against what was written here.
     contents: SHA-256 of the bytes that are there.
     """
 
     documents: dict[UUID, Document]
+    shadow: tuple[Document, ...]
     pending: tuple[PendingChange, ...]
     conflicts: dict[UUID, ConflictRecord]
     settled: tuple[ConflictRecord, ...]
@@ -34,6 +36,7 @@ class Held:
         tables = Tables.of(store)
         return cls(
             {document.id: document for document in tables.documents.values()},
+            tuple(tables.shadow.values()),
             (*tables.outbox.values(), *tables.later.values()),
             {conflict.id: conflict for conflict in tables.conflicts.values()},
             tuple(tables.settled.values()),

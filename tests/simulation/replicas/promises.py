@@ -167,7 +167,8 @@ def _may_be_changed(episode: Episode) -> set[UUID]:
     changed = {change.id for change in episode.before.held.pending}
     changed |= episode.program.wishes.touched
     if episode.lost_at is not None:
-        changed |= {version.id for version in episode.before.held.versions()}
+        held = episode.before.held
+        changed |= {version.id for version in (*held.versions(), *held.shadow)}
     return changed
 
 
@@ -192,7 +193,7 @@ def _given_back(episode: Episode, document_id: UUID, name: str) -> set[object]:
     if episode.lost_at is not None:
         changes = [*held.pending, *(record.mine for record in held.conflicts.values())]
         bases = [change.base for change in changes if change.base is not None]
-        versions = [v for v in (*held.versions(), *bases) if v.id == document_id]
+        versions = [v for v in (*held.versions(), *held.shadow, *bases) if v.id == document_id]
         values |= {values_of(version).get(name) for version in versions}
         is_lost |= bool(versions)
     return values | {False} if name == "is_deleted" and is_lost else values
