@@ -1,6 +1,6 @@
 """Runs the migrations of one tree (control or tenant) on one database.
 
-`syncapi.postgres.migrations` sets the attributes ``tree``, ``url``, ``lock_timeout`` and
+`syncapi.server.postgres.migrations` sets the attributes ``tree``, ``url``, ``lock_timeout`` and
 ``statement_timeout``. A migration waits at most so long for a lock, since all that come after it
 wait behind it, and a statement runs at most so long; one that needs more sets its own.
 """
@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from syncapi.postgres.engines import connector
+from syncapi.server.postgres.engines import connector
 
 ONE_AT_A_TIME = 0x73796E63  # "sync": the key of the advisory lock
 

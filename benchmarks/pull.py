@@ -12,7 +12,7 @@ import psycopg
 from benchmarks.load import Connection, Request, throughput
 from benchmarks.ratios import Ratio, timed_pairs
 from benchmarks.setting import Setting, free_port, process, seed
-from syncapi.postgres.feed import PAGE_SQL
+from syncapi.server.postgres.feed import PAGE_SQL
 
 EPOCH = "1970-01-01T00:00:00Z"
 

@@ -18,7 +18,7 @@ import asyncpg
 import httpx
 
 from syncapi.embedded import EmbeddedServices, ServiceAddresses
-from syncapi.identity.tokens import SecretIssuer, issue
+from syncapi.server.identity.tokens import SecretIssuer, issue
 
 SECRET = secrets.token_hex(32)
 HERE = Path(__file__).parents[1]

@@ -24,8 +24,8 @@ from pydantic import SecretStr
 
 from syncapi.embedded import EmbeddedServices, ServiceAddresses
 from syncapi.embedded.psql import psql
-from syncapi.postgres.migrations import Target, Tree, upgrade
-from syncapi.settings import Settings
+from syncapi.server.postgres.migrations import Target, Tree, upgrade
+from syncapi.server.settings import Settings
 
 CreateDatabase = Callable[[], str]
 

@@ -13,11 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import override
 
-from syncapi.usecases.archives.making import WRITERS
-from syncapi.usecases.archives.tar import TarWriter
-from syncapi.usecases.archives.writing import ArchiveWriter, Member
-from syncapi.usecases.archives.zip import ZipWriter
-from syncapi.wire.archives import ArchiveFormat
+from syncapi.protocol.archives import ArchiveFormat
+from syncapi.server.usecases.archives.archive import WRITERS
+from syncapi.server.usecases.archives.archive_format import ArchiveWriter, Member
+from syncapi.server.usecases.archives.tar import TarWriter
+from syncapi.server.usecases.archives.zip import ZipWriter
 
 GB = 1024**3
 NOON = datetime(2026, 11, 23, 12, 0, 1, 654321, tzinfo=UTC)

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syncapi.domain.archive_names import LONGEST_NAME, archive_paths, safe_name
+from syncapi.protocol.safe_names import LONGEST_NAME, safe_name
+from syncapi.server.domain.archive_names import archive_paths
 
 RESERVED = {
     *("CON", "PRN", "AUX", "NUL", "CONIN$", "CONOUT$"),

@@ -26,10 +26,10 @@ from fixtures.server import serving
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.until import until
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.domain.access import Role
 from syncapi.embedded.s3 import S3Server
-from syncapi.main import create_app
-from syncapi.settings import Settings
+from syncapi.server.domain.access import Role
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
 
 MB = 1024**2
 FILE = bytes(range(256)) * 4096 * 16  # 16 MB
@@ -306,7 +306,7 @@ async def test_an_s3_that_is_killed_cuts_the_archive(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """The client sees a cut transfer, never a whole archive that is wrong."""
-    monkeypatch.setattr("syncapi.usecases.archives.ahead._PATIENCE", 0.3)
+    monkeypatch.setattr("syncapi.server.usecases.archives.prefetch._PATIENCE", 0.3)
     async with service_on(own_s3, settings, tenant, make_writer) as (app, client, library):
         body = await library.documents(10)
         async with begun(client, body) as pieces:

@@ -23,9 +23,9 @@ import pytest
 from fixtures.pulling import problem_of
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.storage.s3 import ObjectStore
-from syncapi.wire.archives import ArchiveManifest
-from syncapi.wire.documents import Document
+from syncapi.protocol.archives import ArchiveManifest
+from syncapi.protocol.documents import Document
+from syncapi.server.storage.s3 import ObjectStore
 
 CONTENTS = {
     "report.pdf": b"%PDF-1.7 " + bytes(range(256)) * 100,

@@ -10,10 +10,10 @@ import pytest
 
 from fixtures.flaky import FlakyRelay
 from fixtures.until import until
-from syncapi.domain.errors import NotFound, Unavailable
-from syncapi.storage.bucket import Bucket
-from syncapi.storage.reading import OpenObject
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.domain.errors import NotFound, Unavailable
+from syncapi.server.storage.bucket import Bucket
+from syncapi.server.storage.reading import OpenObject
+from syncapi.server.storage.s3 import ObjectStore
 
 MB = 1024**2
 MUCH = 16 * MB  # more than the buffers of all sockets on the way

@@ -6,8 +6,8 @@ import pytest
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from syncapi.cli.config import app, visible
-from syncapi.settings import IssuerSettings, Settings
+from syncapi.cli.server.config import app, visible
+from syncapi.server.settings import IssuerSettings, Settings
 
 
 def _show(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], *arguments: str) -> str:

@@ -16,13 +16,13 @@ from fixtures.process import environment_of
 from fixtures.writing import SqlWriter
 from soak.session import session
 from syncapi.cli.app import app
-from syncapi.domain.tenancy import Tenant
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
-from syncapi.redis.invalidation import Invalidations
-from syncapi.settings import Settings
-from syncapi.usecases.tenants import TenantAdministration
+from syncapi.server.domain.tenancy import Tenant
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.settings import Settings
+from syncapi.server.usecases.tenants import TenantAdministration
 
 
 @dataclass

@@ -62,7 +62,7 @@ def test_help_imports_nothing_heavy() -> None:
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: verb.name)
 def test_every_verb_explains_itself(verb: Verb) -> None:
-    assert isinstance(importlib.import_module(verb.module).app, typer.Typer)
+    assert isinstance(importlib.import_module(f"syncapi.cli.{verb.module}").app, typer.Typer)
     result = CliRunner().invoke(app, [verb.name, "--help"])
     assert result.exit_code == 0
     assert f"syncapi {verb.name}" in result.stdout

@@ -12,8 +12,8 @@ import pytest
 
 from fixtures.process import ServiceProcess, environment_of, service_process
 from fixtures.service import TestTenant
-from syncapi.domain.access import Role
-from syncapi.settings import Settings
+from syncapi.server.domain.access import Role
+from syncapi.server.settings import Settings
 
 
 def _get(url: str, path: str) -> httpx.Response:

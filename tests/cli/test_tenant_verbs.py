@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from syncapi.cli.app import app
-from syncapi.domain.errors import Unauthenticated
-from syncapi.identity.tokens import SecretIssuer, TokenVerifier
-from syncapi.settings import Settings
+from syncapi.server.domain.errors import Unauthenticated
+from syncapi.server.identity.tokens import SecretIssuer, TokenVerifier
+from syncapi.server.settings import Settings
 
 USER = "6ba7b810-9dad-41d1-80b4-00c04fd430c8"
 SECRET = "a secret of more than thirty-two bytes"

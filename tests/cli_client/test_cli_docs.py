@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from syncapi.cli.app import VERBS, Extra
-from syncapi.cli.failures import ExitCode
+from syncapi.cli.exit_codes import ExitCode
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGE = (ROOT / "docs" / "cli.md").read_text(encoding="utf-8")

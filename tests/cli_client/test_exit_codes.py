@@ -9,8 +9,8 @@ import pytest
 
 from fixtures.machine import Machine, MakeMachine
 from fixtures.service import token_of
-from syncapi.domain.access import Role
-from syncapi.settings import Settings
+from syncapi.server.domain.access import Role
+from syncapi.server.settings import Settings
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from fixtures.machine import Machine
-from syncapi.cli.client.opening import opened
+from syncapi.cli.client.mirror_factory import opened
 from syncapi.cli.client.registry import folder_of
-from syncapi.cli.failures import CommandFailed
+from syncapi.cli.exit_codes import CommandFailed
 from syncapi.client.store.lock import ReplicaLock
 
 

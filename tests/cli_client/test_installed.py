@@ -154,4 +154,4 @@ def test_the_whole_client_needs_no_server() -> None:
     imported = set(run(sys.executable, "-c", ALL_IMPORTED).split())
     assert not imported & SERVER
     floors = {name.split(".")[1] for name in imported if name.startswith("syncapi.")}
-    assert floors <= {"client", "wire", "domain"}
+    assert floors <= {"client", "protocol"}

@@ -10,8 +10,8 @@ import pytest
 
 from fixtures.machine import Machine, terminal
 from fixtures.service import MakeTenant, token_of
-from syncapi.domain.access import Role
-from syncapi.settings import Settings
+from syncapi.server.domain.access import Role
+from syncapi.server.settings import Settings
 
 # A back end that keeps what it is given, as those of desktops do.
 KEYRING = """

@@ -4,13 +4,13 @@ import pytest
 
 from fixtures.machine import Machine, terminal
 from syncapi.cli.client import bars
-from syncapi.cli.client.speaking import Speaker, columns, counted, sized
-from syncapi.cli.client.telling import tell_report
-from syncapi.cli.failures import CommandFailed, ExitCode, explanation_of
+from syncapi.cli.client.console import Speaker, columns, counted, sized
+from syncapi.cli.client.sync_output import tell_report
+from syncapi.cli.exit_codes import CommandFailed, ExitCode, explanation_of
 from syncapi.cli.printable import name_shown, printable
 from syncapi.client import errors
 from syncapi.client.folder.reports import MirrorReport
-from syncapi.wire.problem import Problem
+from syncapi.protocol.problems import Problem
 
 
 def problem(status: int) -> Problem:

@@ -14,8 +14,8 @@ from fixtures.client_faults import FaultyTransport, WatchedRetries, answer_lost
 from fixtures.service import TestTenant
 from syncapi.client import BlockingClient, Client, NotFound
 from syncapi.client.api.blocking import BlockingClient as Original
-from syncapi.domain.access import Role
-from syncapi.wire.documents import DocumentChanges
+from syncapi.protocol.documents import DocumentChanges
+from syncapi.server.domain.access import Role
 
 _SCRIPT = """
 import sys

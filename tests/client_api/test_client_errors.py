@@ -36,12 +36,12 @@ from syncapi.client import (
     digest_of,
 )
 from syncapi.client.errors import error_of
-from syncapi.domain.access import Role
-from syncapi.main import create_app
-from syncapi.settings import Settings
-from syncapi.wire.documents import DocumentChanges
-from syncapi.wire.files import FileDeclaration
-from syncapi.wire.problem import Problem
+from syncapi.protocol.documents import DocumentChanges
+from syncapi.protocol.files import FileDeclaration
+from syncapi.protocol.problems import Problem
+from syncapi.server.domain.access import Role
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
 
 ONCE = WatchedRetries(attempts=1)
 

@@ -10,8 +10,8 @@ from fixtures.client_faults import FaultyTransport, Seen, WatchedRetries, answer
 from fixtures.client_service import MakeClient
 from fixtures.service import TestTenant
 from syncapi.client import BlockingClient, Client, NotFound, PreconditionFailed
-from syncapi.wire.documents import Document, DocumentChanges
-from syncapi.wire.push import CreateChange
+from syncapi.protocol.documents import Document, DocumentChanges
+from syncapi.protocol.push import CreateChange
 
 Act = Callable[[Client, Document], Awaitable[object]]
 

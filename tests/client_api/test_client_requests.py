@@ -23,9 +23,9 @@ from syncapi.client import (
 )
 from syncapi.client.api.client import created
 from syncapi.client.transfer.contents import BytesContent, digest_of
-from syncapi.wire.documents import DocumentChanges
-from syncapi.wire.files import FileDeclaration
-from syncapi.wire.push import ChangeResult, CreateChange, DeleteChange, UpdateChange
+from syncapi.protocol.documents import DocumentChanges
+from syncapi.protocol.files import FileDeclaration
+from syncapi.protocol.push import ChangeResult, CreateChange, DeleteChange, UpdateChange
 
 
 def declaration(data: bytes) -> FileDeclaration:

@@ -32,11 +32,11 @@ from syncapi.client import (
     ServerError,
     Unreachable,
 )
-from syncapi.domain.access import Role
-from syncapi.main import create_app
-from syncapi.settings import Settings
-from syncapi.wire.documents import DocumentChanges
-from syncapi.wire.push import CreateChange
+from syncapi.protocol.documents import DocumentChanges
+from syncapi.protocol.push import CreateChange
+from syncapi.server.domain.access import Role
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
 
 Faulty = Callable[..., tuple[Client, FaultyTransport]]
 

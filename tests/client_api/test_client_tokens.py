@@ -10,8 +10,8 @@ from fixtures.client_faults import FaultyTransport
 from fixtures.client_service import MakeClient
 from fixtures.service import TestTenant, token_of
 from syncapi.client import CommandToken, FunctionToken, StaticToken, Unauthenticated
-from syncapi.domain.access import Role
-from syncapi.settings import Settings
+from syncapi.server.domain.access import Role
+from syncapi.server.settings import Settings
 
 
 class Provider:

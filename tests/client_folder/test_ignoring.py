@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from syncapi.client.errors import SyncError
-from syncapi.client.folder.ignoring import IGNORE_FILE, Ignores, read_ignores
-from syncapi.client.folder.scanning import scan
+from syncapi.client.folder.ignore_rules import IGNORE_FILE, Ignores, read_ignores
+from syncapi.client.folder.scanner import scan
 
 LINES = st.lists(
     st.sampled_from(("*.tmp", "build/", "!build/keep.tmp", "/a", "d/*", "!d/a", "**/x", "#", "!*"))

@@ -9,9 +9,9 @@ import pytest
 
 from fixtures.folder_model import NOW, digest
 from syncapi.client.folder.actions import Plan
+from syncapi.client.folder.model import Base, LocalFile, Remote, Scan, Sent
 from syncapi.client.folder.plan import plan
 from syncapi.client.folder.rules import Direction, Rules
-from syncapi.client.folder.states import Base, LocalFile, Remote, Scan, Sent
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "client-folder.md"
 AFTER_IGNORED, BESIDE_IGNORED = "here, after it was ignored", "here, beside what is ignored"

@@ -11,8 +11,8 @@ from typing import BinaryIO
 
 import pytest
 
-from syncapi.client.folder.scanning import hashes, scan, seen
-from syncapi.client.folder.states import LocalFile, Scan
+from syncapi.client.folder.model import LocalFile, Scan
+from syncapi.client.folder.scanner import hashes, scan, seen
 
 HOUR_NS = 3600 * 10**9
 

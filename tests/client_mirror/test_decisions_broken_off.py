@@ -20,8 +20,8 @@ from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.ledger import PathKeys
-from syncapi.client.folder.resolving import Resolving
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.model import Base
+from syncapi.client.folder.resolver import Resolving
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
 

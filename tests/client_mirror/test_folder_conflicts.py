@@ -19,9 +19,9 @@ from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
 from syncapi.client.folder.ledger import Ledger, PathKeys
+from syncapi.client.folder.model import Base, LocalFile, Scan, SkipKind, Skipped
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
-from syncapi.client.folder.resolving import Resolving
-from syncapi.client.folder.states import Base, LocalFile, Scan, SkipKind, Skipped
+from syncapi.client.folder.resolver import Resolving
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
 

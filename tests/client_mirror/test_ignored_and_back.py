@@ -16,7 +16,7 @@ from syncapi.client.api.client import Client
 from syncapi.client.errors import Unreachable
 from syncapi.client.folder.disk import Disk, Identity
 from syncapi.client.folder.reports import MirrorReport
-from syncapi.wire.documents import DocumentChanges
+from syncapi.protocol.documents import DocumentChanges
 
 ARCHIVE = {f"archive/{number}.txt": f"text {number}" for number in range(5)}
 

@@ -11,13 +11,13 @@ from fixtures.folder_model import NOW
 from syncapi.client.folder.actions import Action, Move, Plan, SetAside, Trash
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
-from syncapi.client.folder.executing import FolderHalf
+from syncapi.client.folder.download_writer import Placing
 from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
-from syncapi.client.folder.placing import Placing
+from syncapi.client.folder.local_executor import FolderHalf
+from syncapi.client.folder.model import Base, LocalFile
 from syncapi.client.folder.reports import MirrorReport, Silent
-from syncapi.client.folder.rounds import Round
-from syncapi.client.folder.scanning import seen
-from syncapi.client.folder.states import Base, LocalFile
+from syncapi.client.folder.scanner import seen
+from syncapi.client.folder.sync_pass import Round
 from syncapi.client.folder.trash import Trash as TrashFolder
 from syncapi.client.store.store import Store
 

@@ -11,9 +11,9 @@ from simulation.device import Device
 from simulation.runs import Place
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SafetyStop, StoreBusy, SyncError, Unreachable
-from syncapi.client.folder.executing import path_of
-from syncapi.client.folder.looking import Options
-from syncapi.client.folder.opening import open_mirror
+from syncapi.client.folder.factory import open_mirror
+from syncapi.client.folder.local_executor import path_of
+from syncapi.client.folder.observer import Options
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.store.keys import FileKey
 from syncapi.client.store.store import Store

@@ -14,24 +14,24 @@ from uuid import UUID
 import pytest
 
 from syncapi.client import durable
-from syncapi.client.folder import placing
+from syncapi.client.folder import download_writer
 from syncapi.client.folder.actions import Download, Plan
 from syncapi.client.folder.arrivals import Arrivals
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, MovedOn
-from syncapi.client.folder.executing import FolderHalf
+from syncapi.client.folder.download_writer import Fetched, Placing
 from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
-from syncapi.client.folder.placing import Fetched, Placing
+from syncapi.client.folder.local_executor import FolderHalf
+from syncapi.client.folder.model import Base, LocalFile
 from syncapi.client.folder.reports import MirrorReport, Silent
-from syncapi.client.folder.rounds import Round
-from syncapi.client.folder.scanning import seen
-from syncapi.client.folder.states import Base, LocalFile
+from syncapi.client.folder.scanner import seen
+from syncapi.client.folder.sync_pass import Round
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.contents import BytesContent, digest_of
 from syncapi.client.transfer.downloads import Downloader
 from syncapi.client.transfer.sinks import PartFile
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
 
 DATA = b"the bytes of the document"
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -174,7 +174,7 @@ async def test_a_file_that_is_moved_away_at_once_is_for_the_next_round(
     def gone(*_arguments: object, **_more: object) -> LocalFile:
         raise error
 
-    monkeypatch.setattr(placing, "seen", gone)
+    monkeypatch.setattr(download_writer, "seen", gone)
     current = ground.round()
     await _half(ground, store).carry_out(current, ground.placing)
     assert (current.is_raced, current.report.done, current.report.failures) == (True, [], [])

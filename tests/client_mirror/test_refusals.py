@@ -10,8 +10,8 @@ from syncapi.client.errors import SyncError
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.transfer.contents import BytesContent, digest_of
 from syncapi.client.transfer.uploads import Uploader
-from syncapi.domain.access import Role
-from syncapi.wire.documents import DocumentChanges
+from syncapi.protocol.documents import DocumentChanges
+from syncapi.server.domain.access import Role
 
 
 async def sync(device: Device) -> MirrorReport:

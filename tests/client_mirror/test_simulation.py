@@ -7,7 +7,7 @@ import pytest
 from fixtures.service import MakeTenant
 from simulation.runs import Outcome, Place
 from simulation.simulation import simulate
-from syncapi.domain.access import Role
+from syncapi.server.domain.access import Role
 
 EVIDENCE = Path("soak-evidence")
 

@@ -25,13 +25,13 @@ from syncapi.client import durable
 from syncapi.client.folder import backups
 from syncapi.client.folder.actions import Delete
 from syncapi.client.folder.broken_off import BrokenOff
-from syncapi.client.folder.ignoring import read_ignores
-from syncapi.client.folder.looking import Looking, View
+from syncapi.client.folder.ignore_rules import read_ignores
+from syncapi.client.folder.observer import Looking, View
 from syncapi.client.folder.reports import FolderConflict
-from syncapi.client.folder.resolving import Resolving
+from syncapi.client.folder.resolver import Resolving
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.lock import ReplicaLock
-from syncapi.wire.documents import DocumentChanges
+from syncapi.protocol.documents import DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
 

@@ -17,15 +17,15 @@ from simulation.truth import Truth
 from syncapi.client.api.client import Client
 from syncapi.client.folder.actions import SetAside
 from syncapi.client.folder.disk import Disk, Identity
-from syncapi.client.folder.executing import FolderHalf
-from syncapi.client.folder.ignoring import IGNORE_FILE, read_ignores
-from syncapi.client.folder.looking import Looking
+from syncapi.client.folder.ignore_rules import IGNORE_FILE, read_ignores
+from syncapi.client.folder.local_executor import FolderHalf
+from syncapi.client.folder.observer import Looking
 from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.planning import deciding
 from syncapi.client.folder.planning.documents import Doc, Fate
-from syncapi.client.folder.rounds import Round
 from syncapi.client.folder.rules import Rules
-from syncapi.wire.documents import DocumentChanges
+from syncapi.client.folder.sync_pass import Round
+from syncapi.protocol.documents import DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
 

@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.mirrors import texts, write
 from simulation.device import Device
-from syncapi.client.folder import scanning
+from syncapi.client.folder import scanner
 from syncapi.client.folder.reports import MirrorReport
 
 
@@ -78,7 +78,7 @@ async def test_a_file_that_is_always_written_to_is_told(
     write(laptop, "log", "first")
     await sync(laptop)
     write(laptop, "log", "edited")
-    real = scanning.hashes
+    real = scanner.hashes
 
     def write_meanwhile(stream: BinaryIO) -> tuple[str, str]:
         hashed = real(stream)
@@ -86,7 +86,7 @@ async def test_a_file_that_is_always_written_to_is_told(
             log.write("x")
         return hashed
 
-    monkeypatch.setattr(scanning.scan, "__kwdefaults__", {"hash_of": write_meanwhile})
+    monkeypatch.setattr(scanner.scan, "__kwdefaults__", {"hash_of": write_meanwhile})
     assert told(await sync(laptop)) == {
         "log": "It was written to while it was read. The next sync looks at it again."
     }

@@ -11,7 +11,7 @@ from fixtures.until import until
 from simulation.device import Device
 from syncapi.client.errors import SafetyStop, SyncError, Unreachable
 from syncapi.client.folder.reports import MirrorReport
-from syncapi.client.folder.watching import Rhythm, _Watcher, watch
+from syncapi.client.folder.watcher import Rhythm, _Watcher, watch
 
 QUICK = Rhythm(poll=0.05, debounce=0.05, retry=0.05, longest_retry=0.2)
 NEVER_ASKS = Rhythm(poll=3600, debounce=0.05)

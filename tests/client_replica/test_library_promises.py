@@ -19,6 +19,7 @@ from simulation.replicas.user import Slow
 from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
+from syncapi.client.replica.conflict_handler import Settling
 from syncapi.client.replica.conflicts import (
     Strategy,
     conflict_of,
@@ -27,16 +28,15 @@ from syncapi.client.replica.conflicts import (
     merge,
     mine,
 )
-from syncapi.client.replica.editing import Editing
+from syncapi.client.replica.editor import Editing
 from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.records import PendingChange
 from syncapi.client.replica.replica import Replica
 from syncapi.client.replica.results import Tally
-from syncapi.client.replica.sending import Sending
-from syncapi.client.replica.settling import Settling
+from syncapi.client.replica.sender import Sending
 from syncapi.client.transfer.contents import AnyContent
-from syncapi.domain.versions import NO_VERSION
-from syncapi.wire.documents import Document, DocumentChanges
+from syncapi.protocol.documents import Document, DocumentChanges
+from syncapi.protocol.versions import NO_VERSION
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
 

@@ -5,7 +5,7 @@ import pytest
 from fixtures.collecting import Collector
 from fixtures.replicas import Device, MakeDevice
 from fixtures.service import TestTenant
-from syncapi.domain.retention import Retention
+from syncapi.server.domain.retention import Retention
 
 
 async def assert_nothing_counts_as_lost(device: Device, *, begins_again: bool = False) -> None:

@@ -18,10 +18,10 @@ from fixtures.uploads import Json, upload
 from syncapi.client.errors import StoreBusy, Unreachable
 from syncapi.client.replica.conflicts import manual
 from syncapi.client.store.keys import PassphraseKey
-from syncapi.domain.access import Role
-from syncapi.storage.bucket import Bucket
-from syncapi.storage.s3 import ObjectStore
-from syncapi.wire.push import CreateChange, DeleteChange, PushedChange, UpdateChange
+from syncapi.protocol.push import CreateChange, DeleteChange, PushedChange, UpdateChange
+from syncapi.server.domain.access import Role
+from syncapi.server.storage.bucket import Bucket
+from syncapi.server.storage.s3 import ObjectStore
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from uuid import UUID
 
 import pytest
 
-from syncapi.client.replica.folding import fold, without_effect
+from syncapi.client.replica.coalesce import fold, without_effect
 from syncapi.client.replica.records import ContentHash, PendingChange
-from syncapi.wire.documents import Document, FileInfo
+from syncapi.protocol.documents import Document, FileInfo
 
 CLIENT = Path(__file__).parents[2] / "docs" / "client.md"
 NOW = datetime(2026, 11, 23, tzinfo=UTC)

@@ -7,8 +7,8 @@ import pytest
 
 from fixtures.failovers import Failover
 from fixtures.replicas import Device, MakeDevice
-from syncapi.wire.documents import DocumentChanges
-from syncapi.wire.push import UpdateChange
+from syncapi.protocol.documents import DocumentChanges
+from syncapi.protocol.push import UpdateChange
 
 
 @pytest.fixture

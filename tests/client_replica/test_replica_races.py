@@ -31,7 +31,7 @@ from syncapi.client.replica.conflicts import (
 from syncapi.client.replica.records import PendingChange
 from syncapi.client.replica.replica import Replica
 from syncapi.client.store.store import Store
-from syncapi.domain.access import Role
+from syncapi.server.domain.access import Role
 
 PATIENCE = 60
 

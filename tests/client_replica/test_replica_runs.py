@@ -10,7 +10,7 @@ from fixtures.replicas import Device, MakeDevice
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from syncapi.client.errors import SyncError, Unreachable
-from syncapi.domain.access import Role
+from syncapi.server.domain.access import Role
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ import pytest
 
 from fixtures.stores import add
 from syncapi.cli.client.credentials import _in_file, forget
-from syncapi.cli.client.records import Record
+from syncapi.cli.client.json_files import Record
 from syncapi.cli.client.registry import FoldersFile
 from syncapi.client import durable
 from syncapi.client.api.client import Client
 from syncapi.client.folder.disk import Disk as Folder
 from syncapi.client.folder.disk import Identity
+from syncapi.client.folder.factory import open_mirror
 from syncapi.client.folder.intents import Resolved
-from syncapi.client.folder.looking import Options
-from syncapi.client.folder.opening import open_mirror
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.model import Base
+from syncapi.client.folder.observer import Options
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.envelope import DataKey
 from syncapi.client.store.keys import FileKey, Key

@@ -12,7 +12,7 @@ from fixtures.stores import CHEAP, MemoryKeyring
 from syncapi.client.errors import StoreError, WrongKey
 from syncapi.client.store.envelope import DataKey, WrappedKey
 from syncapi.client.store.keys import FileKey, KeyringKey, PassphraseKey
-from syncapi.client.store.sealing import stretch
+from syncapi.client.store.sealed_records import stretch
 
 DATA = DataKey.new()
 

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.stores import Crash, Crashes, MakeKey, Note, add
 from syncapi.client.errors import StoreBusy, StoreDamaged, StoreError, WrongKey
-from syncapi.client.store import sealing
+from syncapi.client.store import sealed_records
 from syncapi.client.store.envelope import DataKey
 from syncapi.client.store.header import read_header
 from syncapi.client.store.keys import FileKey, Key
@@ -87,7 +87,7 @@ def test_the_old_data_key_opens_nothing_and_is_nowhere_on_the_disk(tmp_path: Pat
         for path in files:  # while it is open, so with the log
             assert wrapped.sealed.encode() not in path.read_bytes()
             assert bytes.fromhex(stolen.id) not in path.read_bytes()
-        cipher = sealing.RecordCipher(stolen)
+        cipher = sealed_records.RecordCipher(stolen)
         for table, key, value in store._database.query("SELECT * FROM records"):
             with pytest.raises(ValueError, match="does not open"):
                 cipher.open(table, key, value)

@@ -42,12 +42,12 @@ from syncapi.client import (
 )
 from syncapi.client.transfer.contents import BLOCK
 from syncapi.client.transfer.storage_transport import StorageTransport
-from syncapi.main import create_app
-from syncapi.settings import Settings
-from syncapi.storage.bucket import Bucket
-from syncapi.storage.s3 import ObjectStore
-from syncapi.storage.signing import UrlSigner
-from syncapi.wire.documents import Document, DocumentChanges
+from syncapi.protocol.documents import Document, DocumentChanges
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
+from syncapi.server.storage.bucket import Bucket
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.storage.signing import UrlSigner
 
 SIZE = 3 * BLOCK + 12_345
 

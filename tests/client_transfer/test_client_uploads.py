@@ -44,15 +44,15 @@ from syncapi.client import (
 )
 from syncapi.client.transfer import uploads
 from syncapi.client.transfer.contents import BLOCK
-from syncapi.domain.access import Role
-from syncapi.domain.content import Digest
-from syncapi.main import create_app
-from syncapi.settings import Settings
-from syncapi.storage.bucket import Bucket
-from syncapi.storage.s3 import ObjectStore
-from syncapi.storage.signing import UrlSigner
-from syncapi.wire.documents import DocumentChanges, FileInfo
-from syncapi.wire.files import FileDeclaration, FileState
+from syncapi.protocol.content import Digest
+from syncapi.protocol.documents import DocumentChanges, FileInfo
+from syncapi.protocol.files import FileDeclaration, FileState
+from syncapi.server.domain.access import Role
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
+from syncapi.server.storage.bucket import Bucket
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.storage.signing import UrlSigner
 
 PART = 5 * BLOCK
 SIZE = 2 * PART + 12_345

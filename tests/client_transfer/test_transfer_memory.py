@@ -9,7 +9,7 @@ import pytest
 
 from fixtures.memory import memory
 from fixtures.service import TestTenant
-from syncapi.domain.access import Role
+from syncapi.server.domain.access import Role
 
 MIB = 1024**2
 _SIZE = 200 * MIB

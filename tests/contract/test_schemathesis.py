@@ -21,10 +21,10 @@ from schemathesis.core.parameters import ParameterLocation
 
 from fixtures.pulling import BEGINNING, pull
 from fixtures.service import TestTenant, token_of
-from syncapi.domain.access import Role
-from syncapi.settings import Settings
-from syncapi.usecases.tenants import TenantAdministration
-from syncapi.web.app import build_app
+from syncapi.server.domain.access import Role
+from syncapi.server.settings import Settings
+from syncapi.server.usecases.tenants import TenantAdministration
+from syncapi.server.web.app import build_app
 
 Case = schemathesis.Case[Any]
 

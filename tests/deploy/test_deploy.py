@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from syncapi.settings import Settings
+from syncapi.server.settings import Settings
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 

@@ -15,11 +15,11 @@ from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import assert_problem, upload
 from syncapi.embedded.s3 import S3Server
-from syncapi.main import create_app
-from syncapi.postgres.databases import Databases
-from syncapi.settings import Settings
-from syncapi.storage.bucket import Bucket
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.main import create_app
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.settings import Settings
+from syncapi.server.storage.bucket import Bucket
+from syncapi.server.storage.s3 import ObjectStore
 
 MIB = 1024**2
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'

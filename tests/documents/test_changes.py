@@ -10,8 +10,8 @@ from fixtures.pausing import Pausing, is_waiting
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.until import until
 from fixtures.uploads import Json, assert_problem, document_of, upload
-from syncapi.postgres import documents
-from syncapi.postgres.databases import Databases
+from syncapi.server.postgres import documents
+from syncapi.server.postgres.databases import Databases
 
 
 def path(document: Json) -> str:

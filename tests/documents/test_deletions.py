@@ -10,9 +10,9 @@ from fixtures.collecting import two_days_pass
 from fixtures.pushing import create, push_one
 from fixtures.service import TestTenant
 from fixtures.uploads import Json, assert_problem, upload
-from syncapi.domain.access import Role
-from syncapi.postgres.databases import Databases
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.domain.access import Role
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.storage.s3 import ObjectStore
 
 HARD = {"hard": "true"}
 

@@ -6,14 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from syncapi.domain.errors import InvalidInput
-from syncapi.domain.filenames import (
-    FOLDER_PATTERN,
-    LONGEST_FOLDER,
-    checked_folder,
-    filename_fault,
-    folder_fault,
-)
+from syncapi.protocol.filenames import FOLDER_PATTERN, LONGEST_FOLDER, filename_fault, folder_fault
+from syncapi.server.domain.errors import InvalidInput
+from syncapi.server.domain.field_checks import checked_folder
 
 SEGMENTS = st.one_of(
     st.text(max_size=5), st.sampled_from([".", "..", "...", ".a", "a\\b", "x" * 255, "x" * 256])

@@ -10,10 +10,10 @@ import pytest
 from fixtures.pausing import Pausing, is_waiting
 from fixtures.service import TestTenant
 from fixtures.until import until
-from syncapi.domain.content import Digest
-from syncapi.postgres import documents, files
-from syncapi.postgres.databases import Databases, TenantConnection
-from syncapi.postgres.files import StoredFile
+from syncapi.protocol.content import Digest
+from syncapi.server.postgres import documents, files
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.files import StoredFile
 
 
 def new_file(sha256_hash: str = "a" * 64) -> StoredFile:

@@ -5,7 +5,7 @@ from sqlalchemy import String, bindparam, text
 from sqlalchemy.exc import DBAPIError
 
 from fixtures.service import TestTenant
-from syncapi.postgres.databases import Databases
+from syncapi.server.postgres.databases import Databases
 
 
 async def test_a_failed_statement_does_not_tell_its_values(

@@ -10,9 +10,9 @@ import pytest
 from fixtures.collecting import two_days_pass
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.uploads import Json, assert_problem, document_of, upload
-from syncapi.domain.access import Role
-from syncapi.postgres.databases import Databases
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.domain.access import Role
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.storage.s3 import ObjectStore
 
 
 async def keys_of(store: ObjectStore, tenant: TestTenant) -> list[str]:

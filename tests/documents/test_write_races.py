@@ -14,7 +14,7 @@ from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import Json, document_of, upload
 from fixtures.writing import MakeWriter
-from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.databases import Databases, TenantConnection
 
 
 async def restore(client: httpx.AsyncClient, document: Json) -> httpx.Response:

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from syncapi.cli.demo.catalogue import DemoFile, demo_files
+from syncapi.cli.dev.demo.catalogue import DemoFile, demo_files
 
 FILES = {file.filename: file for file in demo_files()}
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from fixtures.service import TestTenant
-from syncapi.domain.access import Role
+from syncapi.server.domain.access import Role
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 

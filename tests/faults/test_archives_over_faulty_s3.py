@@ -39,9 +39,9 @@ BEFORE: dict[str, Act] = {
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syncapi.usecases.archives.ahead._PATIENCE", 1.0)
-    monkeypatch.setattr("syncapi.storage.reading._SLOW_SECONDS", 3.0)
-    monkeypatch.setattr("syncapi.storage.reading._PROGRESS", 64 * 1024)
+    monkeypatch.setattr("syncapi.server.usecases.archives.prefetch._PATIENCE", 1.0)
+    monkeypatch.setattr("syncapi.server.storage.reading._SLOW_SECONDS", 3.0)
+    monkeypatch.setattr("syncapi.server.storage.reading._PROGRESS", 64 * 1024)
 
 
 async def documents(ground: Ground, number: int) -> dict[str, Any]:

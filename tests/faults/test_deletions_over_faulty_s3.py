@@ -12,12 +12,12 @@ from fixtures.sending import Content, declare, pending, send, sent
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
-from syncapi.domain.retention import Kind, Retention
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.settings import Settings
-from syncapi.storage.s3 import ObjectStore
-from syncapi.wiring import bucket
+from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.factories import bucket
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.settings import Settings
+from syncapi.server.storage.s3 import ObjectStore
 
 UNUSED = Retention(files=AT_ONCE, uploads=AT_ONCE)
 DELETE_MANY, ABORT = r"^POST .*\?delete", r"^DELETE .*uploadId="

@@ -10,8 +10,8 @@ from fixtures.faulty_s3 import Act, Break, Refuse
 from fixtures.faulty_service import MIB, Ground
 from fixtures.pulling import problem_of
 from fixtures.sending import Content, complete, declare, follow, pending, send, state_of
-from syncapi.domain.retention import Retention
-from syncapi.wire.files import FileState
+from syncapi.protocol.files import FileState
+from syncapi.server.domain.retention import Retention
 
 FAULTS: dict[str, Act] = {
     "slow down": Refuse(503, "SlowDown"),
@@ -67,9 +67,9 @@ def content() -> Content:
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("syncapi.usecases.verification._PATIENCE", 1.0)
-    monkeypatch.setattr("syncapi.storage.reading._SLOW_SECONDS", 3.0)
-    monkeypatch.setattr("syncapi.storage.reading._PROGRESS", 64 * 1024)
+    monkeypatch.setattr("syncapi.server.usecases.verification._PATIENCE", 1.0)
+    monkeypatch.setattr("syncapi.server.storage.reading._SLOW_SECONDS", 3.0)
+    monkeypatch.setattr("syncapi.server.storage.reading._PROGRESS", 64 * 1024)
 
 
 async def all_sent(ground: Ground, content: Content) -> FileState:

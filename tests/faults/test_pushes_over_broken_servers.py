@@ -22,9 +22,9 @@ from fixtures.until import until
 from fixtures.uploads import upload
 from soak.world import World, open_world
 from syncapi.embedded import PostgresServer
-from syncapi.main import create_app
-from syncapi.postgres.migrations import Target, Tree, upgrade
-from syncapi.settings import Settings
+from syncapi.server.main import create_app
+from syncapi.server.postgres.migrations import Target, Tree, upgrade
+from syncapi.server.settings import Settings
 
 _IS_PUSHING = """
 SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = 'syncapi'

@@ -11,7 +11,7 @@ from fixtures.faulty_service import MIB, Ground
 from fixtures.pulling import problem_of
 from fixtures.until import until
 from fixtures.uploads import Json, document_of
-from syncapi.domain.retention import Retention
+from syncapi.server.domain.retention import Retention
 
 SMALL, LARGE = b"s" * MIB, b"l" * 20 * MIB
 STEPS = {
@@ -142,7 +142,7 @@ async def test_an_s3_that_fails_altogether_half_way_leaves_nothing_when_it_is_ba
 async def test_the_answer_does_not_wait_for_a_clean_up_that_hangs(
     ground: Ground, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncapi.storage.cleanup._WAIT", 0.1)
+    monkeypatch.setattr("syncapi.server.storage.cleanup._WAIT", 0.1)
     hanging = ground.s3.rule(Hang(), "^DELETE ")
     ground.s3.rule(Refuse(), r"^PUT .*partNumber=2")
     problem_of(await post(ground, LARGE), 503, "unavailable")

@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from feed.raw_tenant import Connect, RawTenant, tenant_in
-from syncapi.postgres.engines import connector
+from syncapi.server.postgres.engines import connector
 
 
 @pytest.fixture

@@ -22,8 +22,8 @@ from soak.session import session
 from soak.tally import Budget
 from soak.world import World, open_world
 from syncapi.embedded import PostgresServer
-from syncapi.postgres.migrations import Target, Tree, upgrade
-from syncapi.settings import Settings
+from syncapi.server.postgres.migrations import Target, Tree, upgrade
+from syncapi.server.settings import Settings
 
 SettingsOf = Callable[[str], Settings]
 

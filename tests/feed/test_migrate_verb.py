@@ -14,8 +14,8 @@ from feed.schema import schema
 from fixtures.process import environment_of
 from soak.session import session
 from syncapi.embedded.psql import psql
-from syncapi.postgres.migrations import Target, Tree, current, head, upgrade
-from syncapi.settings import Settings
+from syncapi.server.postgres.migrations import Target, Tree, current, head, upgrade
+from syncapi.server.settings import Settings
 
 CreateDatabase = Callable[[], str]
 

@@ -17,9 +17,9 @@ from sqlalchemy.pool import NullPool
 from feed.raw_tenant import tenant_in
 from feed.schema import schema
 from soak.session import session
-from syncapi.postgres import control, tables
-from syncapi.postgres.engines import connector
-from syncapi.postgres.migrations import (
+from syncapi.server.postgres import control, tables
+from syncapi.server.postgres.engines import connector
+from syncapi.server.postgres.migrations import (
     Target,
     Tree,
     current,

@@ -29,8 +29,8 @@ from soak.standby import (
 )
 from soak.world import World, open_world
 from syncapi.embedded import PostgresServer
-from syncapi.postgres.migrations import Target, Tree, upgrade
-from syncapi.settings import Settings
+from syncapi.server.postgres.migrations import Target, Tree, upgrade
+from syncapi.server.settings import Settings
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,8 @@ from soak.standby import copy_of, has_replayed, promote, start_standby, written
 from soak.world import World, open_world
 from syncapi.embedded import PostgresServer
 from syncapi.embedded.psql import psql
-from syncapi.postgres.migrations import Target, Tree, upgrade
-from syncapi.settings import Settings
+from syncapi.server.postgres.migrations import Target, Tree, upgrade
+from syncapi.server.settings import Settings
 
 pytestmark = pytest.mark.slow
 

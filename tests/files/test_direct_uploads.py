@@ -25,9 +25,9 @@ from fixtures.server import serving
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
-from syncapi.main import create_app
-from syncapi.settings import Settings
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
+from syncapi.server.storage.s3 import ObjectStore
 
 MIB = 1024**2
 

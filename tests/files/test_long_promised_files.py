@@ -14,8 +14,8 @@ from fixtures.replicas import MakeDevice
 from fixtures.sending import sent
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
-from syncapi.postgres.databases import Databases
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.storage.s3 import ObjectStore
 
 BYTES = b"promised long ago"
 

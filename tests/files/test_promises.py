@@ -15,9 +15,9 @@ from fixtures.sending import complete, content_of, declare, follow, sent, state_
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
-from syncapi.domain.retention import Retention
-from syncapi.postgres import documents, files
-from syncapi.postgres.databases import Databases, TenantConnection
+from syncapi.server.domain.retention import Retention
+from syncapi.server.postgres import documents, files
+from syncapi.server.postgres.databases import Databases, TenantConnection
 
 Tell = Callable[[httpx.AsyncClient, UUID, bytes], Awaitable[object]]
 

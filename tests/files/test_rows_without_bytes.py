@@ -14,8 +14,8 @@ from fixtures.pushing import create, push_one
 from fixtures.sending import complete, content_of, declare, sent
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
-from syncapi.domain.retention import Kind, Retention
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.storage.s3 import ObjectStore
 
 BYTES = b"nothing refers to them when the backup is taken"
 

@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncapi.domain.content import Digest
-from syncapi.domain.transfers import (
-    LARGEST_OBJECT,
+from syncapi.protocol.content import LARGEST_OBJECT, Digest
+from syncapi.server.domain.transfers import (
     LARGEST_PART,
     LEAST_PART,
     MIB,

@@ -27,10 +27,10 @@ from fixtures.server import serving
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
-from syncapi.main import create_app
-from syncapi.settings import Settings
-from syncapi.storage.s3 import ObjectStore
-from syncapi.wire.files import FileState
+from syncapi.protocol.files import FileState
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
+from syncapi.server.storage.s3 import ObjectStore
 
 MIB = 1024**2
 PARTED = {"direct_upload_single_bytes": MIB, "direct_upload_part_bytes": 5 * MIB}

@@ -29,11 +29,11 @@ from fixtures.service import MakeTenant, TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
-from syncapi.domain.retention import Kind, Retention
-from syncapi.main import create_app
-from syncapi.settings import Settings
-from syncapi.storage.s3 import ObjectStore
-from syncapi.wire.files import FileState
+from syncapi.protocol.files import FileState
+from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
+from syncapi.server.storage.s3 import ObjectStore
 
 MIB = 1024**2
 UNUSED = Retention(files=AT_ONCE)

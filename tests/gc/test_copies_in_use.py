@@ -11,8 +11,8 @@ from fixtures.pushing import create, push_one
 from fixtures.sending import content_of, declare, pending, send, sent
 from fixtures.strange import give_sha256
 from fixtures.uploads import upload
-from syncapi.domain.retention import Kind, Retention
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.storage.s3 import ObjectStore
 
 UNUSED = Retention(files=AT_ONCE, uploads=AT_ONCE)
 LONG = Retention(files=timedelta(days=30), uploads=timedelta(days=30))

@@ -19,14 +19,14 @@ from typer.testing import CliRunner, Result
 from fixtures.process import environment_of
 from fixtures.writing import SqlWriter
 from syncapi.cli.app import app
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
-from syncapi.redis.invalidation import Invalidations
-from syncapi.settings import Settings
-from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.tenants import TenantAdministration
-from syncapi.web.logging import configure_logging
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.settings import Settings
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.tenants import TenantAdministration
+from syncapi.server.web.logging import configure_logging
 
 NOW = {"SYNCAPI_TOMBSTONE_RETENTION_DAYS": "0"}
 

@@ -11,11 +11,11 @@ from fixtures.pushing import create, push_one, update
 from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
-from syncapi.domain.retention import Kind, Retention
-from syncapi.postgres.collection import VersionLimits, collect_versions
-from syncapi.postgres.databases import Databases
-from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.collection.rows import BEFORE_ALL
+from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.gc import VersionLimits, collect_versions
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.gc.rows import BEFORE_ALL
 
 TWO = Retention(history_versions=2)
 

@@ -10,10 +10,10 @@ from fixtures.homes import OTHER, Homes
 from fixtures.pushing import create, push_one
 from fixtures.sending import content_of, declare, sent
 from fixtures.uploads import upload
-from syncapi.domain.retention import Kind, Retention
-from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.collection import contents, run
-from syncapi.usecases.collection.turn import Turn
+from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.gc import contents, run
+from syncapi.server.usecases.gc.tenant_run import Turn
 
 UNUSED = Retention(files=AT_ONCE, uploads=AT_ONCE)
 

@@ -13,14 +13,14 @@ from fixtures.homes import OTHER, Homes
 from fixtures.pushing import create, push_one
 from fixtures.sending import content_of, declare, pending, send, sent
 from fixtures.uploads import upload
-from syncapi.domain.retention import Collected, Kind, Retention
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
-from syncapi.redis.invalidation import Invalidations
-from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.collection.run import GarbageCollection
-from syncapi.usecases.feeds import FeedAdministration
+from syncapi.server.domain.retention import Collected, Kind, Retention
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.feeds import FeedAdministration
+from syncapi.server.usecases.gc.run import GarbageCollection
 
 UNUSED = Retention(files=AT_ONCE, uploads=AT_ONCE)
 BYTES = {Kind.OBJECTS, Kind.FILES, Kind.UPLOADS}

@@ -11,9 +11,9 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from syncapi.postgres.engines import connector
-from syncapi.postgres.migrations import Target, Tree, current, downgrade, head, upgrade
-from syncapi.postgres.tables import metadata
+from syncapi.server.postgres.engines import connector
+from syncapi.server.postgres.migrations import Target, Tree, current, downgrade, head, upgrade
+from syncapi.server.postgres.tables import metadata
 
 
 def _differences(connection: Connection) -> list[Any]:

@@ -9,8 +9,8 @@ from fixtures.homes import OTHER, Homes
 from fixtures.pushing import create, push_one
 from fixtures.sending import complete, content_of, declare, pending, send, state_of
 from fixtures.uploads import upload
-from syncapi.domain.retention import Kind, Retention
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.storage.s3 import ObjectStore
 
 BYTES = b"under way when the copy was made"
 

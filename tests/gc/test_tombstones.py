@@ -14,8 +14,8 @@ from fixtures.pushing import create, push_one, update
 from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
-from syncapi.domain.retention import Kind, Retention
-from syncapi.wire.sync import SyncedDocument, SyncPage
+from syncapi.protocol.sync import SyncedDocument, SyncPage
+from syncapi.server.domain.retention import Kind, Retention
 
 DELETIONS = Retention(tombstones=AT_ONCE)
 

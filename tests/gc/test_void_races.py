@@ -9,7 +9,7 @@ from fixtures.collecting import Collector, is_waiting
 from fixtures.homes import OTHER, Homes
 from fixtures.until import until
 from fixtures.uploads import upload
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.storage.s3 import ObjectStore
 
 _SLOW_LOOK = """
     ALTER FUNCTION feed.astray(uuid, uuid[]) RENAME TO found_astray;

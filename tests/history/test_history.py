@@ -9,9 +9,9 @@ from fixtures.pushing import create, delete, push_one, update
 from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
-from syncapi.domain.access import Role
-from syncapi.wire.base import Success
-from syncapi.wire.history import DocumentHistory, DocumentVersion
+from syncapi.protocol.base import Success
+from syncapi.protocol.history import DocumentHistory, DocumentVersion
+from syncapi.server.domain.access import Role
 
 
 async def versions(client: httpx.AsyncClient, document: object) -> list[DocumentVersion]:

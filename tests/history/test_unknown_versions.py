@@ -12,9 +12,9 @@ from fixtures.pushing import create, delete, push_one, update
 from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
-from syncapi.domain.retention import Kind, Retention
-from syncapi.wire.base import format_time
-from syncapi.wire.push import ChangeResult
+from syncapi.protocol.base import format_time
+from syncapi.protocol.push import ChangeResult
+from syncapi.server.domain.retention import Kind, Retention
 
 Version = dict[str, str]
 

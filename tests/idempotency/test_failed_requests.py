@@ -15,8 +15,8 @@ from fixtures.sending import content_of, sent, state_of
 from fixtures.server import serving
 from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
-from syncapi.main import create_app
-from syncapi.settings import Settings
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
 
 KEY = {"Idempotency-Key": "key"}
 

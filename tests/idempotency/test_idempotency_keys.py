@@ -18,12 +18,12 @@ from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
-from syncapi.domain.access import Role
-from syncapi.domain.retention import Kind, Retention
-from syncapi.main import create_app
-from syncapi.postgres.databases import Databases
-from syncapi.settings import Settings
-from syncapi.storage.s3 import ObjectStore
+from syncapi.server.domain.access import Role
+from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.main import create_app
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.settings import Settings
+from syncapi.server.storage.s3 import ObjectStore
 
 Json = dict[str, Any]
 Send = Callable[..., Awaitable[httpx.Response]]

@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fixtures.server import serving
-from syncapi.domain.errors import Unavailable
-from syncapi.identity.key_sources import FileKeySource, UrlKeySource
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.identity.key_sources import FileKeySource, UrlKeySource
 
 CACHE_SECONDS = 600.0
 MIN_INTERVAL = 5.0

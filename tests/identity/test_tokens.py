@@ -15,9 +15,15 @@ from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from syncapi.domain.errors import Unauthenticated
-from syncapi.identity.key_sources import FileKeySource
-from syncapi.identity.tokens import Issuer, PublicKeyIssuer, SecretIssuer, TokenVerifier, issue
+from syncapi.server.domain.errors import Unauthenticated
+from syncapi.server.identity.key_sources import FileKeySource
+from syncapi.server.identity.tokens import (
+    Issuer,
+    PublicKeyIssuer,
+    SecretIssuer,
+    TokenVerifier,
+    issue,
+)
 
 NOW = 1_800_000_000.0
 USER = uuid.UUID("6ba7b810-9dad-41d1-80b4-00c04fd430c8")

@@ -9,8 +9,8 @@ import pytest
 from fixtures.pulling import BEGINNING, Replica, added, deleted, modified, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.domain.access import Role
-from syncapi.wire.base import format_time
+from syncapi.protocol.base import format_time
+from syncapi.server.domain.access import Role
 
 
 @pytest.fixture

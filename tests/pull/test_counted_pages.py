@@ -10,8 +10,8 @@ import pytest
 from fixtures.pulling import BEGINNING, Parameter, added, ask, deleted, modified, problem_of, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.wire.base import format_time
-from syncapi.wire.sync import SyncPage
+from syncapi.protocol.base import format_time
+from syncapi.protocol.sync import SyncPage
 
 
 @pytest.fixture

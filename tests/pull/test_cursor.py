@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncapi.domain.cursor import (
+from syncapi.server.domain.cursor import (
     CURSOR_LENGTH,
     LAST_ID,
     Cursor,
@@ -17,7 +17,7 @@ from syncapi.domain.cursor import (
     Kind,
     Position,
 )
-from syncapi.domain.errors import InvalidCursor
+from syncapi.server.domain.errors import InvalidCursor
 
 TENANT = UUID("6ba7b810-9dad-41d1-80b4-00c04fd430c8")
 CODEC = CursorCodec(["the key that signs"])

@@ -8,7 +8,7 @@ import pytest
 from fixtures.pulling import BEGINNING, Parameter, Replica, added, ask, deleted, problem_of, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.wire.base import format_time
+from syncapi.protocol.base import format_time
 
 COLLECTED, LOST = "tombstones_collected", "history_lost"
 

@@ -9,12 +9,12 @@ import pytest
 
 from fixtures.postgres_relay import PostgresRelay
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.domain.access import TenantScope, operator
-from syncapi.domain.errors import Unavailable
-from syncapi.domain.feed import to_micros
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
-from syncapi.postgres.feed import Heads
+from syncapi.server.domain.access import TenantScope, operator
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.domain.feed import to_micros
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.postgres.feed import Heads
 
 DEFAULT, RELAYED = "default", "relayed"
 

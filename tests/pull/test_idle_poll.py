@@ -19,14 +19,14 @@ from fixtures.server import serving
 from fixtures.service import TestTenant, token_of
 from fixtures.until import until
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.domain.access import Role
-from syncapi.main import create_app
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.redis.client import connect
-from syncapi.redis.invalidation import Invalidations
-from syncapi.settings import Settings
-from syncapi.usecases.tenants import TenantAdministration
+from syncapi.server.domain.access import Role
+from syncapi.server.main import create_app
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.redis.client import connect
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.settings import Settings
+from syncapi.server.usecases.tenants import TenantAdministration
 
 CROWD = 30
 

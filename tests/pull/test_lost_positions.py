@@ -26,17 +26,17 @@ from fixtures.writing import MakeWriter
 from soak.replica import ByTime
 from soak.session import session
 from soak.world import Member, World
-from syncapi.domain.access import TenantScope
-from syncapi.domain.cursor import CursorCodec
-from syncapi.main import create_app
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.feed import Heads
-from syncapi.redis.client import connect
-from syncapi.redis.page_positions import PagePositions
-from syncapi.settings import Settings
-from syncapi.storage.bucket import Bucket
-from syncapi.storage.signing import UrlSigner
-from syncapi.usecases.pull import Page, Pull, PullRequest
+from syncapi.server.domain.access import TenantScope
+from syncapi.server.domain.cursor import CursorCodec
+from syncapi.server.main import create_app
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.feed import Heads
+from syncapi.server.redis.client import connect
+from syncapi.server.redis.page_positions import PagePositions
+from syncapi.server.settings import Settings
+from syncapi.server.storage.bucket import Bucket
+from syncapi.server.storage.signing import UrlSigner
+from syncapi.server.usecases.pull import Page, Pull, PullRequest
 
 IDS = sorted(uuid4() for _ in range(14))
 
@@ -267,7 +267,7 @@ async def test_the_process_that_drew_a_number_without_redis_ends(
     scene: Scene, settings_of: Callable[[str], Settings], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its number is missed for some seconds, then the run begins again, once."""
-    monkeypatch.setattr("syncapi.redis.page_positions.HAND_OVER_SECONDS", 0.2)
+    monkeypatch.setattr("syncapi.server.redis.page_positions.HAND_OVER_SECONDS", 0.2)
     own = settings_of(scene.world.database_url)
     assert own.redis_url is not None
     async with FlakyRelay.to(own.redis_url.get_secret_value()) as (relay, through):

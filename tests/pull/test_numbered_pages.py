@@ -11,9 +11,9 @@ import pytest
 from fixtures.pulling import BEGINNING, added, ask, deleted, modified, problem_of, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.redis.page_positions import FIRST_DRAWN, LAST_PAGE
-from syncapi.wire.base import format_time
-from syncapi.wire.sync import SyncPage
+from syncapi.protocol.base import format_time
+from syncapi.protocol.sync import SyncPage
+from syncapi.server.redis.page_positions import FIRST_DRAWN, LAST_PAGE
 
 
 @pytest.fixture

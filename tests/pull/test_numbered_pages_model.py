@@ -32,8 +32,8 @@ from soak import truth
 from soak.replica import ByTime
 from soak.session import session
 from soak.world import open_world
-from syncapi.redis.client import connect
-from syncapi.settings import Settings
+from syncapi.server.redis.client import connect
+from syncapi.server.settings import Settings
 
 IDS = [UUID(int=n) for n in range(1, 13)]
 DEVICES = 4

@@ -13,10 +13,10 @@ from structlog.testing import capture_logs
 
 from fixtures.flaky import FlakyRelay
 from fixtures.until import until
-from syncapi.domain.errors import Unavailable
 from syncapi.embedded.valkey import ValkeyServer
-from syncapi.redis.client import connect
-from syncapi.redis.page_positions import (
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.redis.client import connect
+from syncapi.server.redis.page_positions import (
     FIRST_DRAWN,
     FIRST_DRAWN_HERE,
     HAND_OVER_SECONDS,
@@ -26,7 +26,7 @@ from syncapi.redis.page_positions import (
     RUNS_KEPT,
     PagePositions,
 )
-from syncapi.settings import Settings
+from syncapi.server.settings import Settings
 
 LARGEST_INT32 = 2**31 - 1
 

@@ -9,7 +9,7 @@ import pytest
 from fixtures.pulling import BEGINNING, Replica, added, deleted, modified, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.wire.base import format_time
+from syncapi.protocol.base import format_time
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ import pytest
 from fixtures.pulling import BEGINNING, Parameter, added, ask, page_of, problem_of, pull
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.writing import MakeWriter
-from syncapi.domain.cursor import CURSOR_LENGTH
-from syncapi.wire.base import format_time
-from syncapi.wire.problem import Problem
+from syncapi.protocol.base import format_time
+from syncapi.protocol.problems import Problem
+from syncapi.server.domain.cursor import CURSOR_LENGTH
 
 _CURSOR = "A" * CURSOR_LENGTH
 

@@ -10,12 +10,12 @@ from fixtures.pulling import BEGINNING, Replica, ask, problem_of, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
 from soak.session import session
-from syncapi.domain.access import operator
-from syncapi.domain.errors import Unavailable
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DEFAULT_DATABASE, DatabaseUrls, PoolLimits
-from syncapi.postgres.feed import Heads
-from syncapi.usecases.head_memory import HeadMemory
+from syncapi.server.domain.access import operator
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DEFAULT_DATABASE, DatabaseUrls, PoolLimits
+from syncapi.server.postgres.feed import Heads
+from syncapi.server.usecases.head_memory import HeadMemory
 
 TABLES = ("feed_entries", "document_history", "tenant_clock", "documents")
 

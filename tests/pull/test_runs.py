@@ -6,9 +6,9 @@ from uuid import UUID
 
 import pytest
 
-from syncapi.domain.cursor import LAST_ID, Cursor, Kind, Position
-from syncapi.domain.errors import CursorExpired, ExpiryReason, InvalidCursor
-from syncapi.domain.feed import (
+from syncapi.server.domain.cursor import LAST_ID, Cursor, Kind, Position
+from syncapi.server.domain.errors import CursorExpired, ExpiryReason, InvalidCursor
+from syncapi.server.domain.feed import (
     BEGUN,
     NEVER,
     Head,

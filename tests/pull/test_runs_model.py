@@ -15,9 +15,9 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from syncapi.domain.cursor import CursorCodec, Position
-from syncapi.domain.errors import CursorExpired
-from syncapi.domain.feed import Head, Run, Start, begin, is_idle
+from syncapi.server.domain.cursor import CursorCodec, Position
+from syncapi.server.domain.errors import CursorExpired
+from syncapi.server.domain.feed import Head, Run, Start, begin, is_idle
 
 TENANT = UUID(int=1)
 CODEC = CursorCodec(["model"])

@@ -11,7 +11,7 @@ import pytest
 from fixtures.pushing import Json, create, delete, push_one, update
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
-from syncapi.wire.push import CHANGEABLE, ChangeResult
+from syncapi.protocol.push import CHANGEABLE, ChangeResult
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 STRATEGIES = ("reject", "last_write_wins", "first_write_wins", "merge")

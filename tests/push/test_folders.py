@@ -9,8 +9,8 @@ from fixtures.pushing import Json, create, push_one, send, update
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
-from syncapi.wire.base import format_time
-from syncapi.wire.push import ChangeResult
+from syncapi.protocol.base import format_time
+from syncapi.protocol.push import ChangeResult
 
 
 async def made(tenant: TestTenant, folder: str = "a") -> tuple[UUID, str, UUID]:

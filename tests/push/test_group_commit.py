@@ -11,13 +11,13 @@ from fixtures.rights import Granted
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.writing import MakeWriter
-from syncapi.domain.errors import Unavailable
-from syncapi.postgres.databases import Databases
-from syncapi.usecases.group_commit import GroupCommit
-from syncapi.usecases.plain import encode
-from syncapi.usecases.push import Outcome
-from syncapi.usecases.uploads import UploadRules
-from syncapi.wire.push import ChangeResult, CreateChange, PushOutcome, PushRequest
+from syncapi.protocol.push import ChangeResult, CreateChange, PushOutcome, PushRequest
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.usecases.group_commit import GroupCommit
+from syncapi.server.usecases.json_encoding import encode
+from syncapi.server.usecases.push import Outcome
+from syncapi.server.usecases.uploads import UploadRules
 
 RULES = UploadRules(max_bytes=2**30)
 
@@ -190,7 +190,7 @@ async def test_a_line_that_is_too_long_is_told_to_come_back(
     held: Callable[[], Awaitable[None]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("syncapi.usecases.group_commit.MOST_WAITING", 2)
+    monkeypatch.setattr("syncapi.server.usecases.group_commit.MOST_WAITING", 2)
     pushes = GroupCommit(databases, Granted(), RULES)
     tasks = [asyncio.create_task(pushes.push(tenant.scope(), one(create())))]
     await waiting(pushes, tenant, 0)

@@ -18,13 +18,13 @@ from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
-from syncapi.domain.errors import Unavailable
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
-from syncapi.usecases.group_commit import GroupCommit
-from syncapi.usecases.push import Outcome
-from syncapi.usecases.uploads import UploadRules
-from syncapi.wire.push import PushRequest
+from syncapi.protocol.push import PushRequest
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.usecases.group_commit import GroupCommit
+from syncapi.server.usecases.push import Outcome
+from syncapi.server.usecases.uploads import UploadRules
 
 RULES = UploadRules(max_bytes=2**30)
 
@@ -185,7 +185,7 @@ async def test_a_lock_on_the_whole_table(
     mode: str,
 ) -> None:
     """Also where the operator has all sessions give up locks: no push stays without an answer."""
-    monkeypatch.setattr("syncapi.usecases.group_commit.GROUP_SECONDS", 0.5)
+    monkeypatch.setattr("syncapi.server.usecases.group_commit.GROUP_SECONDS", 0.5)
     urls = DatabaseUrls(f"{database_url}{session}")
     async with Databases(urls, PoolLimits(size=4)) as databases:
         pushes = GroupCommit(databases, Granted(), RULES)
@@ -249,7 +249,7 @@ async def test_a_statement_that_does_not_end_delays_nobody_else(
     stuck: tuple[str, Callable[[], Awaitable[None]]],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("syncapi.usecases.group_commit.GROUP_SECONDS", 0.5)
+    monkeypatch.setattr("syncapi.server.usecases.group_commit.GROUP_SECONDS", 0.5)
     name, release = stuck
     slow = push(create(file_id, filename=name))
     for outcome in await asyncio.gather(*(push(create(file_id)) for _ in range(5))):

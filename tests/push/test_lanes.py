@@ -8,8 +8,8 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from syncapi.domain.errors import Unavailable
-from syncapi.postgres.lanes import Lanes
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres.lanes import Lanes
 
 OURS, OTHER = uuid4(), uuid4()
 

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncapi.domain.merge import differing, merge
+from syncapi.protocol.merging import differing, merge
 
 FIELDS = ("file_id", "filename", "folder", "mime_type")
 values = st.sampled_from("abc")

@@ -25,17 +25,24 @@ from soak.tally import Tally
 from soak.truth import Miss
 from soak.verdict import verify_pushes
 from soak.world import Member, World
-from syncapi.domain import pushing
-from syncapi.domain.access import Role, TenantScope
-from syncapi.domain.merge import Fields, Merged
-from syncapi.domain.pushing import Change, Decision, Status, Strategy, Version, decide
-from syncapi.main import create_app
-from syncapi.postgres import push as store
-from syncapi.settings import Settings
-from syncapi.usecases import push as usecase
-from syncapi.usecases.plain import Json
-from syncapi.usecases.push import Outcome
-from syncapi.wire.push import PushRequest
+from syncapi.protocol.merging import Fields, Merged
+from syncapi.protocol.push import PushRequest
+from syncapi.server.domain import conflict_rules
+from syncapi.server.domain.access import Role, TenantScope
+from syncapi.server.domain.conflict_rules import (
+    Change,
+    Decision,
+    Status,
+    Strategy,
+    Version,
+    decide,
+)
+from syncapi.server.main import create_app
+from syncapi.server.postgres import push as store
+from syncapi.server.settings import Settings
+from syncapi.server.usecases import push as usecase
+from syncapi.server.usecases.json_encoding import Json
+from syncapi.server.usecases.push import Outcome
 
 DEVICES = 4
 ROUNDS = 100
@@ -188,14 +195,14 @@ def merge_what_does_not_join(monkeypatch: pytest.MonkeyPatch) -> None:
     def merge(base: Fields, mine: Fields, theirs: Fields) -> Merged:
         return Merged({k: v if v != base[k] else theirs[k] for k, v in mine.items()}, ())
 
-    monkeypatch.setattr(pushing, "merge", merge)
+    monkeypatch.setattr(conflict_rules, "merge", merge)
 
 
 def lose_a_side_of_a_merge(monkeypatch: pytest.MonkeyPatch) -> None:
     def merge(_: Fields, mine: Fields, __: Fields) -> Merged:
         return Merged(dict(mine), ())
 
-    monkeypatch.setattr(pushing, "merge", merge)
+    monkeypatch.setattr(conflict_rules, "merge", merge)
 
 
 def hide_the_servers_side(monkeypatch: pytest.MonkeyPatch) -> None:

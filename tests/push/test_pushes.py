@@ -7,7 +7,7 @@ from fixtures.pulling import Replica, added, problem_of
 from fixtures.pushing import Json, create, delete, push, push_one, send, update
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.uploads import document_of, upload
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
 
 
 def version_of(document: Document | None) -> str:

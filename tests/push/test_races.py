@@ -17,8 +17,8 @@ from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
-from syncapi.postgres.databases import Databases, TenantConnection
-from syncapi.wire.push import ChangeResult
+from syncapi.protocol.push import ChangeResult
+from syncapi.server.postgres.databases import Databases, TenantConnection
 
 Race = Callable[..., Awaitable[list[ChangeResult]]]
 

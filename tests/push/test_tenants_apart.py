@@ -19,8 +19,8 @@ from fixtures.server import serving
 from fixtures.service import MakeTenant, TestTenant
 from fixtures.until import until
 from fixtures.uploads import Json, upload
-from syncapi.main import create_app
-from syncapi.settings import Settings
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
 
 MANY = 12
 

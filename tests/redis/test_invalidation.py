@@ -11,8 +11,8 @@ from structlog.testing import capture_logs
 
 from fixtures.flaky import FlakyRelay
 from syncapi.embedded import ServiceAddresses
-from syncapi.redis.client import connect
-from syncapi.redis.invalidation import EVERYTHING, Change, Invalidations
+from syncapi.server.redis.client import connect
+from syncapi.server.redis.invalidation import EVERYTHING, Change, Invalidations
 
 pytestmark = pytest.mark.usefixtures("every_log")
 

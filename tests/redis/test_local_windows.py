@@ -2,8 +2,8 @@
 
 import pytest
 
-from syncapi.domain.errors import RateLimited
-from syncapi.redis.local_windows import LocalWindows
+from syncapi.server.domain.errors import RateLimited
+from syncapi.server.redis.local_windows import LocalWindows
 
 START = 6000.0  # where a window of 60 seconds begins
 

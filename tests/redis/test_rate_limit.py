@@ -12,10 +12,10 @@ from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
 from fixtures.flaky import FlakyRelay
-from syncapi.domain.errors import RateLimited
 from syncapi.embedded import ServiceAddresses
-from syncapi.redis.client import connect
-from syncapi.redis.rate_limit import RateLimiter
+from syncapi.server.domain.errors import RateLimited
+from syncapi.server.redis.client import connect
+from syncapi.server.redis.rate_limit import RateLimiter
 
 pytestmark = pytest.mark.usefixtures("every_log")
 

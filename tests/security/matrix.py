@@ -17,9 +17,9 @@ from typing_extensions import override
 
 from fixtures.pulling import BEGINNING, problem_of
 from fixtures.pushing import create, delete, update
-from syncapi.domain.access import Permission
-from syncapi.web.app import build_app
-from syncapi.web.openapi import TENANT_PREFIX
+from syncapi.server.domain.access import Permission
+from syncapi.server.web.app import build_app
+from syncapi.server.web.openapi import TENANT_PREFIX
 
 Request = dict[str, Any]
 ROUTES = {

@@ -25,12 +25,12 @@ from security.matrix import (
     manifest_of,
     words_of,
 )
-from syncapi.domain.access import Role
-from syncapi.domain.cursor import Cursor, CursorCodec, Kind, Position
-from syncapi.settings import Settings
-from syncapi.usecases.tenants import TenantAdministration
-from syncapi.web.app import build_app
-from syncapi.web.openapi import TENANT_PREFIX
+from syncapi.server.domain.access import Role
+from syncapi.server.domain.cursor import Cursor, CursorCodec, Kind, Position
+from syncapi.server.settings import Settings
+from syncapi.server.usecases.tenants import TenantAdministration
+from syncapi.server.web.app import build_app
+from syncapi.server.web.openapi import TENANT_PREFIX
 
 OPEN = {"/livez", "/readyz", "/metrics", "/openapi.json", "/docs", "/docs/{asset}"}
 """What is there for everyone, and holds nothing of a tenant."""

@@ -24,29 +24,29 @@ from fixtures.sending import content_of, declare, pending, send
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
-from syncapi.domain.access import Role, TenantScope
-from syncapi.domain.errors import NotFound, Unavailable
-from syncapi.identity.tokens import TokenVerifier
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
-from syncapi.postgres.push import Raced
-from syncapi.redis.invalidation import Invalidations
-from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases import push as pushing
-from syncapi.usecases.access import AccessGate
-from syncapi.usecases.completion import Completions
-from syncapi.usecases.documents import Documents
-from syncapi.usecases.group_commit import GroupCommit
-from syncapi.usecases.push import Outcome
-from syncapi.usecases.tenants import TenantAdministration
-from syncapi.usecases.uploads import Description, UploadRules, Uploads
-from syncapi.usecases.verification import Verifier
-from syncapi.wire.documents import DocumentChanges
-from syncapi.wire.push import PushRequest
+from syncapi.protocol.documents import DocumentChanges
+from syncapi.protocol.push import PushRequest
+from syncapi.server.domain.access import Role, TenantScope
+from syncapi.server.domain.errors import NotFound, Unavailable
+from syncapi.server.identity.tokens import TokenVerifier
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.postgres.push import Raced
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases import push as pushing
+from syncapi.server.usecases.access import AccessGate
+from syncapi.server.usecases.documents import Documents
+from syncapi.server.usecases.group_commit import GroupCommit
+from syncapi.server.usecases.push import Outcome
+from syncapi.server.usecases.tenants import TenantAdministration
+from syncapi.server.usecases.upload_completion import Completions
+from syncapi.server.usecases.uploads import Description, UploadRules, Uploads
+from syncapi.server.usecases.verification import Verifier
 
-MOMENT = "syncapi.usecases.writes.REMEMBERED_SECONDS"
-PATIENCE = "syncapi.usecases.access.CONFIRM_SECONDS"
+MOMENT = "syncapi.server.usecases.writes.REMEMBERED_SECONDS"
+PATIENCE = "syncapi.server.usecases.access.CONFIRM_SECONDS"
 MOVED = "UPDATE tenants SET database = 'elsewhere' WHERE id = $1"
 LOSSES = {"removed": (404, "not_found"), "moved": (503, "unavailable")}
 RULES = UploadRules(max_bytes=1)
@@ -338,8 +338,8 @@ async def test_a_group_that_raced_asks_before_its_transaction(
             raise Raced("40001")
         return await apply(*arguments)
 
-    monkeypatch.setattr("syncapi.usecases.push.apply", raced_once)
-    monkeypatch.setattr("syncapi.usecases.push_admission.REMEMBERED_SECONDS", 3600.0)
+    monkeypatch.setattr("syncapi.server.usecases.push.apply", raced_once)
+    monkeypatch.setattr("syncapi.server.usecases.push_admission.REMEMBERED_SECONDS", 3600.0)
     async with Databases(DatabaseUrls(database_url), PoolLimits(size=1)) as databases:
         rights = Pooled(databases=databases)
         pushes = GroupCommit(databases, rights, RULES)

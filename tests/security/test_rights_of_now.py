@@ -27,24 +27,24 @@ from fixtures.server import serving
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import document_of, upload
-from syncapi.domain.access import Permission, Role, TenantScope
-from syncapi.domain.errors import NotFound, Unavailable
-from syncapi.main import create_app
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
-from syncapi.settings import Settings
-from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.archives.making import Archives
-from syncapi.usecases.archives.slots import Slots
-from syncapi.usecases.documents import Documents
-from syncapi.usecases.group_commit import GroupCommit
-from syncapi.usecases.history import History
-from syncapi.usecases.push import Push
-from syncapi.usecases.push_line import Waiting
-from syncapi.usecases.tenants import TenantAdministration
-from syncapi.usecases.uploads import UploadRules
-from syncapi.wire.archives import ArchiveRequest
-from syncapi.wire.push import PushRequest
+from syncapi.protocol.archives import ArchiveRequest
+from syncapi.protocol.push import PushRequest
+from syncapi.server.domain.access import Permission, Role, TenantScope
+from syncapi.server.domain.errors import NotFound, Unavailable
+from syncapi.server.main import create_app
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.settings import Settings
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.archives.archive import Archives
+from syncapi.server.usecases.archives.slots import Slots
+from syncapi.server.usecases.documents import Documents
+from syncapi.server.usecases.group_commit import GroupCommit
+from syncapi.server.usecases.history import History
+from syncapi.server.usecases.push import Push
+from syncapi.server.usecases.push_line import Waiting
+from syncapi.server.usecases.tenants import TenantAdministration
+from syncapi.server.usecases.uploads import UploadRules
 
 MIB = 1024**2
 HEAD = b'--b\r\nContent-Disposition: form-data; name="file"; filename="a.bin"\r\n\r\n'
@@ -282,7 +282,7 @@ async def test_an_archive_is_cut_where_its_reader_lost_the_right(
     store: ObjectStore,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("syncapi.usecases.archives.making.CONFIRM_SECONDS", 0.0)
+    monkeypatch.setattr("syncapi.server.usecases.archives.archive.CONFIRM_SECONDS", 0.0)
     documents = [await upload(tenant.user, bytes([n]) * MIB, f"{n}.bin") for n in range(3)]
     rights = Granted()
     archives = Archives(databases, rights, store, Slots(8), stall_seconds=60)
@@ -310,7 +310,7 @@ async def test_an_archive_is_cut_where_its_reader_lost_the_right(
 
 
 LOCK = "SELECT FROM documents WHERE tenant_id = $1 AND id = $2 FOR UPDATE"
-MOMENT = "syncapi.usecases.writes.REMEMBERED_SECONDS"
+MOMENT = "syncapi.server.usecases.writes.REMEMBERED_SECONDS"
 
 
 @asynccontextmanager

@@ -18,14 +18,14 @@ from simulation.replicas import simulation as replicas
 from simulation.runs import Outcome, Place
 from simulation.simulation import simulate
 from soak.ground import Ground, ground
-from syncapi.domain.access import Role
-from syncapi.identity.tokens import SecretIssuer, issue
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import PoolLimits
-from syncapi.redis.invalidation import Invalidations
-from syncapi.usecases.tenants import TenantAdministration
-from syncapi.wiring import database_urls
+from syncapi.server.domain.access import Role
+from syncapi.server.factories import database_urls
+from syncapi.server.identity.tokens import SecretIssuer, issue
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import PoolLimits
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.usecases.tenants import TenantAdministration
 
 
 def main() -> int:

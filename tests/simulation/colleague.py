@@ -9,9 +9,9 @@ from uuid import UUID
 from simulation.people import FOLDERS, NAMES, Contents
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError
-from syncapi.client.folder.ignoring import IGNORE_FILE
-from syncapi.wire.documents import Document, DocumentChanges
-from syncapi.wire.push import CreateChange
+from syncapi.client.folder.ignore_rules import IGNORE_FILE
+from syncapi.protocol.documents import Document, DocumentChanges
+from syncapi.protocol.push import CreateChange
 
 HOSTILE = ("\u202egpj.exe", "zero\u200bwidth.txt")
 

@@ -14,7 +14,7 @@ from simulation.runs import Outcome, Place
 from simulation.second_process import Intruded, act_beside
 from simulation.whereabouts import Whereabouts
 from syncapi.client.errors import SyncError
-from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.ignore_rules import read_ignores
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,16 +17,16 @@ from simulation.faults import Faulty
 from soak.exchanges import Exchanges
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, SafetyStop, SyncError, Unreachable
-from syncapi.client.folder.births import birth_ns
-from syncapi.client.folder.executing import path_of
+from syncapi.client.folder.birth_time import birth_ns
+from syncapi.client.folder.factory import open_mirror
 from syncapi.client.folder.guards import WentBackStop
-from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.ignore_rules import read_ignores
 from syncapi.client.folder.ledger import Ledger
-from syncapi.client.folder.looking import Keep, Options
+from syncapi.client.folder.local_executor import path_of
 from syncapi.client.folder.mirror import Mirror
-from syncapi.client.folder.opening import open_mirror
+from syncapi.client.folder.model import Base
+from syncapi.client.folder.observer import Keep, Options
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
-from syncapi.client.folder.states import Base
 from syncapi.client.folder.trash import Trash
 from syncapi.client.replica.replica import Replica
 from syncapi.client.retrying import RetryPolicy

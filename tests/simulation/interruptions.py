@@ -20,11 +20,11 @@ from simulation.rest import differences
 from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.model import Base
 from syncapi.client.transfer.contents import BytesContent, digest_of
 from syncapi.client.transfer.uploads import Uploader
-from syncapi.wire.documents import Document, DocumentChanges
-from syncapi.wire.push import CreateChange, DeleteChange, PushedChange, UpdateChange
+from syncapi.protocol.documents import Document, DocumentChanges
+from syncapi.protocol.push import CreateChange, DeleteChange, PushedChange, UpdateChange
 
 FILES: Final = ("edited", "edited there", "both", "renamed", "renamed there", "gone", "gone there")
 

@@ -7,8 +7,8 @@ from uuid import UUID
 
 from simulation.device import Device
 from simulation.truth import LiveDocument, Truth, Version
-from syncapi.client.folder.ignoring import read_ignores
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.ignore_rules import read_ignores
+from syncapi.client.folder.model import Base
 
 
 @dataclass(frozen=True, slots=True)

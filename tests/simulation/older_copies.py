@@ -8,7 +8,7 @@ from pathlib import Path
 
 from simulation.desks import Desk
 from simulation.people import Contents
-from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.ignore_rules import read_ignores
 
 
 async def go_back_beside_copy(

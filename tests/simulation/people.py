@@ -8,7 +8,7 @@ from itertools import count
 from pathlib import Path
 from typing import Final
 
-from syncapi.client.folder.ignoring import IGNORE_FILE, read_ignores
+from syncapi.client.folder.ignore_rules import IGNORE_FILE, read_ignores
 
 NAMES: Final = (
     "a.txt",

@@ -25,9 +25,9 @@ from simulation.device import Device
 from simulation.moments import Moment
 from simulation.truth import Truth
 from simulation.went_back import deleted_unasked
-from syncapi.client.folder.looking import Keep
+from syncapi.client.folder.model import Base
 from syncapi.client.folder.names import join
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.observer import Keep
 
 
 @dataclass(slots=True)

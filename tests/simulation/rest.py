@@ -4,7 +4,7 @@ from collections import Counter
 
 from simulation.device import Device
 from simulation.truth import LiveDocument
-from syncapi.client.folder.ignoring import read_ignores
+from syncapi.client.folder.ignore_rules import read_ignores
 
 
 async def differences(device: Device, live: list[LiveDocument]) -> list[str]:

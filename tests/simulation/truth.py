@@ -7,7 +7,7 @@ from uuid import UUID
 
 import asyncpg
 
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.model import Base
 from syncapi.client.replica.conflicts import FIELDS
 
 _LIVE = """

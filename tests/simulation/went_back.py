@@ -10,7 +10,7 @@ from uuid import UUID
 from simulation.device import Device
 from simulation.moments import Moment
 from simulation.truth import Truth
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.model import Base
 
 _MOST_ASKED_ABOUT_ALONE: Final = 3
 

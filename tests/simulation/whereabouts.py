@@ -12,7 +12,7 @@ from uuid import uuid4
 from simulation.device import Device
 from syncapi.cli.client.identities import Identity
 from syncapi.cli.client.registry import Folder, folder_of, folders, mark, relocate
-from syncapi.cli.failures import CommandFailed
+from syncapi.cli.exit_codes import CommandFailed
 
 
 class Whereabouts:

@@ -16,14 +16,14 @@ from redis.exceptions import RedisError
 from soak.session import session
 from soak.tally import Budget, Tally
 from soak.world import World
-from syncapi.domain.access import operator
-from syncapi.domain.errors import Unavailable
-from syncapi.postgres.collection import VersionLimits, collect_versions
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import PoolLimits
-from syncapi.postgres.failures import is_down, is_transient
-from syncapi.wiring import database_urls
+from syncapi.server.domain.access import operator
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.factories import database_urls
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import PoolLimits
+from syncapi.server.postgres.failures import is_down, is_transient
+from syncapi.server.postgres.gc import VersionLimits, collect_versions
 
 Weights: TypeAlias = Mapping[Callable[[], Awaitable[None]], int]
 

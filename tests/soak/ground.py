@@ -16,8 +16,8 @@ from pydantic import SecretStr
 from fixtures.process import environment_of, service_process
 from soak.standby import url_of_either
 from syncapi.embedded import EmbeddedServices
-from syncapi.postgres.migrations import Target, Tree, upgrade
-from syncapi.settings import Settings
+from syncapi.server.postgres.migrations import Target, Tree, upgrade
+from syncapi.server.settings import Settings
 
 DATABASE = "soak"
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from soak.session import session
 from soak.tally import Tally
-from syncapi.postgres.failures import is_down, is_transient
+from syncapi.server.postgres.failures import is_down, is_transient
 
 
 @dataclass(frozen=True, slots=True)

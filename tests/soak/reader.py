@@ -17,7 +17,7 @@ from soak.replica import ByTime, Disk, Progress
 from soak.tally import Tally
 from soak.truth import Miss
 from soak.world import Member, World
-from syncapi.postgres.failures import is_down
+from syncapi.server.postgres.failures import is_down
 
 _PAGE_SIZES = {1: 1, 5: 4, 20: 15, 100: 40, 500: 40}  # and how often each
 _CRASHES = 0.06

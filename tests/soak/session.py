@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import asyncpg
 
-from syncapi.postgres.engines import connector
+from syncapi.server.postgres.engines import connector
 
 
 @asynccontextmanager

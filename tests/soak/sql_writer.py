@@ -9,7 +9,7 @@ import asyncpg
 from soak.session import session
 from soak.tally import Budget, Tally
 from soak.transactions import Pause, Planner, Savepoint, Statement, Step, Transaction
-from syncapi.postgres.failures import is_down, is_transient
+from syncapi.server.postgres.failures import is_down, is_transient
 
 _ATTEMPTS = 5
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 from uuid import UUID
 
-from syncapi.domain.feed import from_micros
 from syncapi.embedded import PostgresServer
 from syncapi.embedded.postgres_binaries import unprivileged_user
 from syncapi.embedded.psql import psql
+from syncapi.server.domain.feed import from_micros
 
 
 def start_standby(

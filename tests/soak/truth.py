@@ -10,7 +10,7 @@ import asyncpg
 from typing_extensions import override
 
 from soak.replica import Copy
-from syncapi.wire.base import format_time
+from syncapi.protocol.base import format_time
 
 _DOCUMENTS = """
 SELECT document.id, entry.updated_at, folder, filename, mime_type, user_id::text,

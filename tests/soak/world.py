@@ -11,15 +11,15 @@ import httpx
 from soak.exchanges import Exchanges
 from soak.session import session
 from soak.transactions import Planner
-from syncapi.domain.access import Role
-from syncapi.identity.tokens import SecretIssuer, issue
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import PoolLimits
-from syncapi.redis.invalidation import Invalidations
-from syncapi.settings import Settings
-from syncapi.usecases.tenants import TenantAdministration
-from syncapi.wiring import database_urls
+from syncapi.server.domain.access import Role
+from syncapi.server.factories import database_urls
+from syncapi.server.identity.tokens import SecretIssuer, issue
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import PoolLimits
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.settings import Settings
+from syncapi.server.usecases.tenants import TenantAdministration
 
 _LIFETIME = 7 * 86_400
 _FILES = 5

@@ -14,10 +14,10 @@ import pytest
 
 from fixtures.flaky import FlakyRelay
 from fixtures.until import until
-from syncapi.domain.errors import TooLarge, Unavailable
-from syncapi.storage.bucket import Bucket
-from syncapi.storage.s3 import ObjectStore
-from syncapi.storage.signing import UrlSigner
+from syncapi.server.domain.errors import TooLarge, Unavailable
+from syncapi.server.storage.bucket import Bucket
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.storage.signing import UrlSigner
 
 PART = 5 * 1024**2
 PLENTY = 10 * PART

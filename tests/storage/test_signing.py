@@ -13,8 +13,8 @@ from botocore.config import Config
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from syncapi.storage.bucket import AddressingStyle, Bucket
-from syncapi.storage.signing import LONGEST_EXPIRY, UrlSigner
+from syncapi.server.storage.bucket import AddressingStyle, Bucket
+from syncapi.server.storage.signing import LONGEST_EXPIRY, UrlSigner
 
 NOW = datetime(2026, 11, 23, 23, 59, 58, 123456, tzinfo=UTC)
 SESSION = botocore.session.Session()

@@ -11,17 +11,17 @@ import pytest
 from sqlalchemy.ext.asyncio import create_async_engine
 from typing_extensions import override
 
-from syncapi.domain.access import Membership, Permission, Role, TenantScope
-from syncapi.domain.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
 from syncapi.embedded import ServiceAddresses
-from syncapi.identity.tokens import SecretIssuer, TokenVerifier, issue
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import PoolLimits, create_engine
-from syncapi.redis.client import connect
-from syncapi.redis.invalidation import Change, Invalidations
-from syncapi.usecases.access import AccessGate, confirmed_in_place
-from syncapi.usecases.tenants import TenantAdministration
+from syncapi.server.domain.access import Membership, Permission, Role, TenantScope
+from syncapi.server.domain.errors import Forbidden, NotFound, Refusal, Unauthenticated, Unavailable
+from syncapi.server.identity.tokens import SecretIssuer, TokenVerifier, issue
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import PoolLimits, create_engine
+from syncapi.server.redis.client import connect
+from syncapi.server.redis.invalidation import Change, Invalidations
+from syncapi.server.usecases.access import AccessGate, confirmed_in_place
+from syncapi.server.usecases.tenants import TenantAdministration
 
 ISSUER = SecretIssuer("syncapi", "syncapi", "a secret of more than thirty-two bytes")
 CACHE_SECONDS = 10.0
@@ -341,11 +341,11 @@ async def test_a_connection_that_takes_too_long_to_open_is_there_for_the_next_tr
     )
     gate = make_gate(ControlStore(engine), news, Clock())
     with monkeypatch.context() as hurried:
-        hurried.setattr("syncapi.usecases.access.CONFIRM_SECONDS", 0.01)
+        hurried.setattr("syncapi.server.usecases.access.CONFIRM_SECONDS", 0.01)
         with pytest.raises(Unavailable, match="in time"):
             await confirmed_in_place(gate, scope)
     opening.may_open.set()
-    monkeypatch.setattr("syncapi.usecases.access.CONFIRM_SECONDS", 3600.0)
+    monkeypatch.setattr("syncapi.server.usecases.access.CONFIRM_SECONDS", 3600.0)
     assert await confirmed_in_place(gate, scope) == scope
     assert opening.begun == 1
     await gate.close()
@@ -356,7 +356,7 @@ async def test_what_nobody_waits_for_any_more_ends_with_the_gate(
     tenancy: Tenancy, news: Invalidations, store: ObservedStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scope = await tenancy.scope()
-    monkeypatch.setattr("syncapi.usecases.access.CONFIRM_SECONDS", 0.01)
+    monkeypatch.setattr("syncapi.server.usecases.access.CONFIRM_SECONDS", 0.01)
     gate = make_gate(store, news, Clock())
     before = asyncio.all_tasks()
     store.open.clear()

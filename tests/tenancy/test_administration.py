@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import text
 
-from syncapi.domain.access import Role, operator
-from syncapi.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
-from syncapi.domain.tenancy import Tenant
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import DatabaseUrls, PoolLimits
-from syncapi.redis.invalidation import Invalidations
-from syncapi.usecases.tenants import TenantAdministration
+from syncapi.server.domain.access import Role, operator
+from syncapi.server.domain.errors import Conflict, InvalidInput, NotFound, Unavailable
+from syncapi.server.domain.tenancy import Tenant
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.usecases.tenants import TenantAdministration
 
 
 def unique() -> str:

@@ -9,11 +9,11 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import IntegrityError
 
-from syncapi.domain.access import Role
-from syncapi.domain.errors import Unavailable
-from syncapi.postgres.control import ControlStore, metadata
-from syncapi.postgres.databases import Databases
-from syncapi.postgres.engines import PoolLimits, create_engine
+from syncapi.server.domain.access import Role
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres.control import ControlStore, metadata
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.engines import PoolLimits, create_engine
 
 
 def _differences(connection: Connection) -> list[object]:

@@ -7,12 +7,12 @@ import asyncpg
 import pytest
 from asyncpg.prepared_stmt import PreparedStatement
 
-from syncapi.domain.access import operator
-from syncapi.domain.errors import Unavailable
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, TenantConnection
-from syncapi.postgres.engines import DEFAULT_DATABASE, DatabaseUrls, PoolLimits
-from syncapi.postgres.feed_identity import open_feed
+from syncapi.server.domain.access import operator
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.engines import DEFAULT_DATABASE, DatabaseUrls, PoolLimits
+from syncapi.server.postgres.feed_identity import open_feed
 
 
 async def _nothing(_connection: TenantConnection) -> None:

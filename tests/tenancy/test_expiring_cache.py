@@ -1,6 +1,6 @@
 """A bounded cache on a clock that the caller reads."""
 
-from syncapi.domain.expiring_cache import ExpiringCache
+from syncapi.server.domain.expiring_cache import ExpiringCache
 
 
 def test_an_entry_lasts_until_its_end_and_no_longer() -> None:

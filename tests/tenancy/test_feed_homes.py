@@ -15,19 +15,19 @@ from fixtures.pulling import BEGINNING, ask, problem_of, pull
 from fixtures.pushing import create, send
 from fixtures.sending import content_of
 from fixtures.uploads import document_of, upload
-from syncapi.domain.access import operator
-from syncapi.domain.errors import Conflict, Unavailable
-from syncapi.domain.feed import Start
-from syncapi.domain.retention import Retention
-from syncapi.domain.tenancy import Tenant
-from syncapi.postgres.control import ControlStore
-from syncapi.postgres.databases import Databases, TenantConnection
-from syncapi.postgres.feed import read_page
-from syncapi.postgres.feed_identity import check_own
-from syncapi.redis.invalidation import Invalidations
-from syncapi.storage.listing import BucketListing, ListedObject
-from syncapi.storage.s3 import ObjectStore
-from syncapi.usecases.tenants import TenantAdministration
+from syncapi.server.domain.access import operator
+from syncapi.server.domain.errors import Conflict, Unavailable
+from syncapi.server.domain.feed import Start
+from syncapi.server.domain.retention import Retention
+from syncapi.server.domain.tenancy import Tenant
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.feed import read_page
+from syncapi.server.postgres.feed_identity import check_own
+from syncapi.server.redis.invalidation import Invalidations
+from syncapi.server.storage.listing import BucketListing, ListedObject
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.tenants import TenantAdministration
 
 UNUSED = Retention(files=AT_ONCE)
 
@@ -159,7 +159,7 @@ async def test_what_a_connection_has_seen_is_good_for_ten_seconds(
 ) -> None:
     now = 1000.0
     monkeypatch.setattr(
-        "syncapi.postgres.feed_identity.time", SimpleNamespace(monotonic=lambda: now)
+        "syncapi.server.postgres.feed_identity.time", SimpleNamespace(monotonic=lambda: now)
     )
     scope = homes.tenant.scope()
     async with homes.databases.reading(scope) as connection:

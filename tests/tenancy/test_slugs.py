@@ -2,8 +2,8 @@
 
 import pytest
 
-from syncapi.domain.errors import InvalidInput
-from syncapi.domain.tenancy import checked_name, checked_slug, slug_of
+from syncapi.server.domain.errors import InvalidInput
+from syncapi.server.domain.tenancy import checked_name, checked_slug, slug_of
 
 MADE = {
     "Acme": "acme",

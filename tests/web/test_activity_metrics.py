@@ -91,7 +91,7 @@ async def test_uploads_straight_to_s3(ground: Ground, counted: Difference) -> No
 async def test_archives(
     ground: Ground, counted: Difference, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("syncapi.usecases.archives.ahead._PATIENCE", 0.0)
+    monkeypatch.setattr("syncapi.server.usecases.archives.prefetch._PATIENCE", 0.0)
     made = await upload(ground.client, b"a" * 12 * MIB)
     body = {"document_ids": [made["id"]], "format": "tar"}
     whole = await ground.client.post("/documents/batch-download", json=body)

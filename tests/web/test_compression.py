@@ -10,7 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from syncapi.web.middleware.compression import Compression, negotiated
+from syncapi.server.web.middleware.compression import Compression, negotiated
 
 PAGE = json.dumps([{"filename": f"report-{n}.pdf"} for n in range(500)]).encode()
 BIG = PAGE * 40

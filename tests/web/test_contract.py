@@ -9,8 +9,8 @@ from schemathesis.checks import negative_data_rejection, positive_data_acceptanc
 from schemathesis.core.parameters import ParameterLocation
 
 from fixtures.service import TestTenant
-from syncapi.domain.access import Role
-from syncapi.web.app import build_app
+from syncapi.server.domain.access import Role
+from syncapi.server.web.app import build_app
 
 # What these checks take from the schema alone, it cannot say: what a signed cursor is and that it
 # excludes `since`; that an update names a field; that in a form every value is a text; how large

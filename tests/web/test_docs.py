@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from syncapi.web.app import Application, WebOptions, build_app
+from syncapi.server.web.app import Application, WebOptions, build_app
 
 
 def _client(app: Application, root_path: str = "") -> httpx.AsyncClient:

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from syncapi.main import create_app
-from syncapi.settings import Settings
+from syncapi.server.main import create_app
+from syncapi.server.settings import Settings
 
 
 def _running() -> set[asyncio.Task[object]]:
@@ -18,7 +18,7 @@ async def test_half_a_start_leaves_nothing_running(
     def fail(*_: object) -> None:
         raise RuntimeError("the last part cannot be made")
 
-    monkeypatch.setattr("syncapi.main.ReadinessChecks", fail)
+    monkeypatch.setattr("syncapi.server.main.ReadinessChecks", fail)
     app = create_app(settings)
     before = _running()
     with pytest.raises(RuntimeError, match="the last part"):

@@ -9,8 +9,8 @@ from uuid import UUID, uuid4
 import pytest
 import structlog
 
-from syncapi.web.context import RequestRecord, Served, attach, current_record
-from syncapi.web.logging import AccessLog, configure_logging
+from syncapi.server.web.context import RequestRecord, Served, attach, current_record
+from syncapi.server.web.logging import AccessLog, configure_logging
 
 TOKEN = "eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl"
 SIGNED = "http://127.0.0.1:9000/b/k?X-Amz-Credential=AKIA&X-Amz-Signature=abcdef"

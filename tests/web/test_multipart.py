@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from syncapi.domain.errors import InvalidInput, UnsupportedType
-from syncapi.web.multipart import Check, FileForm
+from syncapi.server.domain.errors import InvalidInput, UnsupportedType
+from syncapi.server.web.multipart import Check, FileForm
 
 TYPE = "multipart/form-data; boundary=b"
 FILE = ("file", 'filename="a.txt"', b"content")

@@ -10,8 +10,8 @@ import jsonschema_rs
 import pytest
 from typer.testing import CliRunner
 
-from syncapi.cli.openapi import app as command
-from syncapi.web.app import build_app
+from syncapi.cli.server.openapi import app as command
+from syncapi.server.web.app import build_app
 
 COMMITTED = Path(__file__).parents[2] / "openapi.json"
 DOCUMENT: dict[str, Any] = build_app().openapi()

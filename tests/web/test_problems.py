@@ -16,12 +16,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from fixtures.server import serving
-from syncapi.domain import errors
-from syncapi.domain.errors import FieldError, Refusal
-from syncapi.web.app import WebOptions, build_app
-from syncapi.web.errors import STATUS
-from syncapi.web.query import declared_query, refuse_unknown_query
-from syncapi.wire.base import RequestModel
+from syncapi.protocol.base import RequestModel
+from syncapi.server.domain import errors
+from syncapi.server.domain.errors import FieldError, Refusal
+from syncapi.server.web.app import WebOptions, build_app
+from syncapi.server.web.errors import STATUS
+from syncapi.server.web.query import declared_query, refuse_unknown_query
 
 pytestmark = pytest.mark.usefixtures("every_log")
 

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from syncapi.web.readiness import Check, ReadinessChecks
+from syncapi.server.web.readiness import Check, ReadinessChecks
 
 
 class Dependency:

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
 from fixtures.server import serving
-from syncapi.web.context import Served, record_of
-from syncapi.web.errors import CLIENT_CLOSED_REQUEST, install_error_handlers
-from syncapi.web.middleware.request_context import RequestContext
+from syncapi.server.web.context import Served, record_of
+from syncapi.server.web.errors import CLIENT_CLOSED_REQUEST, install_error_handlers
+from syncapi.server.web.middleware.request_context import RequestContext
 
 pytestmark = pytest.mark.usefixtures("every_log")
 

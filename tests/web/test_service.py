@@ -8,9 +8,9 @@ import httpx
 import pytest
 
 from fixtures.service import MakeTenant, TestTenant, token_of
-from syncapi.domain.access import Role
-from syncapi.settings import Settings
-from syncapi.web.app import build_app
+from syncapi.server.domain.access import Role
+from syncapi.server.settings import Settings
+from syncapi.server.web.app import build_app
 
 DOCUMENT = build_app().openapi()
 OPERATIONS = [

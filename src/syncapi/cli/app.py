@@ -15,7 +15,7 @@ from typing import Annotated
 import typer
 
 from syncapi import __version__
-from syncapi.cli.failures import CommandFailed, ExitCode, explained
+from syncapi.cli.exit_codes import CommandFailed, ExitCode, explained
 
 
 class Extra(enum.Enum):
@@ -40,7 +40,8 @@ class Verb:
     """One word after ``syncapi``.
 
     Attributes:
-        module: holds a ``typer.Typer`` named ``app``: of one command, or of several.
+        module: within ``syncapi.cli``; holds a ``typer.Typer`` named ``app``, of one command or of
+            several.
         summary: the line of ``syncapi --help``.
         extra: the verb is hidden, and explains itself, where this is not installed.
     """
@@ -52,32 +53,32 @@ class Verb:
 
 
 VERBS = (
-    Verb("login", "syncapi.cli.client.login", "Log in to a tenant of a server."),
-    Verb("logout", "syncapi.cli.client.logout", "Forget a login and its token."),
-    Verb("init", "syncapi.cli.client.init", "Begin to keep a folder in step."),
-    Verb("forget", "syncapi.cli.client.forget", "Keep a folder in step no longer."),
-    Verb("sync", "syncapi.cli.client.sync", "Bring a folder and the server in step."),
-    Verb("pull", "syncapi.cli.client.pull", "Fetch what is new on the server."),
-    Verb("push", "syncapi.cli.client.push", "Send what is new in a folder."),
-    Verb("watch", "syncapi.cli.client.watch", "Keep a folder in step until told to stop."),
-    Verb("status", "syncapi.cli.client.status", "Say what a sync would do."),
-    Verb("diff", "syncapi.cli.client.diff", "Compare files with the server's version."),
-    Verb("conflicts", "syncapi.cli.client.conflicts", "List, show and resolve conflicts."),
-    Verb("history", "syncapi.cli.client.history", "List the versions of a file."),
-    Verb("restore", "syncapi.cli.client.restore", "Bring back a deleted file or a version."),
-    Verb("check", "syncapi.cli.client.check", "Compare every byte with the server."),
-    Verb("ignored", "syncapi.cli.client.ignored", "List what is not kept in step, and why."),
-    Verb("doctor", "syncapi.cli.client.doctor", "Look for what is in the way."),
-    Verb("serve", "syncapi.cli.serve", "Run the service.", Extra.SERVER),
-    Verb("migrate", "syncapi.cli.migrate", "Bring the databases up to date.", Extra.SERVER),
-    Verb("config", "syncapi.cli.config", "Show the settings, secrets hidden.", Extra.SERVER),
-    Verb("openapi", "syncapi.cli.openapi", "Print the API's description.", Extra.SERVER),
-    Verb("tenant", "syncapi.cli.tenants", "Create, list and suspend tenants.", Extra.SERVER),
-    Verb("feed", "syncapi.cli.feeds", "Open and void the feeds of tenants.", Extra.SERVER),
-    Verb("member", "syncapi.cli.members", "Add, remove and list members.", Extra.SERVER),
-    Verb("token", "syncapi.cli.tokens", "Issue bearer tokens.", Extra.SERVER),
-    Verb("gc", "syncapi.cli.gc", "Collect what nobody needs any more.", Extra.SERVER),
-    Verb("dev", "syncapi.cli.dev", "Run everything on this machine.", Extra.EMBEDDED),
+    Verb("login", "client.login", "Log in to a tenant of a server."),
+    Verb("logout", "client.logout", "Forget a login and its token."),
+    Verb("init", "client.init", "Begin to keep a folder in step."),
+    Verb("forget", "client.forget", "Keep a folder in step no longer."),
+    Verb("sync", "client.sync", "Bring a folder and the server in step."),
+    Verb("pull", "client.pull", "Fetch what is new on the server."),
+    Verb("push", "client.push", "Send what is new in a folder."),
+    Verb("watch", "client.watch", "Keep a folder in step until told to stop."),
+    Verb("status", "client.status", "Say what a sync would do."),
+    Verb("diff", "client.diff", "Compare files with the server's version."),
+    Verb("conflicts", "client.conflicts", "List, show and resolve conflicts."),
+    Verb("history", "client.history", "List the versions of a file."),
+    Verb("restore", "client.restore", "Bring back a deleted file or a version."),
+    Verb("check", "client.check", "Compare every byte with the server."),
+    Verb("ignored", "client.ignored", "List what is not kept in step, and why."),
+    Verb("doctor", "client.doctor", "Look for what is in the way."),
+    Verb("serve", "server.serve", "Run the service.", Extra.SERVER),
+    Verb("migrate", "server.migrate", "Bring the databases up to date.", Extra.SERVER),
+    Verb("config", "server.config", "Show the settings, secrets hidden.", Extra.SERVER),
+    Verb("openapi", "server.openapi", "Print the API's description.", Extra.SERVER),
+    Verb("tenant", "server.tenants", "Create, list and suspend tenants.", Extra.SERVER),
+    Verb("feed", "server.feeds", "Open and void the feeds of tenants.", Extra.SERVER),
+    Verb("member", "server.members", "Add, remove and list members.", Extra.SERVER),
+    Verb("token", "server.tokens", "Issue bearer tokens.", Extra.SERVER),
+    Verb("gc", "server.gc", "Collect what nobody needs any more.", Extra.SERVER),
+    Verb("dev", "dev.verb", "Run everything on this machine.", Extra.EMBEDDED),
 )
 
 # Whatever follows the verb belongs to its own parser, options and --help included.
@@ -110,7 +111,7 @@ def _runner(verb: Verb) -> Callable[[typer.Context], None]:
         with explained():
             if not verb.extra.is_installed:
                 raise _not_installed(verb)
-            module = importlib.import_module(verb.module)
+            module = importlib.import_module(f"syncapi.cli.{verb.module}")
             typer.main.get_command(module.app).main(args=ctx.args, prog_name=ctx.command_path)
 
     return run

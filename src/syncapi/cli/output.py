@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from syncapi.wire.base import format_time
+from syncapi.protocol.base import format_time
 
 Record = Mapping[str, Any]
 

@@ -34,7 +34,7 @@ A class says the kind of mistake; the command line's exit codes follow from it.
 from collections.abc import Mapping
 from typing import Self
 
-from syncapi.wire.problem import Problem
+from syncapi.protocol.problems import Problem
 
 
 class SyncError(Exception):

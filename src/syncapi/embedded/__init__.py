@@ -1,7 +1,7 @@
 """Real PostgreSQL, S3 and Valkey from wheels, for `make run` and the tests. Linux only."""
 
 from syncapi.embedded.addresses import ServiceAddresses
-from syncapi.embedded.failures import EmbeddedError
+from syncapi.embedded.errors import EmbeddedError
 from syncapi.embedded.postgres import PostgresServer
 from syncapi.embedded.s3 import S3Server
 from syncapi.embedded.services import EmbeddedServices

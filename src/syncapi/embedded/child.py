@@ -13,7 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import BinaryIO
 
-from syncapi.embedded import leash
+from syncapi.embedded import die_with_parent
 from syncapi.embedded.folder import write_private
 from syncapi.embedded.processes import ProcessId, descendants, end, wait_gone
 
@@ -127,7 +127,7 @@ def leashed(command: Command, stop_signal: signal.Signals = signal.SIGTERM) -> l
         sys.executable,
         "-I",
         "-S",
-        leash.__file__,
+        die_with_parent.__file__,
         str(os.getpid()),
         str(int(stop_signal)),
     ]

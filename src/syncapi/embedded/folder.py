@@ -9,7 +9,7 @@ import secrets
 from pathlib import Path
 from typing import Any
 
-from syncapi.embedded.failures import EmbeddedError
+from syncapi.embedded.errors import EmbeddedError
 
 
 def write_private(path: Path, text: str) -> None:

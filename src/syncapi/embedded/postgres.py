@@ -13,7 +13,7 @@ from urllib.parse import quote
 from typing_extensions import override
 
 from syncapi.embedded.child import Command, leashed
-from syncapi.embedded.failures import EmbeddedError
+from syncapi.embedded.errors import EmbeddedError
 from syncapi.embedded.ports import LOOPBACK
 from syncapi.embedded.postgres_binaries import installed, runnable_by, unprivileged_user
 from syncapi.embedded.processes import end, working_in

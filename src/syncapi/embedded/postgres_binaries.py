@@ -10,7 +10,7 @@ import tempfile
 from pathlib import Path
 
 from syncapi.embedded.child import Command, leashed
-from syncapi.embedded.failures import EmbeddedError
+from syncapi.embedded.errors import EmbeddedError
 
 _CACHE = Path("/var/cache/syncapi")
 

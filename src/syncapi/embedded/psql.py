@@ -4,7 +4,7 @@ import subprocess
 from pathlib import Path
 from urllib.parse import unquote, urlsplit, urlunsplit
 
-from syncapi.embedded.failures import EmbeddedError
+from syncapi.embedded.errors import EmbeddedError
 from syncapi.embedded.postgres_binaries import installed
 
 _SECONDS = 60

@@ -16,7 +16,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from typing_extensions import override
 
 from syncapi.embedded.child import Command
-from syncapi.embedded.failures import EmbeddedError
+from syncapi.embedded.errors import EmbeddedError
 from syncapi.embedded.folder import write_private
 from syncapi.embedded.ports import LOOPBACK
 from syncapi.embedded.server import Server

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from syncapi.embedded.child import Child, Command
-from syncapi.embedded.failures import EmbeddedError, EndedEarlyError, last_lines
+from syncapi.embedded.errors import EmbeddedError, EndedEarlyError, last_lines
 from syncapi.embedded.folder import ServerFolder
 from syncapi.embedded.ports import free_port, is_free
 

@@ -10,7 +10,7 @@ from syncapi.client.replica.conflicts import values_of, wanted_values
 from syncapi.client.replica.records import ConflictRecord, PendingChange
 from syncapi.client.replica.tables import Tables
 from syncapi.client.store.store import Store
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from simulation.replicas.program import Program, Run
 from simulation.replicas.wishes import marks_of
 from simulation.truth import PastVersion, Truth
 from syncapi.client.replica.conflicts import values_of
-from syncapi.domain.versions import NO_VERSION
+from syncapi.protocol.versions import NO_VERSION
 
 
 @dataclass(frozen=True, slots=True)

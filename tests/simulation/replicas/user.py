@@ -15,7 +15,7 @@ from syncapi.client.errors import ContentReplaced, StoreBusy, SyncError
 from syncapi.client.replica.conflicts import FIELDS, conflict_of, values_of
 from syncapi.client.replica.replica import Replica
 from syncapi.client.transfer.contents import AnyContent
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
 
 _Act: TypeAlias = Callable[[Replica, Document, bool], str]
 _CHOICES: Final = ("mine", "theirs", "both")

@@ -6,9 +6,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field
 
+from syncapi.cli.client.json_files import Record
 from syncapi.cli.client.places import config_dir
-from syncapi.cli.client.records import Record
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 
 DEFAULT_ACCOUNT = "default"
 

@@ -1,6 +1,6 @@
 """How far a sync is: a bar on a terminal, a line now and then in a log, an event for a program.
 
-It all goes to stderr but the events; what was done to which file is said by ``telling``.
+It all goes to stderr but the events; what was done to which file is said by ``sync_output``.
 """
 
 import sys
@@ -11,7 +11,7 @@ from typing import Protocol, Self
 import typer
 
 from syncapi.cli.client.amounts import Amount
-from syncapi.cli.client.speaking import Speaker, emit, sized
+from syncapi.cli.client.console import Speaker, emit, sized
 
 LINE_SECONDS = 10.0
 """Between two lines of a log."""

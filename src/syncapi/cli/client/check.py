@@ -3,11 +3,11 @@
 from collections import Counter
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
-from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, counted, speaking
+from syncapi.cli.client.mirror_factory import chosen, opened
 from syncapi.cli.client.registry import Folder
-from syncapi.cli.client.running import run
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, counted, speaking
-from syncapi.cli.failures import ExitCode
+from syncapi.cli.client.runner import run
+from syncapi.cli.exit_codes import ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.folder.reports import CheckReport
 

@@ -7,14 +7,14 @@ import typer
 
 from syncapi.cli.client.arguments import FilePath, FolderPath, verb_app
 from syncapi.cli.client.bars import bars_for
-from syncapi.cli.client.comparing import Side, compared
-from syncapi.cli.client.opening import Opened, chosen, opened
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, counted, speaking
+from syncapi.cli.client.file_diff import Side, compared
+from syncapi.cli.client.mirror_factory import Opened, chosen, opened
 from syncapi.cli.client.registry import Folder
-from syncapi.cli.client.running import run
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, counted, speaking
-from syncapi.cli.client.syncing import follow_up
-from syncapi.cli.client.telling import Narrator, tell_conflicts
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.client.runner import run
+from syncapi.cli.client.sync_output import Narrator, tell_conflicts
+from syncapi.cli.client.sync_run import follow_up
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.folder.conflicts import SeveralConflicts
 from syncapi.client.folder.reports import FolderConflict

@@ -11,7 +11,7 @@ from uuid import uuid4
 from syncapi.cli.client import desktop_keyring
 from syncapi.cli.client.accounts import Account, ByCommand, InFile, InKeyring, TokenPlace
 from syncapi.cli.client.places import config_dir, private
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.client import durable
 from syncapi.client.api.tokens import CommandToken, StaticToken, TokenProvider
 

@@ -3,7 +3,7 @@
 from contextlib import suppress
 from types import ModuleType
 
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 
 _SERVICE = "syncapi"
 

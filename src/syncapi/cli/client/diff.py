@@ -7,17 +7,17 @@ from typing import Annotated
 import typer
 
 from syncapi.cli.client.arguments import verb_app
-from syncapi.cli.client.comparing import Side, compared
+from syncapi.cli.client.console import AsEvents, Speaker, speaking
 from syncapi.cli.client.documents import document_at
-from syncapi.cli.client.opening import Opened, chosen, looked, opened
+from syncapi.cli.client.file_diff import Side, compared
+from syncapi.cli.client.mirror_factory import Opened, chosen, looked, opened
 from syncapi.cli.client.registry import Folder
-from syncapi.cli.client.running import run
-from syncapi.cli.client.speaking import AsEvents, Speaker, speaking
-from syncapi.cli.failures import ExitCode
+from syncapi.cli.client.runner import run
+from syncapi.cli.exit_codes import ExitCode
 from syncapi.client.folder.actions import Download, Update
 from syncapi.client.transfer.downloads import Downloader
 from syncapi.client.transfer.sinks import PartFile
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
 
 app = verb_app()
 

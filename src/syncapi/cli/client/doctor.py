@@ -5,12 +5,12 @@ from pathlib import Path
 
 from syncapi.cli.client.accounts import DEFAULT_ACCOUNT
 from syncapi.cli.client.arguments import AccountName, FolderPath, verb_app
-from syncapi.cli.client.examining import Finding, Level
-from syncapi.cli.client.examining_here import look_here
-from syncapi.cli.client.examining_server import look_at_server
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, speaking
+from syncapi.cli.client.findings import Finding, Level
+from syncapi.cli.client.folder_checks import look_here
 from syncapi.cli.client.registry import Folder, folder_of
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, speaking
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.client.server_checks import look_at_server
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 
 app = verb_app()
 

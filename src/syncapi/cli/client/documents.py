@@ -7,12 +7,12 @@ from datetime import UTC, datetime, timedelta
 from pathlib import PurePosixPath
 from uuid import UUID
 
-from syncapi.cli.client.opening import Opened
-from syncapi.cli.failures import CommandFailed
+from syncapi.cli.client.mirror_factory import Opened
+from syncapi.cli.exit_codes import CommandFailed
 from syncapi.client.api.client import Client
 from syncapi.client.errors import CursorExpired, NotFound
-from syncapi.wire.history import DocumentVersion
-from syncapi.wire.sync import Tombstone
+from syncapi.protocol.history import DocumentVersion
+from syncapi.protocol.sync import Tombstone
 
 _AT_ONCE = 8
 _DAYS_BACK = (365, 90, 30, 7, 1)

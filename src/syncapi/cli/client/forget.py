@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 
 from syncapi.cli.client.arguments import verb_app
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, speaking
 from syncapi.cli.client.registry import Folder, folders, marked, unmark
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, speaking
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.store.lock import ReplicaLock
 

@@ -4,14 +4,14 @@ from pathlib import Path
 from uuid import UUID
 
 from syncapi.cli.client.arguments import FilePath, verb_app
+from syncapi.cli.client.console import AsEvents, Speaker, columns, sized, speaking
 from syncapi.cli.client.documents import document_at, versions_of
-from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.mirror_factory import chosen, opened
 from syncapi.cli.client.registry import Folder
-from syncapi.cli.client.running import run
-from syncapi.cli.client.speaking import AsEvents, Speaker, columns, sized, speaking
+from syncapi.cli.client.runner import run
 from syncapi.cli.printable import name_shown
-from syncapi.wire.base import format_time
-from syncapi.wire.history import DocumentVersion
+from syncapi.protocol.base import format_time
+from syncapi.protocol.history import DocumentVersion
 
 app = verb_app()
 

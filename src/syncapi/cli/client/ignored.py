@@ -1,10 +1,10 @@
 """``syncapi ignored``: what is in a folder and left alone."""
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
-from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.console import AsEvents, Speaker, counted, speaking
+from syncapi.cli.client.mirror_factory import chosen, opened
 from syncapi.cli.client.registry import Folder
-from syncapi.cli.client.running import run
-from syncapi.cli.client.speaking import AsEvents, Speaker, counted, speaking
+from syncapi.cli.client.runner import run
 from syncapi.cli.printable import name_shown
 
 app = verb_app()

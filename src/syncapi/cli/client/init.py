@@ -13,12 +13,12 @@ import typer
 
 from syncapi.cli.client.accounts import DEFAULT_ACCOUNT, account_named
 from syncapi.cli.client.arguments import AccountName, verb_app
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, counted, speaking
 from syncapi.cli.client.identities import Identity
 from syncapi.cli.client.keys import check_usable, default_key_file, key_of
 from syncapi.cli.client.places import config_dir, private, state_dir
 from syncapi.cli.client.registry import Encryption, Folder, folders, mark, relocate
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, counted, speaking
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.store.store import Store
 

@@ -8,7 +8,7 @@ import typer
 
 from syncapi.cli.client.places import config_dir, private
 from syncapi.cli.client.registry import Encryption, Folder
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.client.store.keys import FileKey, Key, KeyringKey, PassphraseKey
 
 PASSPHRASE_VARIABLE = "SYNCAPI_PASSPHRASE"  # noqa: S105 - its name

@@ -17,9 +17,9 @@ from syncapi.cli.client.accounts import (
     accounts,
 )
 from syncapi.cli.client.arguments import AccountName, verb_app
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, speaking
 from syncapi.cli.client.credentials import TOKEN_VARIABLE, describe, forget, keep
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, speaking
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.client.api.client import Client
 from syncapi.client.api.tokens import CommandToken, StaticToken, TokenProvider
 from syncapi.client.errors import NotFound

@@ -2,9 +2,9 @@
 
 from syncapi.cli.client.accounts import DEFAULT_ACCOUNT, account_named, accounts
 from syncapi.cli.client.arguments import AccountName, verb_app
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, speaking
 from syncapi.cli.client.credentials import forget
 from syncapi.cli.client.registry import folders
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, speaking
 from syncapi.cli.printable import name_shown
 
 app = verb_app()

@@ -1,8 +1,8 @@
 """``syncapi push``."""
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose
-from syncapi.cli.client.syncing import AllowMassDelete, DryRun, WentBack, keep_in_step
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose
+from syncapi.cli.client.sync_run import AllowMassDelete, DryRun, WentBack, keep_in_step
 
 app = verb_app()
 

@@ -14,9 +14,9 @@ from typing import Literal
 from pydantic import BaseModel
 
 from syncapi.cli.client.identities import Identity
+from syncapi.cli.client.json_files import Record
 from syncapi.cli.client.places import config_dir, state_dir
-from syncapi.cli.client.records import Record
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 
 _MARK = "user.syncapi.folder"
 

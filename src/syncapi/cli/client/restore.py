@@ -7,18 +7,18 @@ import typer
 
 from syncapi.cli.client.arguments import FilePath, verb_app
 from syncapi.cli.client.bars import bars_for
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, speaking
 from syncapi.cli.client.documents import Found, document_at, versions_of
-from syncapi.cli.client.opening import Opened, chosen, opened
+from syncapi.cli.client.mirror_factory import Opened, chosen, opened
 from syncapi.cli.client.registry import Folder
-from syncapi.cli.client.running import run
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, speaking
-from syncapi.cli.client.syncing import follow_up
-from syncapi.cli.client.telling import Narrator
-from syncapi.cli.failures import CommandFailed, ExitCode
+from syncapi.cli.client.runner import run
+from syncapi.cli.client.sync_output import Narrator
+from syncapi.cli.client.sync_run import follow_up
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
-from syncapi.wire.base import format_time
-from syncapi.wire.documents import Document
-from syncapi.wire.history import DocumentVersion
+from syncapi.protocol.base import format_time
+from syncapi.protocol.documents import Document
+from syncapi.protocol.history import DocumentVersion
 
 app = verb_app()
 

@@ -5,12 +5,12 @@ from typing import Annotated
 import typer
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
-from syncapi.cli.client.opening import chosen, looked, opened
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, speaking
+from syncapi.cli.client.mirror_factory import chosen, looked, opened
 from syncapi.cli.client.registry import Folder
-from syncapi.cli.client.running import run
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, speaking
-from syncapi.cli.client.telling import counts_of, in_words, tell_conflicts, tell_plan
-from syncapi.cli.failures import ExitCode
+from syncapi.cli.client.runner import run
+from syncapi.cli.client.sync_output import counts_of, in_words, tell_conflicts, tell_plan
+from syncapi.cli.exit_codes import ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.folder.actions import Plan
 from syncapi.client.folder.reports import FolderConflict

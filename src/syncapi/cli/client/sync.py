@@ -1,8 +1,8 @@
 """``syncapi sync``."""
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose
-from syncapi.cli.client.syncing import (
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose
+from syncapi.cli.client.sync_run import (
     AllowMassDelete,
     DryRun,
     RestoreMissing,

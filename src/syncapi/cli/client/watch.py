@@ -7,17 +7,17 @@ import typer
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
 from syncapi.cli.client.bars import bars_for
-from syncapi.cli.client.opening import chosen, opened
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, speaking
+from syncapi.cli.client.mirror_factory import chosen, opened
 from syncapi.cli.client.registry import Folder
-from syncapi.cli.client.running import run, stop_at_signals
-from syncapi.cli.client.speaking import AsEvents, Quiet, Speaker, Verbose, speaking
-from syncapi.cli.client.telling import Narrator, tell_report
-from syncapi.cli.failures import ExitCode
+from syncapi.cli.client.runner import run, stop_at_signals
+from syncapi.cli.client.sync_output import Narrator, tell_report
+from syncapi.cli.exit_codes import ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.reports import MirrorReport
-from syncapi.client.folder.watching import Rhythm
-from syncapi.client.folder.watching import watch as watch_mirror
+from syncapi.client.folder.watcher import Rhythm
+from syncapi.client.folder.watcher import watch as watch_mirror
 
 app = verb_app()
 

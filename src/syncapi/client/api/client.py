@@ -16,11 +16,11 @@ from syncapi.client.transfer.contents import AnyContent, content_of, digest_of
 from syncapi.client.transfer.downloads import Downloader, wanted_of
 from syncapi.client.transfer.sinks import PartFile
 from syncapi.client.transfer.uploads import Uploader
-from syncapi.domain.media_types import media_type_of
-from syncapi.wire.base import Success
-from syncapi.wire.documents import Document
-from syncapi.wire.health import ReadinessReport
-from syncapi.wire.push import ChangeProblem, ChangeResult, CreateChange
+from syncapi.protocol.base import Success
+from syncapi.protocol.documents import Document
+from syncapi.protocol.health import ReadinessReport
+from syncapi.protocol.media_types import media_type_of
+from syncapi.protocol.push import ChangeProblem, ChangeResult, CreateChange
 
 
 class Client(FeedRequests, DocumentRequests, FileRequests):

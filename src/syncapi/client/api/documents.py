@@ -5,16 +5,14 @@ from datetime import datetime
 from typing import TypeVar
 from uuid import UUID
 
-from syncapi.client.api.answers import data_of
 from syncapi.client.api.forms import upload_form
 from syncapi.client.api.requests import TenantRequests, condition, key_header
+from syncapi.client.api.responses import data_of
 from syncapi.client.api.steps import as_of, made_by
 from syncapi.client.errors import NotFound, PreconditionFailed
 from syncapi.client.transfer.contents import AnyContent, content_of
-from syncapi.domain.media_types import media_type_of
-from syncapi.domain.versions import NO_VERSION
-from syncapi.wire.base import Success
-from syncapi.wire.documents import (
+from syncapi.protocol.base import Success
+from syncapi.protocol.documents import (
     DeletedDocument,
     Document,
     DocumentChanges,
@@ -22,7 +20,7 @@ from syncapi.wire.documents import (
     DocumentList,
     DownloadUrl,
 )
-from syncapi.wire.history import (
+from syncapi.protocol.history import (
     MOST_NAMED,
     DocumentHistory,
     DocumentVersion,
@@ -31,6 +29,8 @@ from syncapi.wire.history import (
     UnknownVersions,
     VersionsRequest,
 )
+from syncapi.protocol.media_types import media_type_of
+from syncapi.protocol.versions import NO_VERSION
 
 Result = TypeVar("Result")
 

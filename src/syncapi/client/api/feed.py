@@ -6,12 +6,12 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Literal
 
-from syncapi.client.api.answers import data_of
 from syncapi.client.api.requests import TenantRequests, Value
-from syncapi.domain.versions import EPOCH
-from syncapi.wire.base import Success
-from syncapi.wire.push import PushedChange, PushOutcome, PushRequest
-from syncapi.wire.sync import SyncPage
+from syncapi.client.api.responses import data_of
+from syncapi.protocol.base import Success
+from syncapi.protocol.push import PushedChange, PushOutcome, PushRequest
+from syncapi.protocol.sync import SyncPage
+from syncapi.protocol.versions import EPOCH
 
 """A run from here brings everything."""
 

@@ -8,9 +8,9 @@ import httpx
 
 from syncapi.client.api.requests import TenantRequests, Value
 from syncapi.client.errors import TransferError
-from syncapi.wire.archives import ArchiveFormat, ArchiveRequest
-from syncapi.wire.base import Success
-from syncapi.wire.files import FileDeclaration, FileState
+from syncapi.protocol.archives import ArchiveFormat, ArchiveRequest
+from syncapi.protocol.base import Success
+from syncapi.protocol.files import FileDeclaration, FileState
 
 
 class FileRequests(TenantRequests):

@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 import httpx
 
 from syncapi import __version__
-from syncapi.client.api.answers import data_of
-from syncapi.client.api.sending import MakeRequest, Sender
+from syncapi.client.api.responses import data_of
+from syncapi.client.api.sender import MakeRequest, Sender
 from syncapi.client.api.tokens import TokenProvider, provider_of
 from syncapi.client.retrying import RetryPolicy
 from syncapi.client.transfer.storage_transport import StorageTransport
-from syncapi.domain.versions import version_tag
-from syncapi.wire.base import Success, WireModel, format_time
+from syncapi.protocol.base import Success, WireModel, format_time
+from syncapi.protocol.versions import version_tag
 
 Data = TypeVar("Data", bound=WireModel)
 Value = str | int | datetime | None

@@ -1,7 +1,7 @@
 """What changes have made of a version, as the history shows it. Pure."""
 
-from syncapi.wire.documents import Document, DocumentChanges
-from syncapi.wire.history import DocumentVersion
+from syncapi.protocol.documents import Document, DocumentChanges
+from syncapi.protocol.history import DocumentVersion
 
 
 def made_by(

@@ -23,7 +23,7 @@ from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.model import Base
 
 
 @dataclass(frozen=True, slots=True)

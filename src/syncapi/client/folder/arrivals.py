@@ -10,13 +10,13 @@ import anyio
 import anyio.to_thread
 
 from syncapi.client import durable
-from syncapi.client.folder.births import birth_ns
+from syncapi.client.folder.birth_time import birth_ns
 from syncapi.client.folder.disk import MovedOn
+from syncapi.client.folder.download_writer import Fetched, Placing
 from syncapi.client.folder.intents import before_placing
 from syncapi.client.folder.ledger import FileIndex, Ledger
-from syncapi.client.folder.placing import Fetched, Placing
-from syncapi.client.folder.rounds import Round
-from syncapi.client.folder.states import Base, LocalFile
+from syncapi.client.folder.model import Base, LocalFile
+from syncapi.client.folder.sync_pass import Round
 
 _TOGETHER: Final = 100
 

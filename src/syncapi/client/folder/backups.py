@@ -5,7 +5,7 @@ from uuid import UUID
 from syncapi.client.folder.actions import Delete
 from syncapi.client.folder.guards import expect_no_backup
 from syncapi.client.folder.histories import Histories
-from syncapi.client.folder.looking import View
+from syncapi.client.folder.observer import View
 from syncapi.client.folder.older_names import changed_files, missing_files
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from syncapi.client import durable
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, Identity, MovedOn
-from syncapi.client.folder.looking import View
+from syncapi.client.folder.observer import View
 from syncapi.client.folder.reports import FolderConflict
 
 

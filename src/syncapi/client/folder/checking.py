@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
 from syncapi.client.folder.disk import Disk, MovedOn
+from syncapi.client.folder.model import Base, Scan
 from syncapi.client.folder.reports import Checked
-from syncapi.client.folder.states import Base, Scan
 from syncapi.client.transfer.contents import FileContent, digest_of
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
 
 
 def check_files(

@@ -8,7 +8,7 @@ from typing import Final
 from uuid import UUID
 
 from syncapi.client.folder.names import LONGEST_NAME, join, split
-from syncapi.domain.archive_names import safe_name
+from syncapi.protocol.safe_names import safe_name
 
 _EXTENSION: Final = re.compile(r"(?<=.)(\.tar)?\.[^.\s]+\Z", re.IGNORECASE)
 _LONGEST_EXTENSION: Final = 40

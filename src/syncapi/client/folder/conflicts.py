@@ -13,12 +13,12 @@ from syncapi.client.errors import SyncError
 from syncapi.client.folder.actions import Adopt, Create, Download, SetAside
 from syncapi.client.folder.exchanges import Exchange, KnownBytes
 from syncapi.client.folder.ledger import Ledger, PathKeys
+from syncapi.client.folder.model import Base, Scan
 from syncapi.client.folder.reports import FolderConflict
-from syncapi.client.folder.states import Base, Scan
 from syncapi.client.store.lock import deciding
 from syncapi.client.store.store import Store
-from syncapi.wire.base import WireModel
-from syncapi.wire.documents import Document
+from syncapi.protocol.base import WireModel
+from syncapi.protocol.documents import Document
 
 
 class _Row(RootModel[FolderConflict]):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from syncapi.client import durable
 from syncapi.client.errors import SafetyStop
-from syncapi.client.folder.states import LocalFile
+from syncapi.client.folder.model import LocalFile
 from syncapi.client.folder.trash import Trash
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, TypeAlias
 
-from syncapi.client.folder.births import birth_ns
+from syncapi.client.folder.birth_time import birth_ns
 from syncapi.client.folder.disk import status_of_file
 from syncapi.client.transfer.contents import FileContent, digest_of
 

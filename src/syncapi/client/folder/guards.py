@@ -13,7 +13,7 @@ from uuid import UUID
 from syncapi.client.errors import SafetyStop
 from syncapi.client.folder.actions import Delete, Plan, Trash
 from syncapi.client.store.store import Store
-from syncapi.wire.base import WireModel
+from syncapi.protocol.base import WireModel
 
 MOST_BACK: Final = 3
 """How many files that went back to older versions at once are asked about one by one."""

@@ -5,13 +5,13 @@ from dataclasses import replace
 from uuid import UUID
 
 from syncapi.client.api.client import Client
+from syncapi.client.folder.bounded_gather import each
 from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.model import Base
 from syncapi.client.folder.older_names import PlacedBytes
-from syncapi.client.folder.states import Base
-from syncapi.client.folder.workers import each
 from syncapi.client.replica.histories import versions_of
-from syncapi.wire.documents import Document
-from syncapi.wire.history import DocumentVersion
+from syncapi.protocol.documents import Document
+from syncapi.protocol.history import DocumentVersion
 
 
 class Histories:

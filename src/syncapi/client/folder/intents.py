@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from uuid import UUID
 
-from syncapi.client.folder.states import Base, LocalFile, Scan
+from syncapi.client.folder.model import Base, LocalFile, Scan
 
 
 def before_trash(entry: Base) -> Base:

@@ -13,9 +13,9 @@ from uuid import UUID
 
 from pydantic import RootModel
 
-from syncapi.client.folder.states import Base, LocalFile, Remote, Scan
+from syncapi.client.folder.model import Base, LocalFile, Remote, Scan
 from syncapi.client.store.store import Store
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
 
 
 class _Entry(RootModel[Base]):

@@ -15,19 +15,20 @@ from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.checking import check_files
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
-from syncapi.client.folder.executing import FolderHalf
+from syncapi.client.folder.download_writer import Placing
 from syncapi.client.folder.guards import RecentDeletions
 from syncapi.client.folder.histories import Histories
-from syncapi.client.folder.ignoring import is_own_part, is_part_file, read_ignores
+from syncapi.client.folder.ignore_rules import is_own_part, is_part_file, read_ignores
 from syncapi.client.folder.intents import Resolved
 from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
-from syncapi.client.folder.looking import Keep, Looking, Options, View
+from syncapi.client.folder.local_executor import FolderHalf
+from syncapi.client.folder.model import Base
 from syncapi.client.folder.names import join
+from syncapi.client.folder.observer import Keep, Looking, Options, View
 from syncapi.client.folder.out_of_sight import OutOfSight
-from syncapi.client.folder.placing import Placing
 from syncapi.client.folder.plan import Direction
-from syncapi.client.folder.planned import attempts, volume
-from syncapi.client.folder.pushing import ServerHalf
+from syncapi.client.folder.plan_checks import attempts, volume
+from syncapi.client.folder.remote_executor import ServerHalf
 from syncapi.client.folder.reports import (
     Checked,
     CheckReport,
@@ -36,9 +37,8 @@ from syncapi.client.folder.reports import (
     Progress,
     Silent,
 )
-from syncapi.client.folder.resolving import Resolving
-from syncapi.client.folder.rounds import Round
-from syncapi.client.folder.states import Base
+from syncapi.client.folder.resolver import Resolving
+from syncapi.client.folder.sync_pass import Round
 from syncapi.client.folder.trash import Trash
 from syncapi.client.replica.replica import Replica
 from syncapi.client.store.store import Store

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from syncapi.domain.filenames import filename_fault
+from syncapi.protocol.filenames import filename_fault
 
 LONGEST_NAME: Final = 255
 """In bytes of UTF-8: what file systems of Linux take for one name."""

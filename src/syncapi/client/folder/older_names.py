@@ -5,8 +5,8 @@ from typing import TypeAlias
 from uuid import UUID
 
 from syncapi.client.folder.actions import Create, Delete, Download, Plan, SetAside, Update
+from syncapi.client.folder.model import EMPTY, Base
 from syncapi.client.folder.names import split
-from syncapi.client.folder.states import EMPTY, Base
 
 PlacedBytes: TypeAlias = tuple[str, str, str]
 """Folder, name and SHA-256 of a file."""

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from pydantic import RootModel
 
-from syncapi.client.folder.ignoring import Ignores
+from syncapi.client.folder.ignore_rules import Ignores
 from syncapi.client.folder.ledger import Ledger
 from syncapi.client.store.store import Store
 

@@ -12,7 +12,8 @@ from uuid import UUID
 
 from syncapi.client.folder.actions import Pending, Plan, Problem
 from syncapi.client.folder.conflict_names import is_interim
-from syncapi.client.folder.ignoring import IGNORE_FILE
+from syncapi.client.folder.ignore_rules import IGNORE_FILE
+from syncapi.client.folder.model import Base, LocalFile, Remote, Scan
 from syncapi.client.folder.names import folders_of, join
 from syncapi.client.folder.planning.deciding import decide
 from syncapi.client.folder.planning.documents import Doc, Fate, WentBack, document_of
@@ -22,7 +23,6 @@ from syncapi.client.folder.planning.matching import match
 from syncapi.client.folder.planning.placing import Obstacle, Placing, ignored_in_the_way
 from syncapi.client.folder.planning.sheet import Sheet
 from syncapi.client.folder.rules import Direction, Rules
-from syncapi.client.folder.states import Base, LocalFile, Remote, Scan
 
 __all__ = ["Direction", "Rules", "WentBack", "plan"]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from syncapi.client import durable
-from syncapi.client.folder.ignoring import OWN_PREFIX, is_part_file
+from syncapi.client.folder.ignore_rules import OWN_PREFIX, is_part_file
 from syncapi.client.folder.run_days import RunDays
 from syncapi.client.transfer.sinks import PART_PREFIX
 

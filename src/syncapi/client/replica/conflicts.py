@@ -15,10 +15,10 @@ from uuid import UUID
 
 from syncapi.client.errors import SyncError
 from syncapi.client.replica.records import ConflictRecord, ContentHash, PendingChange
-from syncapi.domain.filenames import LONGEST_FILENAME
-from syncapi.domain.merge import differing
-from syncapi.domain.merge import merge as joined
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
+from syncapi.protocol.filenames import LONGEST_FILENAME
+from syncapi.protocol.merging import differing
+from syncapi.protocol.merging import merge as joined
 
 Values: TypeAlias = Mapping[str, object]
 """A version's fields: folder, filename and mime_type as text, content as its SHA-256."""

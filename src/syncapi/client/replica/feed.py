@@ -5,8 +5,7 @@ from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import CursorExpired, InvalidCursor
-from syncapi.client.replica.comparing import Comparing
-from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.fetcher import Fetching
 from syncapi.client.replica.histories import missing_in_history
 from syncapi.client.replica.machine import (
     Asked,
@@ -23,9 +22,10 @@ from syncapi.client.replica.machine import (
 )
 from syncapi.client.replica.remote import Remote
 from syncapi.client.replica.results import Tally
+from syncapi.client.replica.resync import Comparing
 from syncapi.client.replica.tables import Tables
-from syncapi.wire.documents import Document
-from syncapi.wire.sync import SyncPage
+from syncapi.protocol.documents import Document
+from syncapi.protocol.sync import SyncPage
 
 
 class Feed:

@@ -8,8 +8,8 @@ from uuid import UUID
 from syncapi.client.api.client import Client
 from syncapi.client.errors import NotFound
 from syncapi.client.replica.conflicts import values_of
-from syncapi.wire.documents import Document
-from syncapi.wire.history import DocumentVersion
+from syncapi.protocol.documents import Document
+from syncapi.protocol.history import DocumentVersion
 
 _AT_ONCE: Final = 8
 

@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from uuid import UUID
 
+from syncapi.client.replica.conflict_handler import Settling
 from syncapi.client.replica.conflicts import values_of
 from syncapi.client.replica.outbox import Outbox, as_create
 from syncapi.client.replica.records import ContentHash, LostVersion, PendingChange
-from syncapi.client.replica.settling import Settling
 from syncapi.client.replica.tables import Tables
-from syncapi.domain.merge import differing
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
+from syncapi.protocol.merging import differing
 
 
 class Losses:

@@ -7,12 +7,12 @@ that waits as one further change. A head that was never sent takes later changes
 from collections.abc import Callable
 from uuid import UUID
 
-from syncapi.client.replica.folding import fold, without_effect
+from syncapi.client.replica.coalesce import fold, without_effect
 from syncapi.client.replica.overlay import changed_fields
 from syncapi.client.replica.records import ConflictRecord, ContentHash, PendingChange
 from syncapi.client.replica.tables import Tables
-from syncapi.wire.documents import Document
-from syncapi.wire.push import MOST_CHANGES
+from syncapi.protocol.documents import Document
+from syncapi.protocol.push import MOST_CHANGES
 
 
 class Outbox:

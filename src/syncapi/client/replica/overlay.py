@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from syncapi.client.replica.records import NOT_UPLOADED, ContentHash, PendingChange
-from syncapi.wire.documents import Document, FileInfo
+from syncapi.protocol.documents import Document, FileInfo
 
 _ALIVE = {"is_deleted": False, "deleted_at": None, "deleted_by": None}
 

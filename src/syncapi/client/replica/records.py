@@ -7,8 +7,8 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict
 
 from syncapi.client.replica.machine import Phase, Reason
-from syncapi.domain.content import Digest
-from syncapi.wire.documents import Document, FileInfo
+from syncapi.protocol.content import Digest
+from syncapi.protocol.documents import Document, FileInfo
 
 NOT_UPLOADED: Final = UUID(int=0)
 """The file id of a content that the server does not have yet."""

@@ -5,14 +5,14 @@ from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.conflict_handler import Settling
+from syncapi.client.replica.fetcher import Fetching
 from syncapi.client.replica.machine import WentBack, step
 from syncapi.client.replica.records import Pushed
 from syncapi.client.replica.results import Tally
-from syncapi.client.replica.settling import Settling
 from syncapi.client.replica.tables import Tables
-from syncapi.wire.documents import Document
-from syncapi.wire.sync import SyncedDocument, SyncPage
+from syncapi.protocol.documents import Document
+from syncapi.protocol.sync import SyncedDocument, SyncPage
 
 LATEST: Final = datetime.max.replace(tzinfo=UTC)
 

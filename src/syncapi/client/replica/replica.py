@@ -8,7 +8,7 @@ from uuid import UUID, uuid4
 from syncapi.client.api.client import Client
 from syncapi.client.api.feed import OnConflict
 from syncapi.client.errors import SyncError
-from syncapi.client.replica.comparing import Comparing
+from syncapi.client.replica.conflict_handler import Settling
 from syncapi.client.replica.conflicts import (
     Choice,
     Strategy,
@@ -16,11 +16,11 @@ from syncapi.client.replica.conflicts import (
     default_strategy,
     settlement,
 )
-from syncapi.client.replica.editing import Editing
+from syncapi.client.replica.editor import Editing
 from syncapi.client.replica.exclusion import Exclusion
 from syncapi.client.replica.failures import Failures
 from syncapi.client.replica.feed import Feed
-from syncapi.client.replica.fetching import Fetching
+from syncapi.client.replica.fetcher import Fetching
 from syncapi.client.replica.held_content import HeldContent
 from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.machine import Phase
@@ -28,15 +28,15 @@ from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.records import ConflictRecord, FailureRecord, PendingChange
 from syncapi.client.replica.remote import Remote
 from syncapi.client.replica.results import SyncResult, Tally
-from syncapi.client.replica.sending import Sending
-from syncapi.client.replica.settling import Settling
-from syncapi.client.replica.submitting import submit
+from syncapi.client.replica.resync import Comparing
+from syncapi.client.replica.sender import Sending
+from syncapi.client.replica.submission import submit
 from syncapi.client.replica.tables import Tables
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.contents import AnyContent, Content
 from syncapi.client.transfer.downloads import Downloader
-from syncapi.wire.documents import Document
-from syncapi.wire.push import ChangeResult, PushedChange
+from syncapi.protocol.documents import Document
+from syncapi.protocol.push import ChangeResult, PushedChange
 
 
 def utc_now() -> datetime:

@@ -6,8 +6,8 @@ from uuid import UUID
 
 from syncapi.client.replica.machine import Reason
 from syncapi.client.replica.records import ConflictRecord, FailureRecord
-from syncapi.wire.documents import Document
-from syncapi.wire.push import ChangeResult
+from syncapi.protocol.documents import Document
+from syncapi.protocol.push import ChangeResult
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from syncapi.client.replica.records import (
 )
 from syncapi.client.store.store import Store
 from syncapi.client.store.tables import Table
-from syncapi.wire.documents import Document
+from syncapi.protocol.documents import Document
 
 _STATE = "replica"
 

@@ -8,9 +8,9 @@ from pydantic import TypeAdapter, ValidationError
 from syncapi.client.errors import InvalidRequest
 from syncapi.client.replica.overlay import changed_fields
 from syncapi.client.replica.records import PendingChange
-from syncapi.wire.base import format_time
-from syncapi.wire.documents import Document
-from syncapi.wire.push import PushedChange
+from syncapi.protocol.base import format_time
+from syncapi.protocol.documents import Document
+from syncapi.protocol.push import PushedChange
 
 _CHANGE: TypeAdapter[PushedChange] = TypeAdapter(PushedChange)
 

@@ -15,7 +15,7 @@ from syncapi.client.errors import InvalidDigest, SourceChanged, StoreDamaged
 from syncapi.client.store.database import WAY_OUT
 from syncapi.client.store.formats import BlobFormat, BlobSink, Place
 from syncapi.client.transfer.contents import BLOCK, Content, Hasher, digest_of
-from syncapi.domain.content import Digest, is_sha256
+from syncapi.protocol.content import Digest, is_sha256
 
 PART = ".part"
 """Ends the names of what is not whole yet."""

@@ -6,7 +6,7 @@ from typing import BinaryIO, Protocol
 from typing_extensions import override
 
 from syncapi.client.transfer.sinks import PartFile, Sink
-from syncapi.domain.content import is_sha256
+from syncapi.protocol.content import is_sha256
 
 
 class BlobSink(Sink, Protocol):

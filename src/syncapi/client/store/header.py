@@ -83,19 +83,21 @@ def unlock(header: Header, key: Key | None, folder: Path) -> DataKeys:
 def _retiring(header: Header, current: DataKey, folder: Path) -> DataKey | None:
     if header.retiring is None:
         return None
-    from syncapi.client.store import sealing  # noqa: PLC0415 - a plain store needs no cryptography
+    from syncapi.client.store import sealed_records  # noqa: PLC0415 - a plain store needs no cryptography
 
     try:
-        return sealing.unwrap(header.retiring, sealing.derive(current, "retiring key"))
+        return sealed_records.unwrap(
+            header.retiring, sealed_records.derive(current, "retiring key")
+        )
     except ValueError as error:
         raise StoreDamaged(f"{folder} is damaged: its header.", hint=WAY_OUT) from error
 
 
 def rotated(current: DataKey, key: Key, retiring: DataKey) -> Header:
     """The header as it is while blobs move from one data key to the next."""
-    from syncapi.client.store import sealing  # noqa: PLC0415 - a plain store needs no cryptography
+    from syncapi.client.store import sealed_records  # noqa: PLC0415 - a plain store needs no cryptography
 
-    old = sealing.wrap(retiring, sealing.derive(current, "retiring key"), "data key")
+    old = sealed_records.wrap(retiring, sealed_records.derive(current, "retiring key"), "data key")
     return Header(key=key.wrap(current), retiring=old)
 
 
@@ -103,9 +105,9 @@ def cipher_of(data: DataKey | None) -> Cipher:
     """How records are sealed."""
     if data is None:
         return NoCipher()
-    from syncapi.client.store import sealing  # noqa: PLC0415 - a plain store needs no cryptography
+    from syncapi.client.store import sealed_records  # noqa: PLC0415 - a plain store needs no cryptography
 
-    return sealing.RecordCipher(data)
+    return sealed_records.RecordCipher(data)
 
 
 def forms_of(data: DataKey | None, retiring: DataKey | None) -> list[BlobFormat]:

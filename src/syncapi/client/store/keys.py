@@ -35,10 +35,10 @@ class Key(ABC):
         Raises:
             StoreError: the key cannot be kept there.
         """
-        from syncapi.client.store import sealing  # noqa: PLC0415 - a plain store needs no cryptography
+        from syncapi.client.store import sealed_records  # noqa: PLC0415 - a plain store needs no cryptography
 
         scrypt = self._prepare()
-        return sealing.wrap(data, self._secret(scrypt), self.kind, scrypt)
+        return sealed_records.wrap(data, self._secret(scrypt), self.kind, scrypt)
 
     def unwrap(self, wrapped: WrappedKey) -> DataKey:
         """The data key.
@@ -46,12 +46,12 @@ class Key(ABC):
         Raises:
             WrongKey: this is not what it was wrapped with, or is not there.
         """
-        from syncapi.client.store import sealing  # noqa: PLC0415 - a plain store needs no cryptography
+        from syncapi.client.store import sealed_records  # noqa: PLC0415 - a plain store needs no cryptography
 
         if wrapped.kind != self.kind:
             raise WrongKey(f"it is opened by a {wrapped.kind_in_words}, not by {self}")
         try:
-            return sealing.unwrap(wrapped, self._secret(wrapped.scrypt))
+            return sealed_records.unwrap(wrapped, self._secret(wrapped.scrypt))
         except ValueError as error:
             raise WrongKey(f"{self} does not open it") from error
 
@@ -173,11 +173,11 @@ class PassphraseKey(Key):
 
     @override
     def _secret(self, scrypt: Scrypt | None) -> bytes:
-        from syncapi.client.store import sealing  # noqa: PLC0415 - a plain store needs no cryptography
+        from syncapi.client.store import sealed_records  # noqa: PLC0415 - a plain store needs no cryptography
 
         if scrypt is None:
             raise ValueError("no parameters of scrypt")
-        return sealing.stretch(
+        return sealed_records.stretch(
             self._passphrase.encode(), b64decode(scrypt.salt), (scrypt.n, scrypt.r, scrypt.p)
         )
 

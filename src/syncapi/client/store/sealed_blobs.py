@@ -7,7 +7,7 @@ from typing import BinaryIO
 from syncapi.client import durable
 from syncapi.client.store.envelope import DataKey
 from syncapi.client.store.formats import BlobSink
-from syncapi.client.store.sealing import name_of
+from syncapi.client.store.sealed_records import name_of
 from syncapi.client.store.streams import (
     SealedReader,
     Sealer,

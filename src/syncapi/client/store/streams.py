@@ -30,7 +30,7 @@ from typing_extensions import Buffer, override
 from syncapi.client.errors import StoreDamaged
 from syncapi.client.store.database import WAY_OUT
 from syncapi.client.store.envelope import KEY_SIZE, DataKey
-from syncapi.client.store.sealing import derive
+from syncapi.client.store.sealed_records import derive
 
 CHUNK: Final = 64 * 1024  # bytes of content
 _TAG = 16

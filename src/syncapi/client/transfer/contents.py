@@ -6,7 +6,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-from syncapi.domain.content import Digest
+from syncapi.protocol.content import Digest
 
 BLOCK: Final = 1024**2
 """Bytes that are read, hashed or written at once."""

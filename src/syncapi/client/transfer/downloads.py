@@ -17,12 +17,12 @@ from syncapi.client.errors import (
     InvalidDigest,
     TransferError,
 )
-from syncapi.client.transfer.receiving import Arrival
+from syncapi.client.transfer.partial_download import Arrival
 from syncapi.client.transfer.service import TransferService
 from syncapi.client.transfer.sinks import Sink
-from syncapi.client.transfer.storage_answers import REFUSED, PassingError, failure_of, reaching
-from syncapi.domain.content import Digest, is_sha256
-from syncapi.wire.documents import Document
+from syncapi.client.transfer.storage_responses import REFUSED, PassingError, failure_of, reaching
+from syncapi.protocol.content import Digest, is_sha256
+from syncapi.protocol.documents import Document
 
 _RANGE = re.compile(r"bytes (\d+)-\d+/(\d+)")  # RFC 9110 §14.4
 _NOT_FOUND: Final = HTTPStatus.NOT_FOUND.value

@@ -8,8 +8,8 @@ import httpx
 
 from syncapi.client.errors import SourceChanged
 from syncapi.client.transfer.contents import BLOCK, Content
-from syncapi.client.transfer.storage_answers import failure_of, reaching
-from syncapi.wire.files import UploadPart
+from syncapi.client.transfer.storage_responses import failure_of, reaching
+from syncapi.protocol.files import UploadPart
 
 Told = Callable[[int], None]
 

@@ -6,8 +6,8 @@ from uuid import UUID
 import httpx
 
 from syncapi.client.retrying import RetryPolicy
-from syncapi.wire.documents import DownloadUrl
-from syncapi.wire.files import FileDeclaration, FileState
+from syncapi.protocol.documents import DownloadUrl
+from syncapi.protocol.files import FileDeclaration, FileState
 
 
 class TransferService(Protocol):

@@ -37,7 +37,7 @@ class StorageTransport(httpx.AsyncBaseTransport):
             return await self._others.handle_async_request(request)
         if self._gets is None:
             # A sync that fetches nothing need not wait for the import.
-            from syncapi.client.transfer.aiohttp_gets import Gets  # noqa: PLC0415
+            from syncapi.client.transfer.aiohttp_transport import Gets  # noqa: PLC0415
 
             self._gets = Gets(self._verify)
         return await self._gets.get(request)

@@ -24,10 +24,10 @@ from syncapi.client.transfer.concurrency import all_of
 from syncapi.client.transfer.contents import Content, digest_of
 from syncapi.client.transfer.parts import PartSending
 from syncapi.client.transfer.service import TransferService
-from syncapi.client.transfer.storage_answers import PassingError
-from syncapi.domain.content import Digest, is_sha256
-from syncapi.wire.documents import FileInfo
-from syncapi.wire.files import FileDeclaration, FileState, PendingUpload, UploadPart
+from syncapi.client.transfer.storage_responses import PassingError
+from syncapi.protocol.content import Digest, is_sha256
+from syncapi.protocol.documents import FileInfo
+from syncapi.protocol.files import FileDeclaration, FileState, PendingUpload, UploadPart
 
 _MOST_ROUNDS: Final = 3
 """For what must not happen twice in a row: bytes that arrived and are gone, or were altered."""

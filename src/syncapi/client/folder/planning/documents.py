@@ -6,9 +6,9 @@ from typing import Literal, TypeAlias
 from uuid import UUID
 
 from syncapi.client.folder.conflict_names import is_interim
+from syncapi.client.folder.model import Base, LocalFile, Remote
 from syncapi.client.folder.names import split
 from syncapi.client.folder.rules import Rules
-from syncapi.client.folder.states import Base, LocalFile, Remote
 
 Place = tuple[str, str]
 """Folder and filename of a document."""

@@ -15,11 +15,11 @@ from syncapi.client.folder.actions import (
     Trash,
     Update,
 )
+from syncapi.client.folder.model import Base, LocalFile, Remote
 from syncapi.client.folder.names import join
 from syncapi.client.folder.planning.documents import Content, Doc, Fate
 from syncapi.client.folder.planning.placing import adoptable
 from syncapi.client.folder.planning.sheet import Sheet
-from syncapi.client.folder.states import Base, LocalFile, Remote
 
 
 def draft(doc: Doc, sheet: Sheet) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Iterable
 from copy import copy
 from typing import Self
 
+from syncapi.client.folder.model import LocalFile, Scan
 from syncapi.client.folder.names import folders_of
 from syncapi.client.folder.planning.documents import Doc
 from syncapi.client.folder.rules import Rules
-from syncapi.client.folder.states import LocalFile, Scan
 
 
 class Ground:

@@ -24,10 +24,10 @@ from typing import Final
 from uuid import UUID
 
 from syncapi.client.folder.conflict_names import is_conflict_of, is_interim
+from syncapi.client.folder.model import EMPTY, Base, LocalFile
 from syncapi.client.folder.names import split
 from syncapi.client.folder.planning.documents import Doc
 from syncapi.client.folder.rules import Rules
-from syncapi.client.folder.states import EMPTY, Base, LocalFile
 
 
 def match(docs: Iterable[Doc], files: Iterable[LocalFile], rules: Rules) -> list[LocalFile]:

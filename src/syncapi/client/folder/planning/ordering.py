@@ -7,9 +7,9 @@ from uuid import UUID
 
 from syncapi.client.folder.actions import Move
 from syncapi.client.folder.conflict_names import interim_path
+from syncapi.client.folder.model import Base
 from syncapi.client.folder.names import folders_of
 from syncapi.client.folder.rules import Rules
-from syncapi.client.folder.states import Base
 
 
 def ordered(moves: list[Move], rules: Rules, before: Mapping[UUID, Base]) -> list[Move]:

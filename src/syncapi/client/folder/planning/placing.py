@@ -10,11 +10,11 @@ from uuid import UUID
 
 from syncapi.client.folder.actions import Pending, Problem
 from syncapi.client.folder.conflict_names import apart_paths
+from syncapi.client.folder.model import LocalFile
 from syncapi.client.folder.names import fault_of_local, fault_of_remote, join
 from syncapi.client.folder.planning.documents import Content, Doc, Fate
 from syncapi.client.folder.planning.ground import Ground
 from syncapi.client.folder.rules import Rules
-from syncapi.client.folder.states import LocalFile
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,11 +22,11 @@ from syncapi.client.folder.actions import (
     Update,
 )
 from syncapi.client.folder.conflict_names import conflict_path
+from syncapi.client.folder.model import Base, LocalFile
 from syncapi.client.folder.names import fault_of_local, split
 from syncapi.client.folder.planning.ground import Ground
 from syncapi.client.folder.planning.ordering import ordered
 from syncapi.client.folder.rules import Rules
-from syncapi.client.folder.states import Base, LocalFile
 
 _TURNS = {
     kind: turn

@@ -1,0 +1,114 @@
+"""A folder's mirror, put together from what is known of the folder and its account."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+
+from syncapi.cli.client.accounts import Account, account_named
+from syncapi.cli.client.console import Speaker
+from syncapi.cli.client.credentials import token_of
+from syncapi.cli.client.keys import key_of
+from syncapi.cli.client.registry import Folder, folder_of, folders
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
+from syncapi.cli.printable import name_shown
+from syncapi.client.api.client import Client
+from syncapi.client.errors import StoreBusy
+from syncapi.client.folder.actions import Plan
+from syncapi.client.folder.mirror import Mirror
+from syncapi.client.folder.observer import Options
+from syncapi.client.folder.reports import Progress
+from syncapi.client.folder.trash import Trash
+from syncapi.client.replica.replica import Replica
+from syncapi.client.store.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A folder at work."""
+
+    folder: Folder
+    account: Account
+    client: Client
+    replica: Replica
+    mirror: Mirror
+
+    def path_of(self, file: Path) -> str:
+        """A file's path within the folder, as the mirror has it."""
+        return relative(self.folder, file)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Keep other syncs of the folder out, those of a `watch` too.
+
+        Raises:
+            StoreBusy: another process syncs it.
+            CommandFailed: another process has made the folder forgotten since it was opened.
+        """
+        with self.replica.exclusively():
+            if folders().read().by_id(self.folder.id) is None:
+                raise CommandFailed(
+                    f"{self.folder.path} was forgotten by another process. Nothing was done",
+                    ExitCode.STOPPED,
+                    hint=f"syncapi init {self.folder.path} begins anew",
+                )
+            yield
+
+
+def chosen(path: Path | None, speaker: Speaker) -> Folder:
+    """The folder that a verb shall work on; says so if it has been moved.
+
+    Raises:
+        CommandFailed: there is none at ``path``.
+    """
+    folder, moved_from = folder_of(path or Path())
+    if moved_from is not None:
+        speaker.say(
+            f"{name_shown(folder.path)} is what {name_shown(moved_from)} was: noted.",
+            "moved",
+            path=folder.path,
+            moved_from=moved_from,
+        )
+    return folder
+
+
+def relative(folder: Folder, file: Path) -> str:
+    """A file's path within the folder. The last name may be a symlink: it is not followed."""
+    place = file.expanduser().absolute()
+    return (place.parent.resolve() / place.name).relative_to(folder.path).as_posix()
+
+
+@asynccontextmanager
+async def opened(folder: Folder, progress: Progress | None = None) -> AsyncIterator[Opened]:
+    """Open a folder's mirror. It may be read beside a sync of another process.
+
+    Raises:
+        CommandFailed: the account or its token is gone.
+        StoreError: the local state cannot be opened.
+    """
+    account = account_named(folder.account)
+    token = token_of(account)
+    with Store.open(folder.state, key=key_of(folder)) as store:
+        async with Client(account.url, account.tenant, token) as client:
+            replica = Replica(client, store, keep_contents=False)
+            mirror = Mirror(
+                folder.path,
+                client,
+                replica,
+                store,
+                Trash(folder.state / "trash", keep=timedelta(days=folder.trash_days)),
+                Options(device=folder.device),
+                progress,
+            )
+            yield Opened(folder, account, client, replica, mirror)
+
+
+async def looked(at_work: Opened, speaker: Speaker, *, offline: bool = False) -> Plan:
+    """What a sync would do; of a folder that another process syncs, as of its last sync."""
+    try:
+        with at_work.alone():
+            return (await at_work.mirror.look(offline=offline)).plan
+    except StoreBusy as busy:
+        speaker.say(f"{busy.message} This is as of its last sync.", "busy", message=busy.message)
+        return (await at_work.mirror.look(offline=True)).plan

@@ -1,0 +1,271 @@
+"""What a sync does or would do, told to a person or a program in the same words."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from syncapi.cli.client.bars import Bars
+from syncapi.cli.client.console import Speaker, counted, sized
+from syncapi.cli.exit_codes import ExitCode
+from syncapi.cli.printable import name_shown
+from syncapi.client.folder.actions import (
+    Action,
+    Adopt,
+    Create,
+    Delete,
+    Download,
+    Forget,
+    Move,
+    Pending,
+    Plan,
+    Problem,
+    SetAside,
+    Settled,
+    Trash,
+    Update,
+)
+from syncapi.client.folder.reports import (
+    ActionName,
+    Done,
+    Failure,
+    FolderConflict,
+    MirrorReport,
+)
+
+NAME_ONLY = "its new name"
+
+LISTED = 20
+"""Files that are named where nobody asked for all of them."""
+
+_WORDS: dict[ActionName, tuple[str, str]] = {
+    "set_aside": ("keep beside", "kept beside"),
+    "trash": ("delete here", "deleted here"),
+    "move": ("rename here", "renamed here"),
+    "download": ("fetch", "fetched"),
+    "create": ("send new", "sent new"),
+    "update": ("send", "sent"),
+    "delete": ("delete there", "deleted there"),
+    "adopt": ("take as it is", "taken as it is"),
+    "forget": ("forget", "forgotten"),
+}
+_WAYS_OUT = {"forbidden": "ask an admin of the tenant for a role that may do this"}
+_NAMES: dict[type[Action], ActionName] = {
+    Trash: "trash",
+    Download: "download",
+    Create: "create",
+    Update: "update",
+    Delete: "delete",
+    Adopt: "adopt",
+    Forget: "forget",
+}
+_UNSEEN = frozenset({"adopt", "forget"})  # nothing of the folder or of the server changes by them
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """An action of a plan, as it is told.
+
+    Attributes:
+        path: in the folder, afterwards.
+        source: where the file is until then, if it is renamed.
+        detail: for a person.
+    """
+
+    action: ActionName
+    path: str
+    source: str | None = None
+    detail: str | None = None
+
+
+def steps_of(plan: Plan) -> list[Step]:
+    """The actions of a plan in their order."""
+    return [_step(action) for action in plan.actions]
+
+
+def _step(action: Action) -> Step:
+    match action:
+        case SetAside(path=path, to=to):
+            return Step("set_aside", to, path, f"now {path}")
+        case Move(source=source, target=target):
+            return Step("move", target, source, f"now {source}")
+        case Update(sha256=None):
+            return Step("update", action.path, detail=NAME_ONLY)
+        case _:
+            return Step(_NAMES[type(action)], action.path)
+
+
+class Narrator:
+    """Told by a sync how it goes; tells who started it."""
+
+    def __init__(self, speaker: Speaker, bars: Bars) -> None:
+        self._speaker = speaker
+        self._bars = bars
+        self._told = 0
+
+    def begin(self, files: int, size: int) -> None:
+        self._bars.begin(files, size)
+
+    def advance(self, size: int) -> None:
+        self._bars.advance(size)
+
+    def file_done(self, done: Done) -> None:
+        self._bars.one_done()
+        text = _line(_WORDS[done.action][1], done.path, done.detail)
+        fields = {"action": done.action, "path": done.path, "detail": done.detail}
+        if done.action in _UNSEEN or self._told >= LISTED:
+            self._speaker.detail(text, "done", **fields)
+            return
+        self._told += 1
+        self._speaker.say(text, "done", **fields)
+        if self._told == LISTED and not self._speaker.verbose:
+            self._speaker.say("  … (-v names every file)")
+
+    def failed(self, failure: Failure) -> None:
+        tell_failure(self._speaker, failure)
+
+
+def _line(word: str, path: str, detail: str | None = None) -> str:
+    return f"  {word:<14}  {name_shown(path)}" + (f"  ({name_shown(detail)})" if detail else "")
+
+
+def tell_failure(speaker: Speaker, failure: Failure) -> None:
+    """Name a file that failed, why, and what to do."""
+    request = f"\n    request id: {failure.request_id}" if failure.request_id else ""
+    way_out = failure.hint or _WAYS_OUT.get(failure.code or "")
+    hint = f"\n    next: {way_out}" if way_out else ""
+    what = f"{failure.what} failed: {failure.why}"
+    speaker.insist(
+        f"  {name_shown(failure.path)}: {what}{hint}{request}",
+        "failure",
+        path=failure.path,
+        what=failure.what,
+        why=failure.why,
+        hint=way_out,
+        request_id=failure.request_id,
+        code=failure.code,
+    )
+
+
+def tell_plan(speaker: Speaker, plan: Plan) -> None:
+    """Name what would be done, and what is in the way."""
+    steps = steps_of(plan)
+    seen = 0
+    for step in steps:
+        text = _line(_WORDS[step.action][0], step.path, step.detail)
+        fields = {"action": step.action, "path": step.path, "source": step.source}
+        is_named = step.action not in _UNSEEN and seen < LISTED
+        seen += is_named
+        (speaker.say if is_named else speaker.detail)(text, "planned", **fields)
+    left_out = sum(step.action not in _UNSEEN for step in steps) - seen
+    if left_out and not speaker.verbose:
+        speaker.say(f"  … and {counted(left_out, 'more file')} (-v names every file)")
+    tell_pending(speaker, plan.pending)
+    for settled in plan.settled:
+        tell_settled(speaker, settled)
+    tell_problems(speaker, plan.problems)
+
+
+def tell_pending(speaker: Speaker, pending: Sequence[Pending]) -> None:
+    """Name what is left to the other direction."""
+    for one in pending:
+        text = f"  left: {one.kind}  {name_shown(one.path)}"
+        speaker.detail(text, "pending", action=one.kind, path=one.path)
+    if pending and not speaker.verbose:
+        text = f"  {counted(len(pending), 'change')} left to the other direction"
+        speaker.say(f"{text} (-v names them)")
+
+
+def tell_settled(speaker: Speaker, settled: Settled) -> None:
+    """Tell what was decided where both sides had changed."""
+    text = f"  {name_shown(settled.path)}: {name_shown(settled.detail)}"
+    speaker.say(text, "settled", path=settled.path, kind=settled.kind, detail=settled.detail)
+
+
+def tell_problems(speaker: Speaker, problems: Sequence[Problem]) -> None:
+    """Name the files that are left alone until a person mends them."""
+    for problem in problems:
+        speaker.insist(
+            f"  {name_shown(problem.path)}: left alone: {name_shown(problem.detail)}",
+            "problem",
+            path=problem.path,
+            code=problem.code,
+            detail=problem.detail,
+        )
+
+
+def tell_conflicts(speaker: Speaker, conflicts: Sequence[FolderConflict]) -> None:
+    """Name the files of which there are two versions, and the way out."""
+    for conflict in conflicts:
+        speaker.insist(
+            f"  {name_shown(conflict.path)}: changed on both sides; yours is "
+            f"{name_shown(conflict.copy_path)}",
+            "conflict",
+            path=conflict.path,
+            copy_path=conflict.copy_path,
+            seen_at=conflict.seen_at,
+        )
+    if conflicts:
+        speaker.insist("  next: syncapi conflicts show PATH, then syncapi conflicts resolve PATH")
+
+
+def counts_of(plan: Plan) -> dict[str, int]:
+    """How many of each action."""
+    return dict(Counter(step.action for step in steps_of(plan)))
+
+
+def in_words(counts: dict[str, int], *, is_done: bool) -> str:
+    """``fetched 2, sent new 1``; what changes neither side is left out."""
+    said = (
+        f"{words[is_done]} {counts[name]:,}"
+        for name, words in _WORDS.items()
+        if counts.get(name) and name not in _UNSEEN
+    )
+    return ", ".join(said)
+
+
+def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
+    """Tell what a sync led to, and find the exit code; return the summary's fields."""
+    tell_problems(speaker, report.problems)
+    tell_conflicts(speaker, report.conflicts)
+    _judge(speaker, report)
+    if report.pending is not None:
+        tell_pending(speaker, report.pending.pending)
+    said = in_words(report.counts, is_done=True) or "nothing to do"
+    moved = [(report.bytes_up, "up"), (report.bytes_down, "down")]
+    sizes = "".join(f", {sized(size)} {way}" for size, way in moved if size)
+    failed = f"; {len(report.failures)} failed" if report.failures else ""
+    left = f"; {report.left} left, as files changed meanwhile: sync again" if report.left else ""
+    speaker.say(f"{said[0].upper()}{said[1:]}{sizes}{failed}{left}.{_verdict(speaker)}")
+    return {
+        "counts": report.counts,
+        "failures": len(report.failures),
+        "left": report.left,
+        "problems": len(report.problems),
+        "conflicts": len(report.conflicts),
+        "bytes_up": report.bytes_up,
+        "bytes_down": report.bytes_down,
+    }
+
+
+def _judge(speaker: Speaker, report: MirrorReport) -> None:
+    if report.failures and not report.done and _are_forbidden(report.failures):
+        speaker.worsen(ExitCode.UNAUTHORISED)
+    is_pending = report.pending is not None and bool(report.pending.pending)
+    if report.failures or report.problems or report.left or is_pending:
+        speaker.worsen(ExitCode.PARTLY)
+    if report.conflicts:
+        speaker.worsen(ExitCode.CONFLICTS)
+
+
+def _are_forbidden(failures: Iterable[Failure]) -> bool:
+    return all(failure.code == "forbidden" for failure in failures)
+
+
+def _verdict(speaker: Speaker) -> str:
+    match speaker.exit_code:
+        case ExitCode.OK:
+            return " In step."
+        case ExitCode.CONFLICTS:
+            return " In step, but conflicts wait for you."
+        case _:
+            return " Not all is in step."

@@ -1,0 +1,1 @@
+"""``syncapi dev``: the service with all that it needs, and a demo tenant."""

@@ -1,0 +1,1 @@
+"""The verbs of operators: they need the server package."""

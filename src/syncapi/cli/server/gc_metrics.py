@@ -1,0 +1,48 @@
+"""The last run of ``syncapi gc``, for the textfile collector of Prometheus' node_exporter."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
+
+from syncapi.cli.exit_codes import CommandFailed
+from syncapi.server.domain.retention import Kind
+from syncapi.server.usecases.gc.run import Outcome
+
+
+def write_metrics(path: Path, outcomes: Sequence[Outcome], seconds: float) -> None:
+    """Put a new file in the place of the last one, in one step.
+
+    Gauges, since a run knows nothing of those before it: alert on the time of the last run.
+
+    Raises:
+        CommandFailed: it cannot be written.
+    """
+    try:
+        write_to_textfile(str(path), _registry(outcomes, seconds))
+    except OSError as error:
+        raise CommandFailed(f"The metrics cannot be written: {error}") from error
+
+
+def _registry(outcomes: Sequence[Outcome], seconds: float) -> CollectorRegistry:
+    registry = CollectorRegistry()
+
+    def gauge(name: str, text: str, value: float) -> None:
+        Gauge(f"syncapi_gc_{name}", text, registry=registry).set(value)
+
+    gauge("last_run_timestamp_seconds", "When the last run ended.", time.time())
+    gauge("duration_seconds", "Of the last run.", seconds)
+    gauge("tenants", "Tenants of the last run.", len(outcomes))
+    failed = sum(outcome.error is not None for outcome in outcomes)
+    gauge("failed_tenants", "Those whose turn failed.", failed)
+    freed = sum(outcome.collected.freed_bytes for outcome in outcomes)
+    gauge("freed_bytes", "Bytes freed in the object store.", freed)
+    collected = Gauge(
+        "syncapi_gc_collected", "What the last run collected.", ("kind",), registry=registry
+    )
+    for kind in Kind:
+        collected.labels(kind.value).set(
+            sum(outcome.collected.counts[kind] for outcome in outcomes)
+        )
+    return registry

@@ -1,0 +1,186 @@
+"""``syncapi migrate``: bring the control database and every tenant database up to date."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from multiprocessing import get_context
+from typing import Annotated, NoReturn
+
+import typer
+
+from syncapi.cli.exit_codes import CommandFailed, ExitCode
+from syncapi.cli.server.operation import administer_feeds
+from syncapi.cli.server.settings_loading import load_settings
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.factories import database_urls
+from syncapi.server.postgres.engines import DEFAULT_DATABASE, DatabaseUrls
+from syncapi.server.postgres.failures import is_down
+from syncapi.server.postgres.migrations import (
+    Target,
+    Tree,
+    current,
+    head,
+    tenant_databases,
+    upgrade,
+    upgrade_sql,
+    why_stopped,
+)
+
+CONTROL = "control"
+
+app = typer.Typer(help="Bring the databases up to date.")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one target; ``error`` is None where all is well."""
+
+    target: Target
+    done: str
+    error: str | None = None
+
+
+@app.command()
+def migrate(
+    check: Annotated[
+        bool, typer.Option("--check", help="Change nothing; exit 1 if a database is behind.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Change nothing; print the SQL that would run.")
+    ] = False,
+    jobs: Annotated[int, typer.Option(min=1, max=64, help="Databases at once.")] = 4,
+) -> None:
+    """Bring the control database and every tenant database up to date.
+
+    A database that fails does not stop the others; those that failed are named at the end. A
+    tenant of which it is not known which feed is its own gets the one that its database alone has.
+    """
+    if check and dry_run:
+        raise CommandFailed("give --check or --dry-run, not both", ExitCode.USAGE)
+    urls = database_urls(load_settings())
+    control = Target(Tree.CONTROL, CONTROL, urls.control or urls.default)
+    work = _checked if check else _printed if dry_run else _upgraded
+    outcomes = _run([control], work, jobs)
+    tenants, lost = _tenant_targets(urls, control)
+    outcomes += [*lost, *_run(tenants, work, jobs)]
+    _summarise(outcomes)
+    if not dry_run:
+        _adopt([target.database for target in tenants], is_dry=check)
+
+
+def _adopt(databases: Sequence[str], *, is_dry: bool) -> None:
+    left = administer_feeds(lambda feeds: feeds.adopt(databases, is_dry=is_dry))
+    if left:
+        named = "\n".join(f"  {one.tenant.slug}: {one.why}" for one in left)
+        way_out = "run `syncapi migrate`" if is_dry else "`syncapi feed open` makes one its own"
+        _fail(f"which feed is a tenant's is not known of {len(left)}; {way_out}:\n{named}")
+
+
+def _tenant_targets(urls: DatabaseUrls, control: Target) -> tuple[list[Target], list[Outcome]]:
+    """Every configured or recorded tenant database, and those that have no URL."""
+    names = {DEFAULT_DATABASE, *urls.named, *_recorded(control)}
+    targets, lost = [], []
+    for name in sorted(names):
+        try:
+            targets.append(Target(Tree.TENANT, name, urls.tenant(name)))
+        except Unavailable as refusal:
+            lost.append(Outcome(Target(Tree.TENANT, name, ""), "", refusal.detail))
+            _print_outcome(lost[-1])
+    return targets, lost
+
+
+def _recorded(control: Target) -> list[str]:
+    """The databases that tenants are in; none where the control tables are not there yet."""
+    try:
+        if asyncio.run(current(control)) is None:
+            return []
+        return asyncio.run(tenant_databases(control.url))
+    except Exception as error:
+        if is_down(error):  # said already, as the control database's own outcome
+            return []
+        raise
+
+
+def _run(targets: Sequence[Target], work: Callable[[Target], str], jobs: int) -> list[Outcome]:
+    """Do `work` on the targets, some at once, each in a process of its own.
+
+    Alembic keeps the migration under way in module globals, so threads cannot share it.
+    """
+    if not targets:
+        return []
+    outcomes = []
+    workers = min(jobs, len(targets))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+        futures = {pool.submit(work, target): target for target in targets}
+        for future in as_completed(futures):
+            outcomes.append(_outcome(futures[future], future))
+            _print_outcome(outcomes[-1])
+    return outcomes
+
+
+def _outcome(target: Target, future: "Future[str]") -> Outcome:
+    error = future.exception()
+    if error is None:
+        return Outcome(target, future.result())
+    return Outcome(target, "", str(error).strip() or type(error).__name__)
+
+
+def _upgraded(target: Target) -> str:
+    before = asyncio.run(_reached(target))
+    if before == head(target):
+        return f"is up to date ({before})"
+    try:
+        upgrade(target)
+    except Exception as error:
+        stopped = why_stopped(error)
+        if stopped is not None:
+            raise CommandFailed(stopped) from None  # in words: see `_reached`
+        raise
+    return f"upgraded from {before or 'nothing'} to {head(target)}"
+
+
+def _checked(target: Target) -> str:
+    reached, newest = asyncio.run(_reached(target)), head(target)
+    if reached != newest:
+        raise CommandFailed(
+            f"is at {reached or 'nothing'}, not at {newest}: run `syncapi migrate`"
+        )
+    return f"is up to date ({reached})"
+
+
+def _printed(target: Target) -> str:
+    reached = asyncio.run(_reached(target))
+    if reached == head(target):
+        return f"-- {target.label} is up to date ({reached})"
+    title = f"-- {target.label}: {reached or 'nothing'} to {head(target)}"
+    return f"{title}\n{upgrade_sql(target, reached)}"
+
+
+async def _reached(target: Target) -> str | None:
+    try:
+        return await current(target)
+    except Exception as error:
+        if is_down(error):
+            # In words of its own: the driver's exceptions do not cross to another process.
+            raise CommandFailed(f"cannot be reached: {error}", ExitCode.UNREACHABLE) from None
+        raise
+
+
+def _print_outcome(outcome: Outcome) -> None:
+    if outcome.error is not None:
+        typer.echo(f"{outcome.target.label} failed: {outcome.error}", err=True)
+    elif outcome.done.startswith("--"):
+        typer.echo(outcome.done)
+    else:
+        typer.echo(f"{outcome.target.label} {outcome.done}")
+
+
+def _summarise(outcomes: Sequence[Outcome]) -> None:
+    failed = [outcome.target.label for outcome in outcomes if outcome.error is not None]
+    if failed:
+        _fail(f"{len(failed)} of {len(outcomes)} failed: {', '.join(failed)}")
+
+
+def _fail(message: str) -> NoReturn:
+    raise CommandFailed(message)

@@ -1,0 +1,297 @@
+"""How both sides are now, and what is to be done about it. Changes nothing on either."""
+
+import asyncio
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+from uuid import UUID, uuid4
+
+from syncapi.client.folder.actions import Create, Delete, Plan, SetAside, Update
+from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
+from syncapi.client.folder.guards import Guards
+from syncapi.client.folder.histories import Histories
+from syncapi.client.folder.ignore_rules import Ignores, read_ignores
+from syncapi.client.folder.intents import Resolved, resolve
+from syncapi.client.folder.ledger import FileIndex, Ledger, remote_of
+from syncapi.client.folder.model import EMPTY, Base, Scan
+from syncapi.client.folder.older_names import changed_files, missing_files
+from syncapi.client.folder.out_of_sight import OutOfSight
+from syncapi.client.folder.plan import Direction, Rules, WentBack, plan
+from syncapi.client.folder.plan_checks import rules_first
+from syncapi.client.folder.scanner import scan
+from syncapi.client.replica.replica import Replica
+from syncapi.protocol.documents import Document
+
+Keep: TypeAlias = Literal["mine", "theirs"]
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a folder is kept in step.
+
+    Attributes:
+        device: named in the names of conflicts.
+        parallel: uploads or downloads at once.
+    """
+
+    device: str
+    guards: Guards = field(default_factory=Guards)
+    parallel: int = 8
+    new_id: Callable[[], UUID] = uuid4
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Both sides as they are now, and what is to be done about it.
+
+    Attributes:
+        whole: the plan with all that is to be done.
+        plan: what of it is done first: if it changes what is ignored, that alone.
+        patterns: of what is ignored, by which it was scanned and planned.
+        resolved: the ledger as the scan shows it; kept before the plan is carried out.
+        restored: entries to keep then, too.
+        back: SHA-256 of the files that have the bytes of an older version of their document, by
+            document, if nobody has said yet what is meant.
+    """
+
+    scan: Scan
+    documents: dict[UUID, Document]
+    whole: Plan
+    plan: Plan
+    rules: Rules
+    resolved: Resolved
+    patterns: tuple[str, ...] = ()
+    restored: tuple[Base, ...] = ()
+    back: Mapping[UUID, str] = field(default_factory=dict)
+
+
+class Looking:
+    """Pulls what is new on the server, scans the folder, and plans from these and the ledger."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - all that is looked at
+        self,
+        root: Path,
+        disk: Disk,
+        replica: Replica,
+        ledger: Ledger,
+        index: FileIndex,
+        out_of_sight: OutOfSight,
+        histories: Histories,
+        options: Options,
+    ) -> None:
+        self._root = root
+        self._disk = disk
+        self._replica = replica
+        self._ledger = ledger
+        self._index = index
+        self._out_of_sight = out_of_sight
+        self._histories = histories
+        self._options = options
+
+    async def look(
+        self,
+        *,
+        direction: Direction = "both",
+        offline: bool = False,
+        restore_missing: bool = False,
+        went_back: Keep | None = None,
+    ) -> View:
+        """See how both sides are, and plan. Changes nothing in the folder or on the server.
+
+        Args:
+            direction: as of `sync`.
+            offline: take the server to be as it was pulled last.
+            restore_missing: as of `sync`.
+            went_back: as of `sync`.
+
+        Raises:
+            SafetyStop: the folder is not there.
+            SyncError: the server cannot be reached or refuses.
+        """
+        self._disk.anchor()
+        ignores = read_ignores(self._root)
+        if not offline:
+            await self._pull(ignores)
+        documents = {document.id: document for document in self._replica.remote()}
+        found = await asyncio.to_thread(self._scan, ignores)
+        rules = self._rules(ignores, direction)
+        entries = list(self._ledger.entries())
+        if not offline:
+            entries = await self._informed(entries, documents, found)
+        resolved = resolve(entries, found)
+        planned = self._plan(resolved.entries, found, documents, rules)
+        how: WentBack = "theirs" if went_back == "theirs" else "ask"
+        back: dict[UUID, str] = {}
+        if not offline and went_back != "mine":
+            back = await self._back(planned, resolved.entries, found, documents, how)
+        went = dict.fromkeys(back, how)
+        if back:
+            planned = self._plan(resolved.entries, found, documents, rules, went)
+        restored = []
+        if restore_missing or went_back == "theirs":
+            restored = self._to_restore(planned, resolved.entries)
+        if restored:
+            entries = _with(resolved.entries, restored)
+            planned = self._plan(entries, found, documents, rules, went)
+        return View(
+            found,
+            documents,
+            planned,
+            rules_first(planned),
+            rules,
+            resolved,
+            ignores.lines,
+            tuple(restored),
+            back={} if how == "theirs" else back,
+        )
+
+    async def _back(
+        self,
+        planned: Plan,
+        entries: Iterable[Base],
+        found: Scan,
+        documents: dict[UUID, Document],
+        how: WentBack,
+    ) -> dict[UUID, str]:
+        """SHA-256 of the files here that are no edits of their documents, by document.
+
+        If the server's versions are to stay, these are also files in the place of a document that
+        had come there since, which was another one's before.
+        """
+        edits = _edits(planned, entries, found, how)
+        older = await self._histories.went_back(edits, documents, asks=how == "ask")
+        back = {document_id: edits[document_id] for document_id in older}
+        if how == "theirs":
+            changed = changed_files(planned)
+            missing = missing_files(planned, entries)
+            returned = await self._histories.under_older_names(missing, changed)
+            for file in returned.values():
+                document_id, sha256 = changed[file], file[2]
+                if document_id is not None:
+                    back[document_id] = sha256
+        return back
+
+    async def _pull(self, ignores: Ignores) -> None:
+        # Before the pull: a server that cannot be reached changes nothing about the rules.
+        self._out_of_sight.mark(ignores)
+        await self._replica.pull()
+        await self._mark_lost()
+
+    async def _informed(
+        self, entries: list[Base], documents: dict[UUID, Document], found: Scan
+    ) -> list[Base]:
+        """The ledger with what the server's history shows of it; that is kept, too."""
+        files = {file.path for file in found.files}
+        shown = await self._histories.answers(entries, documents)
+        shown += await self._histories.copied(entries, documents, files)
+        self._ledger.put(*shown)
+        return _with(entries, shown)
+
+    def _to_restore(self, planned: Plan, entries: Iterable[Base]) -> list[Base]:
+        """Entries of files that are gone, as if the mirror had taken them away: they are fetched.
+
+        They stay so until each has come. Were it otherwise, what an interrupted sync has not
+        fetched yet would pass for deleted here by the next one. Bytes that are written there
+        meanwhile are no edit of the server's version, since nobody has had that here.
+        """
+        deleted = {action.id for action in planned.actions if isinstance(action, Delete)}
+        return [replace(entry, leaving=True) for entry in entries if entry.id in deleted]
+
+    def _plan(
+        self,
+        entries: Iterable[Base],
+        found: Scan,
+        documents: dict[UUID, Document],
+        rules: Rules,
+        went_back: Mapping[UUID, WentBack] = MappingProxyType({}),
+    ) -> Plan:
+        options = self._options
+        return plan(
+            entries,
+            found,
+            map(remote_of, documents.values()),
+            rules,
+            new_id=options.new_id,
+            device=options.device,
+            now=options.now(),
+            went_back=went_back,
+        )
+
+    def _rules(self, ignores: Ignores, direction: Direction) -> Rules:
+        return Rules(
+            case_insensitive=takes_cases_for_one(self._root),
+            windows_names=os.name == "nt",
+            ignored=ignores.covers,
+            direction=direction,
+        )
+
+    def _scan(self, ignores: Ignores) -> Scan:
+        known = self._index.known()
+        try:
+            found = scan(self._root, known, ignores.why)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise missing(self._root) from error
+        self._index.update(known, found)
+        return found
+
+    async def _mark_lost(self) -> None:
+        """The server was restored: what it has lost is pushed again, not deleted here.
+
+        The folder may have an older version than was pulled last, which the server may still have.
+        """
+        lost = self._replica.lost()
+        for document_id, version in lost.items():
+            entry = self._ledger.find(document_id)
+            if entry is not None:
+                self._ledger.put(await self._judged(entry, version))
+        self._replica.settle_lost(lost.keys())
+
+    async def _judged(self, entry: Base, lost: datetime) -> Base:
+        """The entry, and what was about to take its place, each marked by its own version."""
+        coming = entry.coming and await self._judged(entry.coming, lost)
+        is_lost = entry.version is not None and (
+            entry.version == lost or await self._replica.has_lost(entry.id, entry.version)
+        )
+        return replace(entry, lost=entry.lost or is_lost, coming=coming)
+
+
+def _with(entries: Iterable[Base], others: Iterable[Base]) -> list[Base]:
+    """Entries, with others in the place of those of the same documents."""
+    instead = {entry.id: entry for entry in others}
+    return [instead.get(entry.id, entry) for entry in entries]
+
+
+def _edits(planned: Plan, entries: Iterable[Base], found: Scan, how: WentBack) -> dict[UUID, str]:
+    """New bytes of documents that the server has, or had, and may have changed since.
+
+    What the server has lost is no older version of it, and neither are the bytes that both sides
+    agreed on last: such a file was only renamed. An empty file has nothing that could be older, so
+    that no question is asked about it: programs empty files all the time.
+    """
+    agreed = {
+        entry.id: entry.sha256 for entry in entries if not entry.lost and entry.version is not None
+    }
+    return {
+        document_id: sha256
+        for document_id, sha256 in _pushed_or_contested(planned, found)
+        if document_id is not None and sha256 is not None
+        if sha256 != agreed.get(document_id, sha256)
+        if sha256 != EMPTY or how == "theirs"
+    }
+
+
+def _pushed_or_contested(planned: Plan, found: Scan) -> Iterator[tuple[UUID | None, str | None]]:
+    for action in planned.actions:
+        if isinstance(action, Update | SetAside) or (
+            isinstance(action, Create) and action.revives
+        ):
+            yield action.id, action.sha256
+    files = {file.path: file.sha256 for file in found.files} if planned.pending else {}
+    for pending in planned.pending:  # a push leaves conflicts as they are
+        if pending.kind == "conflict":
+            yield pending.id, files.get(pending.path)

@@ -1,0 +1,1 @@
+"""The service: HTTP, use cases, and what they stand on."""

@@ -1,0 +1,117 @@
+"""What PostgreSQL's failures mean to a caller."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from syncapi.server.domain.errors import Unavailable
+
+RETRY_AFTER = 2.0
+
+LOCK_NOT_AVAILABLE = "55P03"
+QUERY_CANCELED = "57014"
+NO_FEED = "SYF01"
+"""Of our own triggers: a write to a tenant that has no feed where it is written."""
+
+# serialization_failure, deadlock_detected, lock_not_available: each can also come from COMMIT,
+# where the deferred triggers take the clock. The transaction left nothing; run it again.
+# unique_violation, foreign_key_violation: another transaction has made or deleted a row since
+# this one looked; run again, it sees that.
+_RACED = frozenset({"23505", "23503"})
+_TRANSIENT = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE}) | _RACED
+
+# Class 08 connection, 53 resources, 57 operator intervention (a time-out too), 28 and 3D a
+# database that does not let us in, 58 system; 25006 a server that was demoted under us.
+_DOWN_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
+_READ_ONLY = "25006"
+
+# InternalClientError: of an idle connection that was just told that the server stops, in the
+# moment before the driver sees it closed.
+_DRIVER_DOWN = (
+    OSError,
+    PoolTimeout,
+    TimeoutError,
+    asyncpg.InterfaceError,
+    asyncpg.InternalClientError,
+)
+
+
+def sqlstate(error: BaseException) -> str | None:
+    """The SQLSTATE of a driver's error, also inside SQLAlchemy's wrapping."""
+    if isinstance(error, DBAPIError):
+        error = error.orig or error
+    state = getattr(error, "sqlstate", None)
+    return state if isinstance(state, str) else None
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same transaction may succeed if it is run again."""
+    return sqlstate(error) in _TRANSIENT
+
+
+def is_integrity_failure(error: BaseException) -> bool:
+    """Whether a unique or a foreign key stood in the way, so perhaps another transaction's row."""
+    return sqlstate(error) in _RACED
+
+
+def is_lock_timeout(error: BaseException) -> bool:
+    """Whether somebody else held a lock for longer than the transaction may wait."""
+    return sqlstate(error) == LOCK_NOT_AVAILABLE
+
+
+def is_statement_timeout(error: BaseException) -> bool:
+    """Whether a statement took longer than it may, as itself or as the cause of a refusal."""
+    return QUERY_CANCELED in (sqlstate(error), sqlstate(error.__cause__ or error))
+
+
+def is_down(error: BaseException) -> bool:
+    """Whether the database, and not the request, is to blame."""
+    if isinstance(error, DBAPIError) and error.connection_invalidated:
+        return True
+    state = sqlstate(error)
+    if state is not None:
+        return state[:2] in _DOWN_CLASSES or state == _READ_ONLY
+    return isinstance(_told_by_driver(error), _DRIVER_DOWN)
+
+
+def _told_by_driver(error: BaseException) -> BaseException | None:
+    """The driver's own exception, which SQLAlchemy has translated and then wrapped."""
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return error
+    return error.orig.__cause__ or error.orig
+
+
+def unavailable(database: str) -> Unavailable:
+    """The refusal that tells a caller to come back."""
+    return Unavailable(
+        f"The database '{database}' does not answer at the moment. Try again shortly.",
+        retry_after=RETRY_AFTER,
+    )
+
+
+def locked() -> Unavailable:
+    """The refusal where another transaction does not let go of a lock."""
+    return Unavailable(
+        "Another transaction keeps locked what this request needs, and did not end in time. "
+        "Nothing was changed. Try again shortly.",
+        retry_after=RETRY_AFTER,
+    )
+
+
+@contextmanager
+def down_as_unavailable(database: str) -> Iterator[None]:
+    """Raise `Unavailable` where the database does not answer, or lacks the tenant's feed.
+
+    Raises:
+        Unavailable: no connection, no free connection, a time-out, a server that stops; a feed
+            that was taken out while it was written to.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_down(error) or sqlstate(error) == NO_FEED:
+            raise unavailable(database) from error
+        raise

@@ -1,0 +1,274 @@
+"""Pushes: all that is known of what they name in one statement, and all that they write in one.
+
+The read (``feed.known``) locks nothing. The write (``feed.push``) locks, sees that no document it
+changes has another version than was read, and is a transaction of its own or the end of one.
+"""
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import asyncpg
+
+from syncapi.server.domain.conflict_rules import Version, Write
+from syncapi.server.postgres.databases import TenantConnection
+from syncapi.server.postgres.failures import LOCK_NOT_AVAILABLE, is_transient, sqlstate
+
+_LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
+
+_PIN = "SELECT id FROM files WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE"
+
+# Those of the rows that another transaction keeps locked. It locks the others for a moment.
+_LOCKED = """
+WITH document AS MATERIALIZED (
+  SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) FOR UPDATE SKIP LOCKED
+), file AS MATERIALIZED (
+  SELECT id FROM files WHERE tenant_id = $1 AND id = ANY($3) FOR KEY SHARE SKIP LOCKED
+)
+SELECT id FROM documents
+WHERE tenant_id = $1 AND id = ANY($2) AND id NOT IN (SELECT id FROM document)
+UNION ALL
+SELECT id FROM files
+WHERE tenant_id = $1 AND id = ANY($3) AND id NOT IN (SELECT id FROM file)
+"""
+# Versions of which all later ones, up to the one that was seen, are copies. The versions of a
+# document leave the history oldest first: where the first is there, so are those behind it.
+_COPIED = """
+SELECT base.document_id, base.updated_at
+FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS asked (id, version, seen)
+JOIN document_history AS base
+  ON base.tenant_id = $1 AND base.document_id = asked.id AND base.updated_at = asked.version
+WHERE NOT EXISTS (
+  SELECT FROM document_history AS later
+  WHERE later.tenant_id = $1 AND later.document_id = asked.id
+    AND later.updated_at > asked.version AND later.updated_at <= asked.seen
+    AND (later.folder, later.filename, later.mime_type, later.file_id, later.user_id,
+         later.is_deleted)
+        IS DISTINCT FROM
+        (base.folder, base.filename, base.mime_type, base.file_id, base.user_id, base.is_deleted))
+"""
+_READ = "SELECT * FROM feed.known($1, $2, $3, $4, $5, $6)"
+_WRITE = "SELECT stamp, written_at FROM feed.push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
+
+_TAKES_CLOCK = "feed.tick("
+"""Stands in the context of an error, in any language, if it happened while taking the clock."""
+
+Row = Mapping[str, Any]
+
+
+class Raced(Exception):  # noqa: N818 - no failure: what was read no longer holds
+    """Another transaction came between the read and the write. Nothing was written.
+
+    Attributes:
+        sqlstate: of the failure, by which those are known that a transaction is run again for.
+    """
+
+    def __init__(self, sqlstate: str | None) -> None:
+        super().__init__("what was read no longer holds")
+        self.sqlstate = sqlstate
+
+
+class HeldUp(Raced):
+    """Another transaction keeps locked what a push needs. Nothing was written.
+
+    Attributes:
+        by_clock: it is the tenant's clock, for which all writes of the tenant wait.
+    """
+
+    def __init__(self, sqlstate: str, *, by_clock: bool) -> None:
+        super().__init__(sqlstate)
+        self.by_clock = by_clock
+
+
+@dataclass(slots=True)
+class State:
+    """A document as the server has it.
+
+    Attributes:
+        row: the document and its file; None for one that was hard-deleted.
+    """
+
+    version: Version
+    row: Row | None
+
+
+@dataclass(slots=True)
+class Base:
+    """A version from the history."""
+
+    updated_at: datetime
+    fields: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """All that pushes need to be judged by, as of one moment."""
+
+    states: dict[UUID, State]
+    applied: dict[UUID, UUID]
+    bases: dict[tuple[UUID, datetime], Base]
+    files: dict[UUID, Row]
+
+
+@dataclass(slots=True)
+class PlannedWrite:
+    """A write that was decided upon.
+
+    Attributes:
+        seen: the version that was read, of a tombstone too; None where there was nothing.
+        author: the user who pushed it.
+    """
+
+    id: UUID
+    change_id: UUID
+    seen: datetime | None
+    author: UUID | None
+    write: Write
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a write left.
+
+    Attributes:
+        stamp: the version of everything that was written.
+        at: when the transaction began: `created_at` of what is new, `deleted_at` of what is gone.
+    """
+
+    stamp: datetime
+    at: datetime
+
+
+async def lock(tx: TenantConnection, ids: Collection[UUID], file_ids: Collection[UUID]) -> None:
+    """Keep others from changing these documents and deleting these files until the end.
+
+    Raises:
+        Raced: somebody else does so, and does not let go.
+    """
+    with _races_told():
+        await tx.driver.execute(_LOCK, tx.tenant_id, list(ids))
+        await tx.driver.execute(_PIN, tx.tenant_id, list(file_ids))
+
+
+async def locked(
+    connection: TenantConnection, ids: Collection[UUID], file_ids: Collection[UUID]
+) -> set[UUID]:
+    """Those of the documents and files that another transaction keeps locked just now."""
+    rows = await connection.driver.fetch(_LOCKED, connection.tenant_id, list(ids), list(file_ids))
+    return {row["id"] for row in rows}
+
+
+async def read(
+    tx: TenantConnection,
+    *,
+    ids: Collection[UUID],
+    change_ids: Collection[UUID],
+    file_ids: Collection[UUID],
+    bases: Sequence[tuple[UUID, datetime]],
+) -> Known:
+    """What there is of these documents, changes, files, and versions of documents.
+
+    Of the versions in ``bases`` those that are current are not looked up.
+
+    Raises:
+        HeldUp: somebody keeps a whole table locked.
+    """
+    with _races_told():
+        rows = await tx.driver.fetch(
+            _READ,
+            tx.tenant_id,
+            list(ids),
+            list(change_ids),
+            list(file_ids),
+            [document for document, _ in bases],
+            [version for _, version in bases],
+        )
+    return _known(rows)
+
+
+async def copied(
+    tx: TenantConnection, versions: Sequence[tuple[UUID, datetime, datetime]]
+) -> set[tuple[UUID, datetime]]:
+    """Those versions of documents that were written again and again since, and never changed.
+
+    So it is where something other than the document was mended, such as the MD5 of its file.
+
+    Args:
+        tx: of the tenant.
+        versions: each with the document before it, and with the last later version to look at.
+    """
+    rows = await tx.driver.fetch(_COPIED, tx.tenant_id, *map(list, zip(*versions, strict=True)))
+    return {(row["document_id"], row["updated_at"]) for row in rows}
+
+
+async def write(tx: TenantConnection, planned: Sequence[PlannedWrite]) -> Written:
+    """Write, and take the clock. Nothing but the commit may follow.
+
+    Raises:
+        Raced: what was read is no longer so.
+    """
+    fields = [one.write.fields for one in planned]
+    with _races_told():
+        row = await tx.driver.fetchrow(
+            _WRITE,
+            tx.tenant_id,
+            [one.id for one in planned],
+            [one.seen for one in planned],
+            [one.change_id for one in planned],
+            [one.author for one in planned],
+            [one["folder"] for one in fields],
+            [one["filename"] for one in fields],
+            [one["mime_type"] for one in fields],
+            [one["file_id"] for one in fields],
+            [one.write.is_deleted for one in planned],
+        )
+    if row["stamp"] is None:
+        raise LookupError("a push wrote documents, and the feed's triggers issued no stamp")
+    return Written(row["stamp"], row["written_at"])
+
+
+@contextmanager
+def _races_told() -> Iterator[None]:
+    try:
+        yield
+    except asyncpg.PostgresError as error:
+        if error.sqlstate == LOCK_NOT_AVAILABLE:
+            by_clock = _TAKES_CLOCK in (error.context or "")
+            raise HeldUp(LOCK_NOT_AVAILABLE, by_clock=by_clock) from error
+        if is_transient(error):
+            raise Raced(sqlstate(error)) from error
+        raise
+
+
+def _known(rows: Iterable[Row]) -> Known:
+    known = Known({}, {}, {}, {})
+    for row in rows:
+        match row["kind"]:
+            case "state":
+                known.states[row["id"]] = _state(row)
+            case "change":
+                known.applied[row["id"]] = row["reference"]
+            case "file":
+                known.files[row["id"]] = row
+            case "base":
+                base = Base(row["version"], _fields(row))
+                known.bases[row["id"], row["version"]] = base
+    return known
+
+
+def _state(row: Row) -> State:
+    if row["filename"] is None:
+        return State(Version(row["version"], is_deleted=True, fields=None), None)
+    return State(Version(row["version"], row["is_deleted"], _fields(row)), row)
+
+
+def _fields(row: Row) -> dict[str, object]:
+    return {
+        "folder": row["folder"],
+        "filename": row["filename"],
+        "mime_type": row["mime_type"],
+        "file_id": row["reference"],
+    }

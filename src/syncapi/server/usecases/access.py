@@ -1,0 +1,179 @@
+"""Who may do what: a token and a membership make a `TenantScope`."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Protocol
+from uuid import UUID
+
+from syncapi.server.domain.access import Membership, Permission, TenantScope, grant
+from syncapi.server.domain.errors import Refusal, Unavailable
+from syncapi.server.domain.expiring_cache import ExpiringCache
+from syncapi.server.identity.tokens import TokenVerifier
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.redis.invalidation import Change, Invalidations
+from syncapi.server.usecases.single_flight import SharedWork
+
+CONFIRM_SECONDS = 1.0
+"""A transaction waits so long to hear what a member may do, as it does for a lock."""
+
+_CACHED_MEMBERSHIPS = 50_000
+
+_Key = tuple[UUID, UUID]
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What the control database said, also if that was nothing."""
+
+    membership: Membership | None
+
+
+class Rights(Protocol):
+    """Says of somebody who was let in a while ago what holds now."""
+
+    async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
+        """The scope as it is now: another role perhaps, or another database.
+
+        Args:
+            scope: as it was when the request came.
+            remembered: what is remembered will do.
+
+        Raises:
+            NotFound: the user is no member any more, or the tenant is suspended.
+            Forbidden: the member's role lacks the scope's permission by now.
+            Unavailable: the control database does not answer.
+        """
+        ...
+
+
+async def confirmed_in_place(
+    rights: Rights, scope: TenantScope, *, remembered: bool = False
+) -> TenantScope:
+    """The scope as it is now, for work that has begun in the database of ``scope``.
+
+    Raises:
+        NotFound, Forbidden, Unavailable: as `Rights.confirmed` says.
+        Unavailable: the tenant has moved, and a repeat of the request goes to the right place; or
+            there is no answer in time, and others wait for what the work holds.
+    """
+    try:
+        async with asyncio.timeout(CONFIRM_SECONDS):
+            confirmed = await rights.confirmed(scope, remembered=remembered)
+    except TimeoutError as error:
+        raise Unavailable(
+            "Whether you may still do this could not be read in time. Nothing was changed: send "
+            "the request again.",
+            retry_after=1,
+        ) from error
+    if (confirmed.database, confirmed.feed_id) != (scope.database, scope.feed_id):
+        raise Unavailable(
+            "The tenant has moved meanwhile. Nothing was changed: send the request again.",
+            retry_after=1,
+        )
+    return confirmed
+
+
+class AccessGate:
+    """Lets members in, and remembers them for a while.
+
+    A change that is published drops what is remembered at once, and also what is just being
+    read; a change that nobody published is noticed after ``cache_seconds``.
+    """
+
+    def __init__(
+        self,
+        verifier: TokenVerifier,
+        control: ControlStore,
+        invalidations: Invalidations,
+        *,
+        cache_seconds: float,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """Remember a membership for ``cache_seconds``; 0 reads it for every request."""
+        self._verifier = verifier
+        self._control = control
+        self._cache_seconds = cache_seconds
+        self._now = now
+        self._known: ExpiringCache[_Key, _Known] = ExpiringCache(_CACHED_MEMBERSHIPS)
+        self._reads: dict[_Key, asyncio.Task[Membership | None]] = {}
+        self._confirmations = SharedWork[Membership | None]()
+        invalidations.subscribe(self._forget)
+
+    async def close(self) -> None:
+        """Stop what is read for nobody any more."""
+        await self._confirmations.close()
+
+    async def scope(self, token: str, tenant_id: UUID, permission: Permission) -> TenantScope:
+        """The scope of a request with this bearer token.
+
+        Raises:
+            Unauthenticated: the token does not verify.
+            NotFound: the user is no member, or the tenant does not exist or is suspended.
+            Forbidden: the member's role lacks the permission.
+            Unavailable: the issuer's keys or the control database do not answer.
+        """
+        identity = await self._verifier.verify(token)
+        return grant(await self._membership((tenant_id, identity.user_id)), permission)
+
+    async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
+        """As `Rights` says. Unless ``remembered`` will do, the control database is asked."""
+        if scope.user_id is None:  # an operator
+            return scope
+        if remembered:
+            membership = await self._membership((scope.tenant_id, scope.user_id))
+        else:
+            # Each caller has a read of its own, since another's may be older. It goes on when the
+            # caller gives up waiting: a connection that opens late is there for who asks again.
+            read = partial(self._control.membership, scope.user_id, scope.tenant_id)
+            membership = await self._confirmations.run(object(), read)
+        return grant(membership, scope.permission)
+
+    def cached_scope(
+        self, token: str, tenant_id: UUID, permission: Permission
+    ) -> TenantScope | None:
+        """The scope, if it follows from what is remembered: no I/O. None says nothing."""
+        identity = self._verifier.cached(token)
+        known = identity and self._known.get((tenant_id, identity.user_id), self._now())
+        if not known:
+            return None
+        try:
+            return grant(known.membership, permission)
+        except Refusal:
+            return None
+
+    async def _membership(self, key: _Key) -> Membership | None:
+        known = self._known.get(key, self._now())
+        if known is not None:
+            return known.membership
+        read = self._reads.get(key)
+        if read is None:
+            read = self._reads[key] = asyncio.create_task(self._read(key))
+            read.add_done_callback(_retrieve)
+        # A client that hangs up must not take the answer from the others that wait for it.
+        return await asyncio.shield(read)
+
+    async def _read(self, key: _Key) -> Membership | None:
+        tenant_id, user_id = key
+        asked_at = self._now()
+        try:
+            membership = await self._control.membership(user_id, tenant_id)
+            if self._reads.get(key) is asyncio.current_task():
+                self._known.put(key, _Known(membership), asked_at + self._cache_seconds)
+            return membership
+        finally:
+            if self._reads.get(key) is asyncio.current_task():
+                del self._reads[key]
+
+    def _forget(self, change: Change) -> None:
+        self._known.drop_where(lambda key: change.concerns(*key))
+        for key in [key for key in self._reads if change.concerns(*key)]:
+            del self._reads[key]
+
+
+def _retrieve(read: asyncio.Task[Membership | None]) -> None:
+    """Mark a failure as seen, also when everyone who waited for it has hung up."""
+    if not read.cancelled():
+        read.exception()

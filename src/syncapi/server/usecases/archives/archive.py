@@ -1,0 +1,237 @@
+"""Archives of many documents, streamed from S3 while the client reads."""
+
+import hashlib
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, closing, suppress
+from datetime import UTC, datetime
+from functools import partial
+from time import monotonic
+from typing import Final
+from uuid import UUID
+
+from structlog import get_logger
+
+from syncapi.protocol.archives import MANIFEST_NAME, ArchiveFormat, ArchiveRequest, ManifestEntry
+from syncapi.server.domain.access import TenantScope
+from syncapi.server.domain.archive_names import archive_paths
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres import documents
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.postgres.documents import KeptDocument
+from syncapi.server.storage.reading import OpenObject
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.access import Rights
+from syncapi.server.usecases.archives.archive_format import ArchiveWriter, Member
+from syncapi.server.usecases.archives.manifest import Fault, Found, Wanted, entry_of, manifest_of
+from syncapi.server.usecases.archives.prefetch import opened_in_order
+from syncapi.server.usecases.archives.slots import Slots
+from syncapi.server.usecases.archives.tar import TarWriter
+from syncapi.server.usecases.archives.zip import ZipWriter
+from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
+
+log = get_logger(__name__)
+
+WRITERS: Final[Mapping[ArchiveFormat, type[ArchiveWriter]]] = {
+    "zip": ZipWriter,
+    "tar": TarWriter,
+}
+
+CONFIRM_SECONDS = 5.0
+"""Between two looks at whether the reader may still read."""
+
+_LEAST_PIECE: Final = 64 * 1024
+"""Bytes that are sent at a time; what small files and headers give is put together."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class Archives:
+    """Makes archives for members who may read."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        rights: Rights,
+        store: ObjectStore,
+        slots: Slots,
+        *,
+        stall_seconds: float,
+        activity: Activity = UNCOUNTED,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            databases: where the documents are.
+            rights: says whether the reader may still read.
+            store: used for nothing else, so that slow readers cannot keep others from S3.
+            slots: bounds how many archives are made at once.
+            stall_seconds: that a reader may take nothing before it is given up.
+            activity: is told of archives that end.
+            now: the time of the manifest.
+        """
+        self._databases = databases
+        self._rights = rights
+        self._store = store
+        self._slots = slots
+        self._activity = activity
+        self._now = now
+        self.stall_seconds = stall_seconds
+
+    async def pieces(self, scope: TenantScope, request: ArchiveRequest) -> AsyncGenerator[bytes]:
+        """The bytes of the archive, made as fast as they are asked for. Close it after use.
+
+        What is wrong with a document is told in the manifest. What S3 cannot give in the end
+        breaks the archive off: there is no right end to a member that has begun. A reader who
+        may not read any more gets no further document.
+
+        Raises:
+            RateLimited: too many archives of the tenant are being made.
+            Unavailable: too many of this process, or a dependency is down.
+            NotFound: an object was deleted while it was being read, or the reader is no member
+                any more.
+        """
+        sent, started = 0, monotonic()
+        failure: BaseException | None = None
+        try:
+            async with aclosing(self._made(scope, request)) as pieces:
+                async for piece in pieces:
+                    sent += len(piece)
+                    yield piece
+        except BaseException as error:
+            failure = error
+            raise
+        finally:
+            seconds = monotonic() - started
+            self._activity.archive_ended(request.format, error=failure, sent=sent, seconds=seconds)
+
+    async def _made(self, scope: TenantScope, request: ArchiveRequest) -> AsyncGenerator[bytes]:
+        with self._slots.taken(scope.tenant_id), closing(WRITERS[request.format]()) as writer:
+            wanted = await self._snapshot(scope, request.document_ids)
+            still_allowed = partial(self._rights.confirmed, scope)
+            archive = _Archive(self._store, writer, self._now(), still_allowed)
+            async with (
+                aclosing(archive.pieces(wanted)) as small,
+                aclosing(_put_together(small)) as pieces,
+            ):
+                async for piece in pieces:
+                    yield piece
+
+    async def _snapshot(self, scope: TenantScope, ids: Sequence[UUID]) -> list[Wanted]:
+        """All documents as of one moment; the connection is given back at once."""
+        async with self._databases.reading(scope) as connection:
+            found = await documents.find_live(connection, ids)
+        return _wanted(ids, found)
+
+
+class _Archive:
+    """One archive in the making."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        writer: ArchiveWriter,
+        created_at: datetime,
+        still_allowed: Callable[[], Awaitable[object]],
+    ) -> None:
+        self._still_allowed = still_allowed
+        self._allowed_at = monotonic()
+        self._store = store
+        self._writer = writer
+        self._created_at = created_at
+        self._entries: list[ManifestEntry] = []
+
+    async def pieces(self, wanted: Sequence[Wanted]) -> AsyncGenerator[bytes]:
+        keys = [(one, one.s3_path) for one in wanted]
+        async with aclosing(opened_in_order(self._store, keys)) as opened:
+            async for one, content in opened:
+                async with aclosing(self._document(one, content)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                await self._see_that_it_is_allowed()
+        yield self._manifest()
+
+    async def _see_that_it_is_allowed(self) -> None:
+        """Break off, every few seconds, where the reader's right has ended.
+
+        That the control database does not answer is no reason to: it did when this began.
+        """
+        if monotonic() - self._allowed_at < CONFIRM_SECONDS:
+            return
+        with suppress(Unavailable):
+            await self._still_allowed()
+        self._allowed_at = monotonic()
+
+    async def _document(self, one: Wanted, content: OpenObject | None) -> AsyncGenerator[bytes]:
+        if one.found is None:
+            self._note(one, "not_found")
+        elif content is None:
+            self._note(one, "missing")
+        elif content.size != one.found.document.file.file_size:
+            content.close()
+            self._note(one, "wrong_size")
+        else:
+            sha256 = hashlib.sha256()
+            with closing(content):
+                async with aclosing(self._file(one.found, content, sha256)) as pieces:
+                    async for piece in pieces:
+                        yield piece
+            is_right = sha256.hexdigest() == one.found.document.file.sha256_hash
+            self._note(one, None if is_right else "wrong_content")
+
+    async def _file(
+        self, found: Found, content: OpenObject, sha256: "hashlib._Hash"
+    ) -> AsyncGenerator[bytes]:
+        yield self._writer.begin(Member(found.name, content.size, found.document.updated_at))
+        async with aclosing(content.pieces()) as pieces:
+            async for piece in pieces:
+                sha256.update(piece)
+                yield self._writer.add(piece)
+        yield self._writer.end()
+
+    def _manifest(self) -> bytes:
+        manifest = manifest_of(self._entries, self._created_at)
+        member = Member(MANIFEST_NAME, len(manifest), self._created_at)
+        writer = self._writer
+        return writer.begin(member) + writer.add(manifest) + writer.end() + writer.finish()
+
+    def _note(self, one: Wanted, fault: Fault | None) -> None:
+        self._entries.append(entry_of(one, fault))
+        if fault is not None and one.found is not None:
+            log.error(
+                "document_damaged", fault=fault, document_id=one.id, s3_path=one.found.s3_path
+            )
+
+
+def _wanted(ids: Sequence[UUID], kept: Mapping[UUID, KeptDocument]) -> list[Wanted]:
+    """Name the documents that there are, in the order of the ids."""
+    there = [kept[id_] for id_ in ids if id_ in kept]
+    places = [(one.document.folder, one.document.filename) for one in there]
+    names = archive_paths(places, taken=[MANIFEST_NAME])
+    found = {
+        one.document.id: Found(one.document, one.s3_path, name)
+        for one, name in zip(there, names, strict=True)
+    }
+    return [Wanted(id_, found.get(id_)) for id_ in ids]
+
+
+async def _put_together(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+    held: list[bytes] = []
+    size = 0
+    async for piece in pieces:
+        held.append(piece)
+        size += len(piece)
+        if size >= _LEAST_PIECE:
+            yield b"".join(held)
+            held, size = [], 0
+    if held:
+        yield b"".join(held)

@@ -1,0 +1,71 @@
+"""Objects opened ahead of their turn, so that small ones do not wait for S3 one by one."""
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, Iterable
+from typing import Final, TypeVar
+
+from syncapi.server.storage.reading import OpenObject
+from syncapi.server.storage.s3 import ObjectStore
+
+AHEAD: Final = 3
+"""Objects that are opened while one is read; each holds a connection and what its buffer takes."""
+
+_PATIENCE: Final = 60.0
+"""Seconds that S3 may fail in the middle of an archive."""
+
+_Item = TypeVar("_Item")
+_Opening = asyncio.Task[OpenObject | None]
+
+
+async def opened_in_order(
+    store: ObjectStore, wanted: Iterable[tuple[_Item, str | None]]
+) -> AsyncGenerator[tuple[_Item, OpenObject | None]]:
+    """Each item with its object, which the caller closes; None where there is none.
+
+    Args:
+        store: that has the objects.
+        wanted: items and the keys of their objects, None for those without.
+
+    Raises:
+        Unavailable: S3 fails; at once for the first one, since nothing has been sent yet.
+    """
+    rest = iter(wanted)
+    openings: deque[tuple[_Item, _Opening | None]] = deque()
+    patience = 0.0
+    try:
+        while True:
+            while len(openings) <= AHEAD and (following := next(rest, None)) is not None:
+                item, key = following
+                openings.append((item, _opening(store, key, patience)))
+                patience = _PATIENCE
+            if not openings:
+                return
+            item, opening = openings[0]
+            opened = None if opening is None else await opening
+            openings.popleft()
+            yield item, opened
+    finally:
+        for _, opening in openings:
+            if opening is not None:
+                _abandon(opening)
+
+
+def _opening(store: ObjectStore, key: str | None, patience: float) -> _Opening | None:
+    if key is None:
+        return None
+    return asyncio.create_task(store.open(key, opening=patience, reading=_PATIENCE))
+
+
+def _abandon(opening: _Opening) -> None:
+    """Let nothing come of it. Awaits nothing: who is being cancelled may be so again and again."""
+    opening.cancel()
+    opening.add_done_callback(_close)
+
+
+def _close(opening: _Opening) -> None:
+    if opening.cancelled() or opening.exception() is not None:
+        return
+    opened = opening.result()
+    if opened is not None:
+        opened.close()

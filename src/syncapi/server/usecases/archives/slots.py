@@ -1,0 +1,55 @@
+"""How many archives are made at once."""
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+from uuid import UUID
+
+from syncapi.server.domain.errors import RateLimited, Unavailable
+
+_RETRY_AFTER: Final = 15.0
+"""Seconds that a client is told to wait for one to end."""
+
+
+class Slots:
+    """Bounds what archives take of this process: each may last for hours with a slow reader.
+
+    Args:
+        most: at once. A tenant gets a quarter of them, so that it cannot shut out all others.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._share = max(1, most // 4)
+        self._taken: Counter[UUID] = Counter()
+
+    @contextmanager
+    def taken(self, tenant_id: UUID) -> Iterator[None]:
+        """Hold a slot.
+
+        Raises:
+            RateLimited: the tenant has its share.
+            Unavailable: all are taken.
+        """
+        self._check(tenant_id)
+        self._taken[tenant_id] += 1
+        try:
+            yield
+        finally:
+            self._taken[tenant_id] -= 1
+            self._taken += Counter()  # drops the tenants that have none
+
+    def _check(self, tenant_id: UUID) -> None:
+        if self._taken[tenant_id] >= self._share:
+            raise RateLimited(
+                f"Members of this tenant are downloading {self._share} archives already. Wait "
+                "until one of them has ended.",
+                retry_after=_RETRY_AFTER,
+            )
+        if self._taken.total() >= self._most:
+            raise Unavailable(
+                f"All {self._most} archives that are made here at once are being downloaded. "
+                "Try again.",
+                retry_after=_RETRY_AFTER,
+            )

@@ -1,0 +1,294 @@
+"""Uploads that go from the client straight to the object store.
+
+The service only signs and checks: it begins an upload, tells what is missing, and makes the file
+when all bytes are there and are the declared ones. No document can refer to it before that.
+"""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+from uuid import UUID, uuid4
+
+from syncapi.protocol.content import Digest
+from syncapi.protocol.files import PARTS_AT_ONCE, FileState
+from syncapi.server.domain.access import TenantScope
+from syncapi.server.domain.errors import FieldError, InvalidInput, NotFound, TooLarge
+from syncapi.server.domain.idempotency import KeyedRequest, keyed
+from syncapi.server.domain.transfers import TransferRules, differences
+from syncapi.server.postgres import direct_uploads as store
+from syncapi.server.postgres import files, idempotency
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.direct_uploads import DirectUpload
+from syncapi.server.postgres.files import StoredFile
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.access import Rights
+from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
+from syncapi.server.usecases.upload_instructions import Invitations, Underway, UrlTerms, complete
+from syncapi.server.usecases.uploads import UploadRules
+from syncapi.server.usecases.writes import Writes
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class DirectUploads:
+    """Begins and follows uploads; `Completions` ends them."""
+
+    def __init__(  # noqa: PLR0913 - one place calls it, by name
+        self,
+        databases: Databases,
+        rights: Rights,
+        objects: ObjectStore,
+        rules: UploadRules,
+        transfers: TransferRules,
+        invitations: Invitations,
+        *,
+        url_seconds: int,
+        activity: Activity = UNCOUNTED,
+        now: Callable[[], datetime] = _utc_now,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            databases: where tenants are.
+            rights: says who may still do what.
+            objects: where bytes go.
+            rules: which media types are taken.
+            transfers: how bytes are taken in.
+            invitations: signs the URLs.
+            url_seconds: that signed URLs work for.
+            activity: is told of uploads that begin.
+            now: the time that URLs are signed at.
+        """
+        self._databases = databases
+        self._writes = Writes(databases, rights)
+        self._objects = objects
+        self._rules = rules
+        self._transfers = transfers
+        self._invitations = invitations
+        self._url_seconds = url_seconds
+        self._activity = activity
+        self._now = now
+
+    async def declare(
+        self, scope: TenantScope, declared: Digest, mime_type: str, key: str | None = None
+    ) -> FileState:
+        """Find the bytes, or the upload of them that is under way, or begin one.
+
+        Raises:
+            InvalidInput: the tenant has bytes of these hashes, and they are of another size.
+            TooLarge: more bytes than the rules allow.
+            UnsupportedType: a type that the rules do not allow.
+            IdempotencyKeyReused: the first declaration with this ``key`` was another one.
+            NotFound, Forbidden: the right to declare was lost meanwhile.
+            Unavailable: S3 or the database is down.
+        """
+        try:
+            self._admit(declared, mime_type)
+            request = keyed(key, "declareFile", declared, mime_type)
+            await self._see_that_it_is_no_other(scope, request)
+            found = await self._declared(scope, declared, mime_type)
+            if request is not None:
+                # Last of all: a declaration that fails leaves its key free. Nothing of the answer
+                # is kept: a repeat is answered how the upload is doing then.
+                await self._writes.writing(scope, partial(idempotency.claim, request=request))
+            return self._told(found)
+        except BaseException as error:
+            self._activity.upload_failed("direct", error)
+            raise
+
+    async def state(
+        self, scope: TenantScope, upload_id: UUID, *, after: int, most: int
+    ) -> FileState:
+        """The file, or how far its upload has come, and ``most`` of what is missing.
+
+        Raises:
+            NotFound: there is neither.
+            Unavailable: S3 or the database is down.
+        """
+        terms = self._terms()
+        found = await find(self._databases, self._objects, scope, upload_id, terms.expires_at)
+        if isinstance(found, StoredFile):
+            return complete(found)
+        underway = await self._followed(found, terms)
+        if underway is None:
+            return complete(await lost(self._databases, scope, upload_id))
+        return self._told(underway, after=after, most=most)
+
+    def _told(
+        self, found: StoredFile | Underway, *, after: int = 0, most: int = PARTS_AT_ONCE
+    ) -> FileState:
+        if isinstance(found, StoredFile):
+            return complete(found)
+        return self._invitations.invite(found, after=after, most=most)
+
+    async def _see_that_it_is_no_other(
+        self, scope: TenantScope, request: KeyedRequest | None
+    ) -> None:
+        """Refuse a key that came with another request, before anything is done.
+
+        Raises:
+            IdempotencyKeyReused: it did.
+        """
+        if request is None:
+            return
+        async with self._databases.reading(scope) as connection:
+            earlier = await idempotency.find(connection, request.key)
+        if earlier is not None:
+            earlier.require_same(request)
+
+    async def _declared(
+        self, scope: TenantScope, declared: Digest, mime_type: str
+    ) -> StoredFile | Underway:
+        terms = self._terms()
+        missing_path: str | None = None
+
+        async def known(tx: TenantConnection) -> StoredFile | DirectUpload | None:
+            file = await files.promise_bytes(tx, declared, missing_path)
+            return file or await store.find_pending(tx, declared, terms.expires_at)
+
+        found = await self._writes.writing(scope, known)
+        if isinstance(found, StoredFile):
+            if await self._objects.head(found.s3_path) is not None:
+                return _agreed(found, declared)
+            missing_path = found.s3_path
+            found = await self._writes.writing(scope, known)
+        if isinstance(found, StoredFile):  # somebody has sent them meanwhile
+            return _agreed(found, declared)
+        if found is not None:
+            underway = await self._followed(found, terms)
+            if underway is not None:
+                return underway
+            await self._writes.writing(scope, partial(store.drop, upload_id=found.id))
+        return await self._begun(scope, declared, mime_type, missing_path)
+
+    def _admit(self, declared: Digest, mime_type: str) -> None:
+        most = self._transfers.max_bytes
+        if declared.file_size > most:
+            message = f"The file is larger than the {most} bytes that are accepted."
+            raise TooLarge(message, errors=[FieldError("body.file_size", message)])
+        self._rules.check_type(mime_type)
+
+    def _terms(self) -> UrlTerms:
+        return UrlTerms(self._now().replace(microsecond=0), self._url_seconds)
+
+    async def _begun(
+        self, scope: TenantScope, declared: Digest, mime_type: str, missing_path: str | None
+    ) -> StoredFile | Underway:
+        """Begin an upload, unless somebody else is a moment earlier.
+
+        A crash in between leaves an upload in S3 that no row knows; it is collected.
+        """
+        upload = await self._new_upload(scope, declared, mime_type)
+        terms = self._terms()
+
+        async def first(tx: TenantConnection) -> StoredFile | DirectUpload:
+            while True:
+                file = await files.promise_bytes(tx, declared, missing_path)
+                if file is not None:
+                    return file
+                if await store.add(tx, upload, terms.expires_at):
+                    return upload
+                pending = await store.find_pending(tx, declared, terms.expires_at)
+                if pending is not None:  # else it came to its end between the statements
+                    return pending
+
+        kept = await self._writes.writing(scope, first)
+        if kept is upload:
+            self._activity.upload_begun("direct")
+            return Underway(upload, {}, terms)
+        await self._abort(upload)
+        if isinstance(kept, StoredFile):
+            return _agreed(kept, declared)
+        return await self._followed(kept, terms) or await lost(self._databases, scope, kept.id)
+
+    async def _new_upload(
+        self, scope: TenantScope, declared: Digest, mime_type: str
+    ) -> DirectUpload:
+        key = f"{scope.tenant_id}/{uuid4()}"
+        is_single = self._transfers.is_single(declared.file_size)
+        return DirectUpload(
+            id=uuid4(),
+            digest=declared,
+            mime_type=mime_type,
+            s3_path=key,
+            s3_upload_id=None
+            if is_single
+            else await self._objects.multipart.begin(key, mime_type),
+            plan=self._transfers.plan(declared.file_size),
+        )
+
+    async def _abort(self, upload: DirectUpload) -> None:
+        if upload.s3_upload_id is not None:
+            key, multipart = upload.s3_path, self._objects.multipart
+            await self._objects.clean_up(key, partial(multipart.abort, key, upload.s3_upload_id))
+
+    async def _followed(self, upload: DirectUpload, terms: UrlTerms) -> Underway | None:
+        """How far it has come; None if S3 has lost it."""
+        received = await self._received(upload)
+        return None if received is None else Underway(upload, received, terms)
+
+    async def _received(self, upload: DirectUpload) -> dict[int, int] | None:
+        if upload.s3_upload_id is not None:
+            parts = await self._objects.multipart.parts(upload.s3_path, upload.s3_upload_id)
+            if parts is not None:
+                return {number: part.size for number, part in parts.items()}
+        stored = await self._objects.head(upload.s3_path)
+        if upload.s3_upload_id is None:
+            return {} if stored is None else {1: stored.size}
+        # Put together already, by a completion that did not come to its end.
+        numbers = range(1, upload.plan.part_count + 1)
+        return None if stored is None else {n: upload.plan.size(n) for n in numbers}
+
+
+async def find(
+    databases: Databases,
+    objects: ObjectStore,
+    scope: TenantScope,
+    upload_id: UUID,
+    expires_at: datetime,
+) -> StoredFile | DirectUpload:
+    """The file, or the upload under way, which is kept until ``expires_at`` at least.
+
+    Raises:
+        NotFound: there is neither, or the file's bytes are lost.
+        Unavailable: S3 or the database is down.
+    """
+
+    async def work(tx: TenantConnection) -> StoredFile | DirectUpload | None:
+        upload = await store.renew(tx, upload_id, expires_at)
+        return upload or await store.outcome(tx, upload_id)
+
+    found = await databases.writing(scope, work)
+    is_lost = isinstance(found, StoredFile) and await objects.head(found.s3_path) is None
+    if found is None or is_lost:
+        raise NotFound(
+            "There is no such file in this tenant, or its upload was given up. Declare it again."
+        )
+    return found
+
+
+async def lost(databases: Databases, scope: TenantScope, upload_id: UUID) -> StoredFile:
+    """The file that somebody else has made meanwhile of an upload that S3 knows no more.
+
+    Raises:
+        NotFound: nobody has; the upload is forgotten.
+    """
+
+    async def work(tx: TenantConnection) -> StoredFile | None:
+        await store.drop(tx, upload_id)
+        return await store.outcome(tx, upload_id)
+
+    file = await databases.writing(scope, work)
+    if file is None:
+        raise NotFound("The object store has given up this upload. Declare the file again.")
+    return file
+
+
+def _agreed(file: StoredFile, declared: Digest) -> StoredFile:
+    faults = differences(declared, file.digest)
+    if faults:
+        errors = [FieldError(f"body.{fault.field}", fault.message) for fault in faults]
+        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)
+    return file

@@ -1,0 +1,188 @@
+"""A run of the garbage collection: every tenant of every database."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from itertools import groupby
+from operator import attrgetter
+from typing import Final
+
+from structlog import get_logger
+
+from syncapi.server.domain.errors import Conflict, Refusal, Unavailable
+from syncapi.server.domain.retention import Collected, Retention
+from syncapi.server.domain.tenancy import Tenant
+from syncapi.server.postgres.control import ControlStore
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.feed_identity import FeedPlace, find_place, goes_on_from, note_fork
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.gc import contents, rows
+from syncapi.server.usecases.gc.tenant_run import Progress, Turn
+
+log = get_logger(__name__)
+
+BATCH: Final = 1000
+
+_DATABASES_AT_ONCE: Final = 8
+
+# In an order in which each step finds what those before it set free.
+_STEPS: Final = (
+    rows.tombstones,
+    rows.versions,
+    rows.change_ids,
+    rows.idempotency_keys,
+    contents.uploads,
+    contents.files,
+    contents.orphans,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a tenant's turn came to; `error` is None where all went well."""
+
+    tenant: Tenant
+    collected: Collected
+    error: str | None = None
+
+
+class GarbageCollection:
+    """Collects, or with ``is_dry`` only counts.
+
+    A dry run does not see what its own deletions would set free.
+    """
+
+    def __init__(
+        self,
+        databases: Databases,
+        control: ControlStore,
+        objects: ObjectStore,
+        retention: Retention,
+        *,
+        is_dry: bool = False,
+        batch: int = BATCH,
+    ) -> None:
+        self._databases = databases
+        self._control = control
+        self._objects = objects
+        self._retention = retention
+        self._is_dry = is_dry
+        self._batch = batch
+        self._slots = asyncio.Semaphore(_DATABASES_AT_ONCE)
+
+    async def run(
+        self,
+        tenants: Iterable[Tenant],
+        progress: Progress,
+        finished: Callable[[Outcome], None],
+    ) -> list[Outcome]:
+        """Give every tenant its turn, some databases side by side, tenants of one in a row.
+
+        What fails ends one tenant's turn, and no other's; a database that does not answer ends
+        those of all its tenants.
+        """
+        by_database = attrgetter("database")
+        groups = groupby(sorted(tenants, key=by_database), by_database)
+        runs = [self._in_turn(list(group), progress, finished) for _, group in groups]
+        return [outcome for outcomes in await asyncio.gather(*runs) for outcome in outcomes]
+
+    async def _in_turn(
+        self,
+        tenants: Sequence[Tenant],
+        progress: Progress,
+        finished: Callable[[Outcome], None],
+    ) -> list[Outcome]:
+        async with self._slots:
+            return await self._database(tenants, progress, finished)
+
+    async def _database(
+        self,
+        tenants: Sequence[Tenant],
+        progress: Progress,
+        finished: Callable[[Outcome], None],
+    ) -> list[Outcome]:
+        trouble = await self._trouble_with(tenants[0].database)
+        outcomes = []
+        for tenant in tenants:
+            if trouble is None:
+                outcome = await self._outcome(tenant, progress)
+            else:
+                outcome = Outcome(tenant, Collected(), trouble)
+            finished(outcome)
+            outcomes.append(outcome)
+        return outcomes
+
+    async def _trouble_with(self, database: str) -> str | None:
+        try:
+            await self._databases.check(database)
+        except Unavailable as refusal:
+            return refusal.detail
+        return None
+
+    async def _outcome(self, tenant: Tenant, progress: Progress) -> Outcome:
+        collected = Collected()
+        try:
+            await self._turn(tenant, collected, progress)
+        except Refusal as refusal:
+            return Outcome(tenant, collected, refusal.detail)
+        except Exception as error:
+            log.exception("collection_failed", tenant=str(tenant.id))
+            return Outcome(tenant, collected, f"{type(error).__name__}: {error}")
+        return Outcome(tenant, collected)
+
+    async def _turn(self, listed: Tenant, collected: Collected, progress: Progress) -> None:
+        # It may have moved since; while it is suspended its rows may be on the way.
+        tenant = await self._control.tenant(listed.id)
+        if tenant is None or not tenant.is_active:
+            return
+        turn = Turn(
+            self._control,
+            self._databases,
+            self._objects,
+            tenant,
+            self._retention.for_tenant(tenant.settings),
+            progress,
+            self._is_dry,
+            self._batch,
+            collected,
+        )
+        turn = await self._see_the_feed(turn)
+        for step in _STEPS:
+            await step(turn)
+
+    async def _see_the_feed(self, turn: Turn) -> Turn:
+        """See that the tenant is where its row says: elsewhere its bytes look like unused ones.
+
+        Returns:
+            The turn with what was seen. It is cautious where the feed may yet be a copy of one
+            that has gone on elsewhere, made after the last collection: an operator's word, and a
+            first collection, are no such case.
+
+        Raises:
+            Conflict: the database has another feed, or an older state of it, or cannot be asked.
+        """
+        tenant = turn.tenant
+        before, start = await self._control.collected_at(tenant.id), None
+        try:
+            async with turn.reading() as connection:
+                goes_on = before is None or await goes_on_from(
+                    connection.driver, tenant.id, before
+                )
+            if goes_on and not self._is_dry:
+                start = await turn.writing(_settled)
+                await self._control.note_collection(tenant.id, start)
+        except Unavailable as refusal:
+            raise Conflict(f"{refusal.detail} Nothing was deleted.") from refusal
+        if not goes_on:
+            raise Conflict(
+                f"The feed in the database '{tenant.database}' lacks what the last collection "
+                "saw: is it an older copy? Nothing was deleted. See where the tenant's row and "
+                "that database's URL lead; if it was restored, run `syncapi feed void`."
+            )
+        return replace(turn, is_cautious=before is not None, start=start)
+
+
+async def _settled(tx: TenantConnection) -> FeedPlace:
+    """Where the feed is, after it has noticed whether it is somewhere else than before."""
+    await note_fork(tx.driver, tx.tenant_id)
+    return await find_place(tx.driver, tx.tenant_id)

@@ -1,0 +1,313 @@
+"""Pushes to one tenant that wait in this process share a transaction.
+
+A tenant's pushes cannot commit side by side: each takes the tenant's clock. So while one
+transaction runs, those that arrive are collected, and the next one takes them all. Each has its
+own answer and its own failure.
+
+Nobody waits for another one's trouble: a push whose document somebody keeps locked, that fails,
+or that takes long, goes on apart from the line. Those behind it that touch the same wait for it,
+in their order; all others do not.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from syncapi.protocol.push import PushRequest
+from syncapi.server.domain.access import TenantScope
+from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.failures import is_statement_timeout, locked
+from syncapi.server.postgres.push import HeldUp, Raced
+from syncapi.server.usecases import push as pushing
+from syncapi.server.usecases.access import Rights
+from syncapi.server.usecases.missing_bytes import Looks, Unseen
+from syncapi.server.usecases.push import Outcome, Push
+from syncapi.server.usecases.push_admission import Admission, rights_of
+from syncapi.server.usecases.push_line import Line, Waiting
+from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
+from syncapi.server.usecases.uploads import UploadRules
+from syncapi.server.usecases.writes import Confirmation
+
+MOST_WAITING = 2000
+"""Pushes of a tenant in this process; more are told to come back."""
+
+GROUP_SECONDS = 5.0
+"""A group that takes longer is broken off, and each of its pushes is tried by itself."""
+
+_PAUSE_SECONDS: Final = 0.1
+"""Between two tries while somebody holds the tenant's clock."""
+
+
+class _TookLong(Exception):  # noqa: N818 - it says nothing of whose fault it is
+    """A group was broken off, so that others need not wait for it."""
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    try:
+        async with asyncio.timeout(GROUP_SECONDS):
+            yield
+    except TimeoutError as error:
+        raise _TookLong from error
+
+
+class GroupCommit:
+    """Carries out pushes, those of a tenant together."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        rights: Rights,
+        rules: UploadRules,
+        activity: Activity = UNCOUNTED,
+        *,
+        patience: float = 30.0,
+        looks: Callable[[], Looks] | None = None,
+    ) -> None:
+        """Take the parts.
+
+        Args:
+            databases: where the documents are.
+            rights: says whether a member may still push.
+            rules: what may be kept.
+            activity: is told of what is done.
+            patience: a push that could not be carried out for so many seconds fails.
+            looks: makes what looks for the bytes of files; without it they are taken to be there.
+        """
+        self._databases = databases
+        self._rights = rights
+        self._activity = activity
+        self._rules = rules
+        self._patience = patience
+        self._looks = looks
+        self._lines: dict[tuple[UUID, str], Line] = {}
+
+    async def push(self, scope: TenantScope, request: PushRequest) -> Outcome:
+        """Carry out one push. When this returns, it is committed.
+
+        Raises:
+            InvalidInput: a document or change id stands twice.
+            NotFound, Forbidden: the right to push was lost while it waited.
+            Unavailable: the database does not answer, somebody keeps one of the documents
+                locked, or too many wait. What became of the push may be unknown: sending it
+                again is harmless.
+        """
+        push = Push.of(scope, request)
+        line = self._lines.setdefault((scope.tenant_id, scope.database), Line(scope))
+        if len(line.waiting) + len(line.apart) >= MOST_WAITING:
+            raise Unavailable("Too many pushes of this tenant are waiting.", retry_after=1)
+        loop = asyncio.get_running_loop()
+        now = time.monotonic()
+        mine = Waiting(push, loop.create_future(), now, now + self._patience)
+        line.waiting.append(mine)
+        timer = loop.call_later(self._patience, self._give_up, line, mine)
+        mine.outcome.add_done_callback(lambda _: timer.cancel())
+        self._set_going(line)
+        # A client that hangs up does not take back what it sent: it may ask again.
+        return await asyncio.shield(mine.outcome)
+
+    def _set_going(self, line: Line) -> None:
+        if line.runner is None:
+            line.runner = asyncio.create_task(self._drain(line))
+
+    async def _drain(self, line: Line) -> None:
+        try:
+            while group := line.next_group():
+                await self._carry_out(line, group)
+        finally:
+            line.runner = None
+            if not line.waiting and not line.apart:
+                del self._lines[line.tenant_id, line.database]
+
+    async def _carry_out(self, line: Line, group: Sequence[Waiting]) -> None:
+        try:
+            outcomes = await self._transaction(line, group)
+        except Exception as error:  # noqa: BLE001 - each waiter gets its own
+            if left := _unanswered(group):
+                await self._recover(line, left, error)
+            return
+        line.clock_is_held = False
+        if outcomes:
+            changes = sum(len(one.push.changes) for one in outcomes)
+            self._activity.group_committed(len(outcomes), changes)
+        for one, outcome in outcomes.items():
+            self._answer(one, outcome)
+
+    async def _recover(self, line: Line, group: Sequence[Waiting], error: Exception) -> None:
+        """One of the group, or something from outside, brought its transaction down."""
+        match error:
+            case HeldUp(by_clock=True):
+                await self._wait_for_clock(line, group)
+            case HeldUp():
+                await self._pass_by_locked(line, group)
+            case Unavailable() if not is_statement_timeout(error):
+                self._fail(group, error)
+            case Raced() | _TookLong():
+                self._set_apart(line, group)
+            case Unseen(paths=paths):
+                naming = [one for one in group if not one.push.files.isdisjoint(paths)]
+                self._part(line, group, naming)
+            case _ if len(group) > 1:
+                self._set_apart(line, group)
+            case _:
+                self._fail(group, error)
+
+    async def _admitted(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Push]]:
+        """Those of the group who may still push, with their rights of now; the others fail."""
+        scopes = await rights_of(self._rights, group)
+        admitted, pushes = [], []
+        for one in group:
+            scope = scopes[one.push.scope]
+            if isinstance(scope, TenantScope):
+                admitted.append(one)
+                pushes.append(replace(one.push, scope=scope))
+            else:
+                self._fail([one], scope)
+        return admitted, pushes
+
+    async def _transaction(self, line: Line, group: Sequence[Waiting]) -> dict[Waiting, Outcome]:
+        """Without locks, and, where somebody came in between, with them."""
+        scope = group[0].push.scope
+        until = max(one.until for one in group)
+        try:
+            async with self._databases.autocommitting(
+                scope, until=until, is_held_up=line.clock_is_held
+            ) as connection:
+                return await self._applied(connection, self._admission(group))
+        except HeldUp:
+            raise
+        except Raced:
+            admission = self._admission(group)
+
+            async def work(tx: TenantConnection) -> dict[Waiting, Outcome]:
+                await pushing.lock(tx, [one.push for one in _unanswered(group)])
+                return await self._applied(tx, admission)
+
+            async def ask() -> None:
+                async with _in_time():
+                    await admission.ask()
+
+            return await self._databases.attempt(scope, work, until=until, ask=ask)
+
+    def _admission(self, group: Sequence[Waiting]) -> Admission:
+        return Admission(lambda: self._admitted(_unanswered(group)))
+
+    async def _applied(
+        self, connection: TenantConnection, admission: Admission
+    ) -> dict[Waiting, Outcome]:
+        """Carry out those of the group that may be: each may have waited for the connection."""
+        async with _in_time():
+            await admission.ask()
+            if not admission.pushes:
+                return {}
+            looks = self._looks and self._looks()
+            outcomes = await pushing.apply(connection, admission.pushes, self._rules, looks)
+        return dict(zip(admission.admitted, outcomes, strict=True))
+
+    async def _wait_for_clock(self, line: Line, group: Sequence[Waiting]) -> None:
+        """Put the group back: all of the tenant must wait, and each for as long as it may."""
+        line.clock_is_held = True
+        now = time.monotonic()
+        self._fail([one for one in group if one.until <= now], locked())
+        line.put_back([one for one in group if one.until > now])
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+    async def _pass_by_locked(self, line: Line, group: Sequence[Waiting]) -> None:
+        """Set apart those whose documents or files somebody keeps locked; the others go on.
+
+        Where it cannot be seen who they are, as of an id that somebody is about to take or of a
+        lock on the whole table, each goes on by itself.
+        """
+        pushes = [one.push for one in group]
+        try:
+            held = await self._databases.attempt(
+                pushes[0].scope, partial(pushing.locked, pushes=pushes)
+            )
+        except Unavailable as refusal:
+            self._fail(group, refusal)
+            return
+        except Exception:  # noqa: BLE001 - by itself, each meets the same and answers for it
+            held = set()
+        blocked = [
+            one
+            for one in group
+            if not held or not held.isdisjoint(one.push.touches | one.push.files)
+        ]
+        self._part(line, group, blocked, is_held_up=bool(held))
+
+    def _part(
+        self,
+        line: Line,
+        group: Sequence[Waiting],
+        apart: Iterable[Waiting],
+        *,
+        is_held_up: bool = False,
+    ) -> None:
+        """Set some of the group apart; the others go on."""
+        self._set_apart(line, apart, is_held_up=is_held_up)
+        line.put_back([one for one in group if one not in line.apart])
+
+    def _set_apart(
+        self, line: Line, group: Iterable[Waiting], *, is_held_up: bool = False
+    ) -> None:
+        """Let each go on by itself, so that none suffers for another one."""
+        for one in group:
+            alone = self._alone(line, one, is_held_up=is_held_up)
+            line.apart[one] = asyncio.create_task(alone)
+
+    async def _alone(self, line: Line, one: Waiting, *, is_held_up: bool) -> None:
+        confirm = Confirmation(self._rights, one.push.scope, float("-inf"))
+        looks = self._looks and self._looks()
+
+        async def work(tx: TenantConnection) -> Outcome:
+            await pushing.lock(tx, [one.push])
+            await confirm()
+            push = replace(one.push, scope=confirm.scope)
+            (outcome,) = await pushing.apply(tx, [push], self._rules, looks)
+            return outcome
+
+        async def written() -> Outcome:
+            return await self._databases.writing(
+                one.push.scope, work, until=one.until, is_held_up=is_held_up, ask=confirm
+            )
+
+        try:
+            outcome = await (written() if looks is None else looks.during(written))
+        except Exception as error:  # noqa: BLE001 - its waiter gets it
+            self._fail([one], error)
+        else:
+            self._activity.group_committed(1, len(one.push.changes))
+            self._answer(one, outcome)
+        finally:
+            del line.apart[one]
+            self._set_going(line)
+
+    def _give_up(self, line: Line, one: Waiting) -> None:
+        """Refuse a push whose time is over, unless it is under way: that ends by itself."""
+        if one in line.waiting:
+            line.waiting.remove(one)
+            self._fail([one], locked())
+            self._set_going(line)
+
+    def _answer(self, one: Waiting, outcome: Outcome) -> None:
+        self._activity.pushed(outcome.statuses)
+        if not one.outcome.done():
+            one.outcome.set_result(outcome)
+
+    def _fail(self, group: Iterable[Waiting], error: BaseException) -> None:
+        for one in group:
+            self._activity.push_failed(error)
+            if not one.outcome.done():
+                one.outcome.set_exception(error)
+                one.outcome.exception()  # seen: a waiter that hung up is no unhandled error
+
+
+def _unanswered(group: Iterable[Waiting]) -> list[Waiting]:
+    """Those of a group that were not refused on the way."""
+    return [one for one in group if not one.outcome.done()]

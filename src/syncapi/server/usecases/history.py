@@ -1,0 +1,130 @@
+"""The past of a document: its versions, and bringing one back."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from uuid import UUID
+
+from syncapi.protocol.documents import Document
+from syncapi.protocol.history import DocumentVersion, NamedVersion, UnknownVersion
+from syncapi.server.domain.access import TenantScope
+from syncapi.server.domain.errors import Conflict, NotFound
+from syncapi.server.domain.idempotency import keyed
+from syncapi.server.domain.version_conditions import UNCONDITIONAL, VersionCondition
+from syncapi.server.postgres import documents, files
+from syncapi.server.postgres import history as store
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.files import StoredFile
+from syncapi.server.postgres.history import KeptVersion
+from syncapi.server.usecases.access import Rights
+from syncapi.server.usecases.idempotency import once
+from syncapi.server.usecases.writes import Writes
+
+
+class History:
+    """Reads versions, and restores them as new changes."""
+
+    def __init__(self, databases: Databases, rights: Rights) -> None:
+        self._databases = databases
+        self._writes = Writes(databases, rights)
+
+    async def versions(
+        self, scope: TenantScope, document_id: UUID, *, before: datetime | None, most: int
+    ) -> tuple[Sequence[DocumentVersion], bool]:
+        """At most `most` versions before a time, newest first, and whether there are older ones.
+
+        Raises:
+            NotFound: there never was such a document, or it was erased with its history.
+        """
+        async with self._databases.reading(scope) as connection:
+            found = await store.versions(connection, document_id, before=before, most=most + 1)
+        if not found and before is None:
+            raise NotFound("There is no such document, or its history was erased with it.")
+        return found[:most], len(found) > most
+
+    async def unknown(
+        self, scope: TenantScope, versions: Sequence[NamedVersion]
+    ) -> list[UnknownVersion]:
+        """Those of some versions that the server does not know."""
+        async with self._databases.reading(scope) as connection:
+            return await store.unknown(connection, versions)
+
+    async def restore(
+        self,
+        scope: TenantScope,
+        document_id: UUID,
+        updated_at: datetime | None,
+        condition: VersionCondition = UNCONDITIONAL,
+        key: str | None = None,
+    ) -> Document:
+        """Bring a version back as a new change, also of a deleted document.
+
+        Without ``updated_at`` a deleted document comes back as it was. A repeat of an earlier
+        request of the same user, known by its ``key``, is answered as that was.
+
+        Raises:
+            NotFound: no such document or version.
+            PreconditionFailed: ``condition`` names another version than the current one.
+            Conflict: the bytes of the version are gone.
+            IdempotencyKeyReused: the first request with this key was another one.
+        """
+        tags = sorted(condition.tags or ())
+        request = keyed(key, "restoreDocument", document_id, updated_at, tags)
+
+        async def restored(tx: TenantConnection) -> Document:
+            kept = await documents.find_locked(tx, document_id)
+            version = await _version(tx, document_id, updated_at)
+            file = await files.pin(tx, version.file_id)
+            if file is None:
+                raise Conflict("The bytes of this version are gone. Restore another version.")
+            if kept is None:  # hard-deleted by SQL, which leaves the history
+                added = await documents.add(
+                    tx,
+                    document_id,
+                    folder=version.folder,
+                    filename=version.filename,
+                    mime_type=version.mime_type,
+                    file=file,
+                )
+                return await documents.committed(tx, added)
+            wanted = _restored(kept.document, version, file)
+            if wanted == kept.document:
+                return wanted
+            condition.require(kept.document.updated_at)
+            await documents.change(tx, document_id, _columns(version))
+            return await documents.committed(tx, wanted)
+
+        async def work(tx: TenantConnection) -> Document:
+            return await once(tx, request, partial(restored, tx))
+
+        return await self._writes.writing(scope, work)
+
+
+async def _version(
+    tx: TenantConnection, document_id: UUID, updated_at: datetime | None
+) -> KeptVersion:
+    if updated_at is None:
+        found = await store.newest(tx, document_id)
+    else:
+        found = await store.find(tx, document_id, updated_at)
+    if found is None:
+        raise NotFound("There is no such document, or it never had this version.")
+    return found
+
+
+def _restored(document: Document, version: KeptVersion, file: StoredFile) -> Document:
+    changes = {**_columns(version), "file": documents.file_info(file)}
+    del changes["file_id"]
+    return document.model_copy(update=changes)
+
+
+def _columns(version: KeptVersion) -> dict[str, object]:
+    return {
+        "folder": version.folder,
+        "filename": version.filename,
+        "mime_type": version.mime_type,
+        "file_id": version.file_id,
+        "is_deleted": False,
+        "deleted_at": None,
+        "deleted_by": None,
+    }

@@ -1,0 +1,293 @@
+"""A push: a client's changes, judged and written in one transaction with one stamp."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from uuid import UUID
+
+from syncapi.protocol.push import (
+    CHANGEABLE,
+    CreateChange,
+    DeleteChange,
+    PushedChange,
+    PushRequest,
+    UpdateChange,
+)
+from syncapi.server.domain.access import Permission, TenantScope
+from syncapi.server.domain.conflict_rules import (
+    Change,
+    Create,
+    Decision,
+    Delete,
+    Status,
+    Strategy,
+    Update,
+    decide,
+)
+from syncapi.server.domain.errors import FieldError, InvalidInput, Refusal
+from syncapi.server.postgres import push as store
+from syncapi.server.postgres.databases import TenantConnection
+from syncapi.server.postgres.push import Known, PlannedWrite
+from syncapi.server.usecases.json_encoding import Json
+from syncapi.server.usecases.missing_bytes import Looks
+from syncapi.server.usecases.push_results import Judged, Problem, Results
+from syncapi.server.usecases.uploads import UploadRules
+
+_UNCHANGED = Decision(Status.UNCHANGED)
+_REJECTED = Decision(Status.REJECTED)
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What one client sent.
+
+    Attributes:
+        touches: what no other push in the same transaction may name: documents and change ids.
+        files: those that documents are to refer to.
+    """
+
+    scope: TenantScope
+    changes: tuple[Change, ...]
+    strategy: Strategy
+    is_atomic: bool
+    touches: frozenset[UUID]
+    files: frozenset[UUID]
+
+    @classmethod
+    def of(cls, scope: TenantScope, request: PushRequest) -> "Push":
+        """Make a push of a request.
+
+        Raises:
+            InvalidInput: a document or a change id stands twice.
+        """
+        changes = tuple(_change(change) for change in request.changes)
+        ids = [change.id for change in changes]
+        change_ids = [change.change_id for change in changes]
+        touches = frozenset((*ids, *change_ids))
+        if len(touches) < 2 * len(changes):
+            _refuse_repeats("id", ids)
+            _refuse_repeats("change_id", change_ids)
+        strategy = Strategy(request.on_conflict)
+        is_atomic = request.mode == "atomic"
+        return cls(scope, changes, strategy, is_atomic, touches, _files_named(changes))
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a push, in the shape of `protocol.push.PushOutcome`, for `encode`."""
+
+    results: list[Json]
+
+    @property
+    def statuses(self) -> Counter[str]:
+        """How many changes have each status."""
+        return Counter(result["status"] for result in self.results)
+
+
+async def apply(
+    connection: TenantConnection,
+    pushes: Sequence[Push],
+    rules: UploadRules,
+    looks: Looks | None = None,
+) -> list[Outcome]:
+    """Judge and write a group of pushes that touch different documents.
+
+    The version of every document written is the transaction's one stamp. Two statements: what
+    the first one read is held against the locked rows by the second. Between them a third, where
+    a document was written since the client's version, and equals it, and a fourth, where a file
+    is named that was promised long ago.
+
+    Args:
+        connection: of the tenant.
+        pushes: the group.
+        rules: what may be kept.
+        looks: for the bytes of such files; without it they are taken to be there.
+
+    Raises:
+        Raced: another transaction came in between; nothing is written.
+        Unseen: files are to be looked for first; nothing is written.
+    """
+    known = await _known(connection, pushes)
+    if looks is not None:
+        promised = [(id_, row["version"]) for id_, row in known.files.items()]
+        for file_id in await looks.lacking(connection, looks.doubtful(promised)):
+            del known.files[file_id]
+    judge = _Judge(known, await _copied(connection, known), rules)
+    judged = [judge.all_of(push) for push in pushes]
+    planned = [
+        plan
+        for push, judgements in zip(pushes, judged, strict=True)
+        for plan in _plans(push, judgements)
+    ]
+    written = await store.write(connection, planned) if planned else None
+    told = Results(known, written)
+    return [
+        Outcome(told.of(judgements, push.scope.user_id))
+        for push, judgements in zip(pushes, judged, strict=True)
+    ]
+
+
+async def lock(tx: TenantConnection, pushes: Sequence[Push]) -> None:
+    """Keep others from the documents and files of the pushes until the transaction ends.
+
+    Raises:
+        Raced: somebody else has them, and does not let go.
+    """
+    await store.lock(tx, *_named_by(pushes))
+
+
+async def locked(connection: TenantConnection, pushes: Sequence[Push]) -> set[UUID]:
+    """Those of their documents and files that another transaction keeps locked just now."""
+    return await store.locked(connection, *_named_by(pushes))
+
+
+def _named_by(pushes: Iterable[Push]) -> tuple[set[UUID], set[UUID]]:
+    """Documents and files."""
+    ids = {change.id for push in pushes for change in push.changes}
+    return ids, {file_id for push in pushes for file_id in push.files}
+
+
+async def _known(connection: TenantConnection, pushes: Sequence[Push]) -> Known:
+    changes = [change for push in pushes for change in push.changes]
+    based = [change for change in changes if not isinstance(change, Create)]
+    return await store.read(
+        connection,
+        ids=[change.id for change in changes],
+        change_ids=[change.change_id for change in changes],
+        file_ids=_named_by(pushes)[1],
+        bases=[(change.id, change.base) for change in based],
+    )
+
+
+async def _copied(connection: TenantConnection, known: Known) -> set[tuple[UUID, datetime]]:
+    """The bases that the server's versions are mere copies of."""
+    alike = []
+    for (document, version), base in known.bases.items():
+        server = known.states[document].version
+        if base.fields == server.fields:
+            alike.append((document, version, server.updated_at))
+    return await store.copied(connection, alike) if alike else set()
+
+
+def _files_named(changes: Iterable[Change]) -> frozenset[UUID]:
+    named = (change.fields.get("file_id") for change in changes if not isinstance(change, Delete))
+    return frozenset(file_id for file_id in named if isinstance(file_id, UUID))
+
+
+class _Judge:
+    """Judges the changes of a group of pushes by what is known."""
+
+    def __init__(
+        self, known: Known, copied: Collection[tuple[UUID, datetime]], rules: UploadRules
+    ) -> None:
+        self._known = known
+        self._copied = copied
+        self._rules = rules
+        self._unsupported: dict[str, Problem | None] = {}
+
+    def all_of(self, push: Push) -> list[Judged]:
+        """Judge a push: of an atomic one all changes are applied, or none."""
+        judged = [self._judged(push, change) for change in push.changes]
+        refused = {Status.CONFLICT, Status.REJECTED}
+        if not push.is_atomic or not any(one.decision.status in refused for one in judged):
+            return judged
+        return [one if one.decision.write is None else _withheld(one) for one in judged]
+
+    def _judged(self, push: Push, change: Change) -> Judged:
+        known = self._known
+        state = known.states.get(change.id)
+        if known.applied and known.applied.get(change.change_id) == change.id:
+            return Judged(change, _UNCHANGED, state)
+        problem = self._inadmissible(push, change)
+        if problem is not None:
+            return Judged(change, _REJECTED, state, problem=problem)
+        base = None if isinstance(change, Create) else known.bases.get((change.id, change.base))
+        decision = decide(
+            self._rebased(change),
+            None if state is None else state.version,
+            None if base is None else base.fields,
+            push.strategy,
+        )
+        if decision.problem is not None:
+            problem = Problem("not_found", decision.problem)
+        return Judged(change, decision, state, base, problem)
+
+    def _rebased(self, change: Change) -> Change:
+        """The change as one of the server's version, where that is a copy of its base."""
+        if isinstance(change, Create) or (change.id, change.base) not in self._copied:
+            return change
+        return replace(change, base=self._known.states[change.id].version.updated_at)
+
+    def _inadmissible(self, push: Push, change: Change) -> Problem | None:
+        if self._known.applied and change.change_id in self._known.applied:
+            detail = "This change_id was used for another document. Make one for each change."
+            return Problem("not_applied", detail)
+        if isinstance(change, Delete):
+            return _not_allowed(push.scope)
+        file_id, mime_type = change.fields.get("file_id"), change.fields.get("mime_type")
+        if file_id is not None and file_id not in self._known.files:
+            detail = f"file_id: The tenant has no complete file {file_id}. Upload it first."
+            return Problem("invalid_file", detail)
+        return self._of_type(mime_type) if isinstance(mime_type, str) else None
+
+    def _of_type(self, mime_type: str) -> Problem | None:
+        if mime_type not in self._unsupported:
+            self._unsupported[mime_type] = _unsupported(mime_type, self._rules)
+        return self._unsupported[mime_type]
+
+
+def _withheld(judged: Judged) -> Judged:
+    detail = "Another change of this atomic push was not applied, so none was."
+    return Judged(judged.change, _REJECTED, judged.state, problem=Problem("not_applied", detail))
+
+
+def _unsupported(mime_type: str, rules: UploadRules) -> Problem | None:
+    try:
+        rules.check_type(mime_type, "mime_type")
+    except Refusal as refusal:
+        return Problem("unsupported_type", refusal.detail)
+    return None
+
+
+def _not_allowed(scope: TenantScope) -> Problem | None:
+    if Permission.DELETE in scope.role.permissions:
+        return None
+    detail = f"Deleting needs the permission 'delete', which the role '{scope.role}' lacks."
+    return Problem("forbidden", detail)
+
+
+def _plans(push: Push, judged: Iterable[Judged]) -> Iterable[PlannedWrite]:
+    author = push.scope.user_id
+    for one in judged:
+        write, state = one.decision.write, one.state
+        if write is not None:
+            seen = None if state is None else state.version.updated_at
+            yield PlannedWrite(one.change.id, one.change.change_id, seen, author, write)
+
+
+def _change(change: PushedChange) -> Change:
+    match change:
+        case CreateChange():
+            return Create(change.change_id, change.id, _named(change))
+        case UpdateChange():
+            return Update(change.change_id, change.id, change.base_updated_at, _named(change))
+        case DeleteChange():
+            return Delete(change.change_id, change.id, change.base_updated_at)
+
+
+def _named(change: CreateChange | UpdateChange) -> dict[str, object]:
+    sent = change.__dict__
+    return {name: sent[name] for name in CHANGEABLE if sent[name] is not None}
+
+
+def _refuse_repeats(name: str, values: Sequence[UUID]) -> None:
+    seen: dict[UUID, int] = {}
+    errors = []
+    for index, value in enumerate(values):
+        if value in seen:
+            message = f"{value} stands in change {seen[value]} too. Send each once in a push."
+            errors.append(FieldError(f"body.changes.{index}.{name}", message))
+        seen.setdefault(value, index)
+    if errors:
+        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)

@@ -1,0 +1,151 @@
+"""The end of a direct upload: its bytes are put together, verified, and become a file."""
+
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Final
+from uuid import UUID
+
+from syncapi.protocol.content import Digest
+from syncapi.server.domain.access import TenantScope
+from syncapi.server.domain.errors import ContentMismatch, FieldError, UploadIncomplete
+from syncapi.server.domain.transfers import differences
+from syncapi.server.postgres import direct_uploads as store
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.direct_uploads import DirectUpload
+from syncapi.server.postgres.feed_identity import may_be_copy
+from syncapi.server.postgres.files import StoredFile
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.access import Rights
+from syncapi.server.usecases.direct_uploads import find, lost
+from syncapi.server.usecases.missing_bytes import missing_path
+from syncapi.server.usecases.object_cleanup import Leftovers
+from syncapi.server.usecases.single_flight import SharedWork
+from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
+from syncapi.server.usecases.verification import Verifier
+from syncapi.server.usecases.writes import Writes
+
+_LONGEST: Final = timedelta(days=1)
+"""For so long no upload that is being verified is taken for abandoned."""
+
+
+class Completions:
+    """Makes files of uploads. Each step may be repeated, by whatever process."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        rights: Rights,
+        objects: ObjectStore,
+        verifier: Verifier,
+        activity: Activity = UNCOUNTED,
+    ) -> None:
+        self._databases = databases
+        self._writes = Writes(databases, rights)
+        self._objects = objects
+        self._verifier = verifier
+        self._activity = activity
+        self._leftovers = Leftovers(databases, objects)
+        self._completions = SharedWork[StoredFile]()
+        self._readings = SharedWork[Digest | None]()
+
+    async def close(self) -> None:
+        """Stop what is under way: who wanted it asks again."""
+        await self._completions.close()
+        await self._readings.close()
+
+    async def complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
+        """Make the file of an upload whose bytes are all there.
+
+        It takes as long as reading them does. Where a caller gives up waiting it goes on, and
+        who asks again joins it. Callers share the reading, and each needs the right to make the
+        file when that is over.
+
+        Raises:
+            NotFound: there is no such upload, or the caller is no member any more.
+            Forbidden: the caller's role lacks the permission by now.
+            UploadIncomplete: bytes are missing; the upload goes on.
+            ContentMismatch: they are not the declared ones; they and the upload are gone.
+            Unavailable: S3 or the database is down.
+        """
+        key = (scope, upload_id)
+        return await self._completions.run(key, partial(self._complete, scope, upload_id))
+
+    async def _complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
+        try:
+            return await self._completed(scope, upload_id)
+        except BaseException as error:
+            self._activity.upload_failed("direct", error)
+            raise
+
+    async def _completed(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
+        upload = await self._find(scope, upload_id)
+        if isinstance(upload, StoredFile):
+            return upload
+        digest = await self._readings.run(upload.s3_path, partial(self._read, upload))
+        if digest is None:
+            return await self._without_bytes(scope, upload_id)
+        faults = differences(upload.digest, digest)
+        if not faults:
+            return await self._finish(scope, upload)
+        await self._discard(scope, upload)
+        message = "The bytes are not the declared ones and were deleted. Declare the file again."
+        raise ContentMismatch(f"{message} {faults[0].message}", errors=faults)
+
+    async def _find(self, scope: TenantScope, upload_id: UUID) -> StoredFile | DirectUpload:
+        kept_until = datetime.now(UTC) + _LONGEST
+        return await find(self._databases, self._objects, scope, upload_id, kept_until)
+
+    async def _read(self, upload: DirectUpload) -> Digest | None:
+        await self._put_together(upload)
+        return await self._verifier.digest(upload.s3_path, upload.digest)
+
+    async def _put_together(self, upload: DirectUpload) -> None:
+        if upload.s3_upload_id is None:
+            return
+        multipart = self._objects.multipart
+        parts = await multipart.parts(upload.s3_path, upload.s3_upload_id)
+        if parts is None:  # an earlier completion came as far as this
+            return
+        sizes = {number: part.size for number, part in parts.items()}
+        missing = upload.plan.missing(sizes)
+        if missing:
+            raise UploadIncomplete(
+                f"{len(missing)} of {upload.plan.part_count} parts are missing or have another "
+                "length. Get their URLs, send them, and complete the upload then.",
+                errors=upload.plan.faults(sizes),
+            )
+        wanted = {number: parts[number] for number in range(1, upload.plan.part_count + 1)}
+        await multipart.complete(upload.s3_path, upload.s3_upload_id, wanted)
+
+    async def _without_bytes(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
+        upload = await self._find(scope, upload_id)
+        if isinstance(upload, StoredFile):
+            return upload
+        if upload.s3_upload_id is not None:
+            return await lost(self._databases, scope, upload_id)
+        raise UploadIncomplete(
+            "The bytes have not arrived. Send them, and complete the upload then.",
+            errors=[FieldError("parts.1", "It has not arrived.")],
+        )
+
+    async def _finish(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
+        missing = await missing_path(self._databases, self._objects, scope, upload.digest)
+
+        async def finish(tx: TenantConnection) -> tuple[StoredFile | None, bool]:
+            kept = await store.finish(tx, upload, missing)
+            return kept, await may_be_copy(tx.driver, tx.tenant_id)
+
+        kept, is_copied = await self._writes.writing(scope, finish, read_at=float("-inf"))
+        if kept is None:  # somebody else was quicker, or it was taken for abandoned
+            return await lost(self._databases, scope, upload.id)
+        self._activity.upload_completed("direct", upload.digest.file_size)
+        # Where another database may have the same upload, the bytes may be a file's there.
+        if kept.s3_path != upload.s3_path and not is_copied:
+            await self._leftovers.settle(scope, upload.file)
+        return kept
+
+    async def _discard(self, scope: TenantScope, upload: DirectUpload) -> None:
+        """Drop the row, and only then the bytes: whoever has a file's bytes has its row."""
+        if await self._databases.writing(scope, partial(store.drop, upload_id=upload.id)):
+            key = upload.s3_path
+            await self._objects.clean_up(key, partial(self._objects.delete, key))

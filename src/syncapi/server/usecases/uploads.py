@@ -1,0 +1,227 @@
+"""Uploads: a file and the document that names it, in one act."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import asdict, dataclass
+from uuid import UUID, uuid4
+
+from syncapi.protocol.content import Digest
+from syncapi.protocol.documents import Document
+from syncapi.protocol.media_types import media_type_of
+from syncapi.server.domain.access import TenantScope
+from syncapi.server.domain.errors import InvalidInput, TooLarge
+from syncapi.server.domain.field_checks import (
+    admit,
+    checked_filename,
+    checked_folder,
+    checked_media_type,
+)
+from syncapi.server.domain.idempotency import KeyedRequest, keyed
+from syncapi.server.postgres import documents, files, idempotency
+from syncapi.server.postgres.databases import Databases, TenantConnection
+from syncapi.server.postgres.files import StoredFile
+from syncapi.server.postgres.idempotency import Earlier
+from syncapi.server.storage.parts import digest_of
+from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases.access import Rights
+from syncapi.server.usecases.idempotency import answer_of, once
+from syncapi.server.usecases.missing_bytes import missing_path
+from syncapi.server.usecases.object_cleanup import Leftovers
+from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
+from syncapi.server.usecases.writes import Writes
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What the sender says of a file; None where nothing was said.
+
+    Attributes:
+        folder: empty for the root.
+    """
+
+    folder: str
+    filename: str | None
+    mime_type: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class UploadRules:
+    """What may be kept.
+
+    Attributes:
+        max_bytes: of one file.
+        allowed_types: media types, also as ``image/*``.
+        max_seconds: that an upload may take: garbage collection takes bytes for nobody's that
+            are without a row for longer.
+    """
+
+    max_bytes: int
+    allowed_types: tuple[str, ...] = ("*/*",)
+    max_seconds: float = 21_600
+
+    def check_type(self, mime_type: str, field: str = "body.mime_type") -> None:
+        """Refuse what is no media type, or one that may not be kept.
+
+        Raises:
+            InvalidInput: it is no media type.
+            UnsupportedType: it may not be kept.
+        """
+        admit(checked_media_type(mime_type, field), self.allowed_types)
+
+
+class Uploads:
+    """Takes in files. The bytes are in S3 before the row is; what fails leaves neither."""
+
+    def __init__(
+        self,
+        databases: Databases,
+        rights: Rights,
+        store: ObjectStore,
+        rules: UploadRules,
+        activity: Activity = UNCOUNTED,
+    ) -> None:
+        self._databases = databases
+        self._writes = Writes(databases, rights)
+        self._rights = rights
+        self._store = store
+        self._leftovers = Leftovers(databases, store)
+        self._activity = activity
+        self.rules = rules
+
+    async def upload(
+        self,
+        scope: TenantScope,
+        chunks: AsyncIterator[bytes],
+        describe: Callable[[], Description],
+        key: str | None = None,
+    ) -> Document:
+        """Keep the bytes of ``chunks`` as a new document.
+
+        The same bytes are kept once per tenant: where a file has them already, the document
+        refers to that one. ``describe`` is called when ``chunks`` has ended, since a form may
+        name the file after its bytes. A repeat of an earlier upload of the same user, known by
+        its ``key``, is answered as that was.
+
+        Raises:
+            IdempotencyKeyReused: the first upload with this key was another one.
+            Conflict: its document was erased since.
+            InvalidInput: the description is not fit, or ``chunks`` says so.
+            TooLarge: more bytes than the rules allow.
+            UnsupportedType: a type that the rules do not allow.
+            NotFound, Forbidden: the right to upload was lost while the bytes came.
+            Unavailable: S3 or the database is down.
+        """
+        earlier = await self._earlier(scope, key)
+        if earlier is not None:
+            digest = await digest_of(chunks, self.rules.max_bytes)
+            await self._rights.confirmed(scope)
+            return _repeated(earlier, _request(key, self._named(describe()), digest))
+        self._activity.upload_begun("form")
+        try:
+            document = await self._taken_in(scope, chunks, describe, key)
+        except BaseException as error:
+            self._activity.upload_failed("form", error)
+            raise
+        self._activity.upload_completed("form", document.file.file_size)
+        return document
+
+    async def _taken_in(
+        self,
+        scope: TenantScope,
+        chunks: AsyncIterator[bytes],
+        describe: Callable[[], Description],
+        key: str | None,
+    ) -> Document:
+        path = f"{scope.tenant_id}/{uuid4()}"
+        digest = await self._sent(path, chunks)
+        file = StoredFile(uuid4(), path, digest)
+        kept = None
+        try:
+            names = self._named(describe())
+            request = _request(key, names, digest)
+            # The bytes may have taken hours: the tenant may be elsewhere by now.
+            read_at = time.monotonic()
+            scope = await self._rights.confirmed(scope)
+            missing = await missing_path(self._databases, self._store, scope, digest)
+            recording = _Recording(uuid4(), names, file, missing, request)
+            kept, document = await self._writes.writing(scope, recording, read_at=read_at)
+        finally:
+            if kept is None or kept.s3_path != path:
+                await self._leftovers.settle(scope, file)
+        return document
+
+    async def _earlier(self, scope: TenantScope, key: str | None) -> Earlier | None:
+        """The first upload with this key, if it is over: then nothing has to be stored.
+
+        Without a key, too, this sees that the database is the tenant's, before the bytes come.
+        """
+        async with self._databases.reading(scope) as connection:
+            return None if key is None else await idempotency.find(connection, key)
+
+    async def _sent(self, key: str, chunks: AsyncIterator[bytes]) -> Digest:
+        try:
+            async with asyncio.timeout(self.rules.max_seconds):
+                return await self._store.upload(key, chunks, limit=self.rules.max_bytes)
+        except TimeoutError as error:
+            raise TooLarge(
+                f"The upload took longer than {self.rules.max_seconds:g} seconds. Send a file of "
+                "this size straight to the object store: declare it by POST /files."
+            ) from error
+
+    def _named(self, description: Description) -> "_Names":
+        if not description.filename:
+            raise InvalidInput.of(
+                "body.filename", "It is required where the part 'file' brings no name of its own."
+            )
+        filename = checked_filename(description.filename, "body.filename")
+        mime_type = description.mime_type or media_type_of(filename)
+        self.rules.check_type(mime_type)
+        folder = checked_folder(description.folder, "body.folder")
+        return _Names(folder, filename, mime_type)
+
+
+@dataclass(frozen=True, slots=True)
+class _Names:
+    """What the new document is called, and where it stands."""
+
+    folder: str
+    filename: str
+    mime_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """The transaction of an upload, which may have to run more than once, and wait in between."""
+
+    document_id: UUID
+    names: _Names
+    file: StoredFile
+    missing_path: str | None
+    request: KeyedRequest | None
+
+    async def __call__(self, tx: TenantConnection) -> tuple[StoredFile | None, Document]:
+        """The file that the document refers to, None for a repeat, and the document."""
+        kept: StoredFile | None = None
+
+        async def act() -> Document:
+            nonlocal kept
+            kept = await files.adopt(tx, self.file, self.missing_path)
+            document = await documents.add(tx, self.document_id, **asdict(self.names), file=kept)
+            return await documents.committed(tx, document)
+
+        document = await once(tx, self.request, act)
+        return kept, document
+
+
+def _repeated(earlier: Earlier, request: KeyedRequest | None) -> Document:
+    if request is not None:
+        earlier.require_same(request)
+    return answer_of(earlier)
+
+
+def _request(key: str | None, names: _Names, digest: Digest) -> KeyedRequest | None:
+    said = [names.filename, names.mime_type, digest.sha256_hash]
+    if names.folder:  # without one it is the request that it was when there were no folders
+        said.append(names.folder)
+    return keyed(key, "createDocument", *said)

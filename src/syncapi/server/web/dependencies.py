@@ -1,0 +1,140 @@
+"""What routes ask for: the scope of a request, and the use cases.
+
+A route names the permission it needs by the type of its parameter::
+
+    async def rename(scope: WriteScope, …) -> Response:
+
+All functions here are ``async``: FastAPI would run others in threads, at ten times the cost.
+None has a ``yield``: what runs after it would run after the answer.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, TypeVar
+from uuid import UUID
+
+from fastapi import Depends, Path, Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from syncapi.server.domain.access import Permission, TenantScope
+from syncapi.server.domain.errors import Unauthenticated
+from syncapi.server.redis.rate_limit import RateLimiter
+from syncapi.server.usecases.archives.archive import Archives
+from syncapi.server.usecases.direct_uploads import DirectUploads
+from syncapi.server.usecases.documents import Documents
+from syncapi.server.usecases.downloads import Downloads
+from syncapi.server.usecases.group_commit import GroupCommit
+from syncapi.server.usecases.history import History
+from syncapi.server.usecases.pull import Pull
+from syncapi.server.usecases.upload_completion import Completions
+from syncapi.server.usecases.uploads import Uploads
+from syncapi.server.web.context import RequestRecord, record_of
+from syncapi.server.web.metrics import Metrics
+from syncapi.server.web.query import refuse_unknown_query
+from syncapi.server.web.readiness import ReadinessChecks
+from syncapi.server.web.service import Service, service_of
+
+_NOBODYS = UUID(int=0)
+
+_bearer = HTTPBearer(
+    scheme_name="bearerToken",
+    bearerFormat="JWT",
+    description="A JSON Web Token (RFC 7519) of a member of the tenant.",
+    auto_error=False,  # the error table answers
+)
+
+TenantId = Annotated[str, Path(description="The tenant.", json_schema_extra={"format": "uuid"})]
+Credentials = Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]
+
+
+def _admission(permission: Permission) -> Callable[..., Awaitable[TenantScope]]:
+    async def admit(
+        request: Request, tenant_id: TenantId, credentials: Credentials
+    ) -> TenantScope:
+        return await _admit(request, tenant_id, credentials, permission)
+
+    return admit
+
+
+async def _admit(
+    request: Request,
+    tenant_id: str,
+    credentials: HTTPAuthorizationCredentials | None,
+    permission: Permission,
+) -> TenantScope:
+    """Prove the tenancy, count the request, and only then look at what it asks.
+
+    Raises:
+        Unauthenticated: no bearer token, or one that does not verify.
+        NotFound: no such tenant, or not a member of it, or no tenant's id at all.
+        Forbidden: the role lacks the permission.
+        RateLimited: too many requests.
+        InvalidInput: an unknown query parameter.
+    """
+    if credentials is None:
+        raise Unauthenticated("Send the header 'Authorization: Bearer <token>'.")
+    service = service_of(request)
+    tenant = _tenant_id(tenant_id)
+    scope = await service.gate.scope(credentials.credentials, tenant, permission)
+    record = record_of(request.scope)
+    record.tenant_id, record.user_id = scope.tenant_id, scope.user_id
+    if service.limiter is not None:
+        await _count(service.limiter, scope, record)
+    await refuse_unknown_query(request)
+    return scope
+
+
+async def _count(limiter: RateLimiter, scope: TenantScope, record: RequestRecord) -> None:
+    quota = await limiter.hit(scope.tenant_id, scope.user_id)
+    record.headers += [
+        (name.lower().encode(), value.encode()) for name, value in quota.headers.items()
+    ]
+    quota.enforce()
+
+
+def _tenant_id(text: str) -> UUID:
+    """The id in its canonical form; what is none becomes an id that no tenant has.
+
+    So it is answered like any tenant that does not exist: 401 without a token, 404 with one.
+    """
+    try:
+        tenant_id = UUID(text)
+    except ValueError:
+        return _NOBODYS
+    return tenant_id if str(tenant_id) == text.lower() else _NOBODYS
+
+
+Part = TypeVar("Part")
+
+
+def _part(read: Callable[[Service], Part]) -> Callable[..., Awaitable[Part]]:
+    """The dependency on one part of the service."""
+
+    async def part(request: Request) -> Part:
+        return read(service_of(request))
+
+    return part
+
+
+async def _metrics(request: Request) -> Metrics:
+    metrics: Metrics = request.app.state.metrics
+    return metrics
+
+
+ReadScope = Annotated[TenantScope, Depends(_admission(Permission.READ))]
+WriteScope = Annotated[TenantScope, Depends(_admission(Permission.WRITE))]
+DeleteScope = Annotated[TenantScope, Depends(_admission(Permission.DELETE))]
+AdminScope = Annotated[TenantScope, Depends(_admission(Permission.ADMIN))]
+
+PullsWith = Annotated[Pull, Depends(_part(lambda service: service.pull))]
+PushesWith = Annotated[GroupCommit, Depends(_part(lambda service: service.pushes))]
+HistoryWith = Annotated[History, Depends(_part(lambda service: service.history))]
+DocumentsWith = Annotated[Documents, Depends(_part(lambda service: service.documents))]
+UploadsWith = Annotated[Uploads, Depends(_part(lambda service: service.uploads))]
+DownloadsWith = Annotated[Downloads, Depends(_part(lambda service: service.downloads))]
+DirectUploadsWith = Annotated[
+    DirectUploads, Depends(_part(lambda service: service.direct_uploads))
+]
+CompletionsWith = Annotated[Completions, Depends(_part(lambda service: service.completions))]
+ArchivesWith = Annotated[Archives, Depends(_part(lambda service: service.archives))]
+CountedIn = Annotated[Metrics, Depends(_metrics)]
+Readied = Annotated[ReadinessChecks, Depends(_part(lambda service: service.readiness))]
