@@ -17,7 +17,7 @@ SOAK ?=
 ARGS ?=
 PORT ?=
 
-.PHONY: help run demo test test-clients check format docs lock upgrade soak soak-client bench clean
+.PHONY: help run demo test test-fast test-clients check format docs lock upgrade soak soak-client bench clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 20
@@ -33,7 +33,10 @@ demo: $(READY) ## Keep two folders of a few thousand files in step, with a confl
 	@$(BIN)/python examples/two_folders.py
 
 test: $(READY) ## Run the tests; TESTS=tests/web for some of them
-	$(BIN)/pytest --numprocesses 2 --dist worksteal $(TESTS)
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --durations=20 $(TESTS)
+
+test-fast: $(READY) ## Run the tests that need no server
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --no-servers --ignore=tests/embedded $(TESTS)
 
 test-clients: $(READY) ## Generate clients in Python and TypeScript, and try them; needs Java and Node
 	PYTHONPATH=tests $(BIN)/python -m clients $(ARGS)

@@ -61,6 +61,26 @@ class Steward:
             shutil.rmtree(self._folder, ignore_errors=True)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-servers",
+        action="store_true",
+        help="only tests that need no server and are not marked as slow",
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--no-servers"):
+        needs_none = [
+            item
+            for item in items
+            if "services" not in getattr(item, "fixturenames", ())
+            and item.get_closest_marker("slow") is None
+        ]
+        config.hook.pytest_deselected(items=[item for item in items if item not in needs_none])
+        items[:] = needs_none
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # As in the background of a script. What tests start would inherit it, and ignore Ctrl-C.
@@ -77,6 +97,8 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:  # noqa: ANN401 - xdist's WorkerController has no types
+    if node.config.getoption("--no-servers"):
+        return
     addresses = node.config.stash[_steward].addresses()
     node.workerinput[_WORKER_INPUT] = json.dumps(asdict(addresses))
 
