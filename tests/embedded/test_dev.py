@@ -18,7 +18,7 @@ from syncapi.embedded.ports import LOOPBACK, free_port
 from syncapi.embedded.processes import ProcessId, descendants, wait_gone
 from syncapi.embedded.psql import psql
 
-SECONDS = 60.0
+SECONDS = 180.0
 READY = "Ctrl-C stops everything; the data stays."
 
 NAMES = {
