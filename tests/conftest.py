@@ -71,14 +71,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     if config.getoption("--no-servers"):
-        needs_none = [
-            item
-            for item in items
-            if "services" not in getattr(item, "fixturenames", ())
-            and item.get_closest_marker("slow") is None
-        ]
-        config.hook.pytest_deselected(items=[item for item in items if item not in needs_none])
-        items[:] = needs_none
+        quick: list[pytest.Item] = []
+        others: list[pytest.Item] = []
+        for item in items:
+            needs_one = "services" in getattr(item, "fixturenames", ())
+            is_other = needs_one or item.get_closest_marker("slow") is not None
+            (others if is_other else quick).append(item)
+        config.hook.pytest_deselected(items=others)
+        items[:] = quick
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -41,17 +41,24 @@ def safe_name(filename: str) -> str:
     return _shortened(f"_{name}") if _RESERVED.match(name) else name
 
 
+def marked_name(name: str, mark: str) -> str:
+    """The name with a mark in brackets before its extension, within `LONGEST_NAME` bytes."""
+    stem, extension = _split_extension(name)
+    tail = f" ({mark}){extension}"
+    return cut(stem, LONGEST_NAME - len(tail.encode())) + tail
+
+
 def _tight(name: str) -> str:
     return _LOOSE_END.sub("", name)
 
 
 def _shortened(name: str) -> str:
     """At most `LONGEST_NAME` bytes of ``name``, its extension kept."""
-    stem, extension = split_extension(name)
+    stem, extension = _split_extension(name)
     return _tight(cut(stem, LONGEST_NAME - len(extension.encode())) + extension)
 
 
-def split_extension(name: str) -> tuple[str, str]:
+def _split_extension(name: str) -> tuple[str, str]:
     """The stem and the extension, with its dot; ``.tar.gz`` is one."""
     found = _EXTENSION.search(name)
     if found is None or len(found[0].encode()) > _LONGEST_EXTENSION:

@@ -7,13 +7,11 @@ from itertools import count
 from typing import Final
 from uuid import UUID
 
-from syncapi.client.folder.names import LONGEST_NAME, join, split
-from syncapi.protocol.safe_names import safe_name
+from syncapi.client.folder.names import join, split
+from syncapi.protocol.safe_names import cut, marked_name, safe_name
 
-_EXTENSION: Final = re.compile(r"(?<=.)(\.tar)?\.[^.\s]+\Z", re.IGNORECASE)
-_LONGEST_EXTENSION: Final = 40
 _LONGEST_DEVICE: Final = 40
-"""Both in bytes."""
+"""In bytes."""
 
 _CONFLICT: Final = re.compile(
     r" \(conflict \d{4}-\d\d-\d\d .{1,80} [0-9a-f]{4}(?: \d+)?\)(?=(?:\.[^/]*)?\Z)"
@@ -34,7 +32,7 @@ def conflict_path(
         now: its date is named.
         is_free: whether a path can be taken; if not, a number is added.
     """
-    mark = f"conflict {now:%Y-%m-%d} {_cut(safe_name(device), _LONGEST_DEVICE)} {sha256[:4]}"
+    mark = f"conflict {now:%Y-%m-%d} {cut(safe_name(device), _LONGEST_DEVICE)} {sha256[:4]}"
     numbers = (f" {number}" for number in count(2))
     return next(
         found
@@ -82,20 +80,7 @@ def _interim(document: UUID) -> str:
 def marked(path: str, mark: str) -> str:
     """The path with a mark in brackets before the extension, within 255 bytes."""
     folder, name = split(path)
-    stem, extension = _split_extension(name)
-    tail = f" ({mark}){extension}"
-    return join(folder, _cut(stem, LONGEST_NAME - len(tail.encode())) + tail)
-
-
-def _split_extension(name: str) -> tuple[str, str]:
-    found = _EXTENSION.search(name)
-    if found is None or len(found[0].encode()) > _LONGEST_EXTENSION:
-        return name, ""
-    return name[: found.start()], found[0]
-
-
-def _cut(text: str, room: int) -> str:
-    return text.encode()[:room].decode(errors="ignore")
+    return join(folder, marked_name(name, mark))
 
 
 def _first_then(first: str, others: Iterator[str]) -> Iterator[str]:

@@ -7,7 +7,7 @@ from uuid import UUID
 from syncapi.client.api.client import Client
 from syncapi.client.folder.bounded_gather import each
 from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.model import Base
+from syncapi.client.folder.model import Base, LocalFile
 from syncapi.client.folder.older_names import PlacedBytes
 from syncapi.client.replica.histories import versions_of
 from syncapi.protocol.documents import Document
@@ -50,7 +50,10 @@ class Histories:
         return answered
 
     async def copied(
-        self, entries: Iterable[Base], documents: Mapping[UUID, Document], files: Collection[str]
+        self,
+        entries: Iterable[Base],
+        documents: Mapping[UUID, Document],
+        files: Iterable[LocalFile],
     ) -> list[Base]:
         """Entries of missing files whose versions were only copied since, as of the last copy.
 
@@ -60,7 +63,7 @@ class Histories:
         Args:
             entries: the ledger.
             documents: what lives on the server.
-            files: the paths of those that are here.
+            files: those that are here.
 
         Raises:
             SyncError: the server cannot be reached or refuses.
@@ -72,11 +75,9 @@ class Histories:
             if await self._is_copy(entry, document):
                 found.append(replace(entry, version=document.updated_at))
 
-        missing = [
-            entry
-            for entry in entries
-            if entry.path not in files and _seems_copied(entry, documents.get(entry.id))
-        ]
+        seeming = [entry for entry in entries if _seems_copied(entry, documents.get(entry.id))]
+        here = {file.path for file in files} if seeming else set()
+        missing = [entry for entry in seeming if entry.path not in here]
         await each(missing, ask, parallel=self._parallel)
         return found
 

@@ -9,13 +9,8 @@ import unicodedata
 from collections.abc import Iterable
 from typing import Final
 
-from syncapi.protocol.filenames import filename_fault
-
-LONGEST_NAME: Final = 255
-"""In bytes of UTF-8: what file systems of Linux take for one name."""
-
-LONGEST_FOLDER: Final = 1000
-"""In characters: what the server takes."""
+from syncapi.protocol.filenames import LONGEST_FOLDER, filename_fault
+from syncapi.protocol.safe_names import LONGEST_NAME
 
 LONGEST_PATH: Final = 3500
 """In bytes, below the root: with the root it must fit into Linux's 4096 (PATH_MAX)."""

@@ -186,9 +186,8 @@ class Looking:
         self, entries: list[Base], documents: dict[UUID, Document], found: Scan
     ) -> list[Base]:
         """The ledger with what the server's history shows of it; that is kept, too."""
-        files = {file.path for file in found.files}
         shown = await self._histories.answers(entries, documents)
-        shown += await self._histories.copied(entries, documents, files)
+        shown += await self._histories.copied(entries, documents, found.files)
         self._ledger.put(*shown)
         return _with(entries, shown)
 

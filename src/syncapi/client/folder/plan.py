@@ -76,7 +76,7 @@ def plan(  # noqa: PLR0913 - all that a plan depends on
         placing.ground.keep(path)
     placing.place()
     sheet = Sheet(placing.ground, rules, new_id, device, now)
-    _tell([*blocked, *_told_once(unseen, placing.obstacles, rules)], sheet)
+    _tell([*blocked, *_reported_once(unseen, placing.obstacles, rules)], sheet)
     for doc in docs:
         if doc.fate is Fate.IGNORED and doc.remote:
             sheet.ignored.append(join(doc.remote.folder, doc.remote.filename))
@@ -159,7 +159,7 @@ def _unseen(docs: list[Doc], scan: Scan, rules: Rules) -> list[Problem]:
     return problems
 
 
-def _told_once(
+def _reported_once(
     unseen: list[Problem], obstacles: list[Obstacle], rules: Rules
 ) -> Iterable[Obstacle]:
     """What could not be seen, with the documents that would go there, and all other obstacles."""
@@ -171,9 +171,9 @@ def _told_once(
     for problem in unseen:
         there = coming.get(rules.key(problem.path))
         yield replace(problem, id=there.id) if there and problem.id is None else problem
-    told = {rules.key(problem.path) for problem in unseen}
+    reported = {rules.key(problem.path) for problem in unseen}
     for obstacle in obstacles:
-        if rules.key(obstacle.path) not in told or obstacle not in coming.values():
+        if rules.key(obstacle.path) not in reported or obstacle not in coming.values():
             yield obstacle
 
 

@@ -57,14 +57,10 @@ def rebuilding(folder: Path, *, wait: float) -> Iterator[None]:
     Raises:
         StoreBusy: another process is at it.
     """
-    try:
-        with FileLock(folder / "store.lock", timeout=wait, mode=0o600):
-            yield
-    except Timeout as error:
-        raise StoreBusy(
-            f"Another process is making {folder} or changing its key.",
-            hint="Try again when it has ended.",
-        ) from error
+    with _alone(
+        folder / "store.lock", wait, f"Another process is making {folder} or changing its key."
+    ):
+        yield
 
 
 @contextmanager
@@ -74,14 +70,22 @@ def deciding(folder: Path) -> Iterator[None]:
     Raises:
         StoreBusy: another process is at it for longer.
     """
+    with _alone(
+        folder / "decisions.lock",
+        _WAIT_FOR_A_DECISION,
+        f"Another process is settling a conflict of {folder}.",
+    ):
+        yield
+
+
+@contextmanager
+def _alone(path: Path, wait: float, otherwise: str) -> Iterator[None]:
+    """Hold a lock; say `otherwise` where another process has it for longer than `wait` seconds."""
     try:
-        with FileLock(folder / "decisions.lock", timeout=_WAIT_FOR_A_DECISION, mode=0o600):
+        with FileLock(path, timeout=wait, mode=0o600):
             yield
     except Timeout as error:
-        raise StoreBusy(
-            f"Another process is settling a conflict of {folder}.",
-            hint="Try again when it has ended.",
-        ) from error
+        raise StoreBusy(otherwise, hint="Try again when it has ended.") from error
 
 
 def _sign(descriptor: int) -> None:

@@ -9,7 +9,7 @@ import unicodedata
 from collections.abc import Container, Iterable, Iterator
 from itertools import count
 
-from syncapi.protocol.safe_names import JOINERS, LONGEST_NAME, cut, safe_name, split_extension
+from syncapi.protocol.safe_names import JOINERS, marked_name, safe_name
 
 
 def archive_paths(places: Iterable[tuple[str, str]], taken: Iterable[str] = ()) -> list[str]:
@@ -32,7 +32,7 @@ def archive_paths(places: Iterable[tuple[str, str]], taken: Iterable[str] = ()) 
         numbering = numbers.setdefault(_likeness(folder + name), count(2))
         unique = name
         while _likeness(folder + unique) in used:
-            unique = _numbered(name, next(numbering))
+            unique = marked_name(name, str(next(numbering)))
         used.add(_likeness(folder + unique))
         paths.append(folder + unique)
     return paths
@@ -45,20 +45,13 @@ def _safe_folder(folder: str, taken: Container[str]) -> str:
         return ""
     own, numbering = names[0], count(2)
     while _likeness(names[0]) in taken:
-        names[0] = _numbered(own, next(numbering))
+        names[0] = marked_name(own, str(next(numbering)))
     return "".join(f"{name}/" for name in names)
 
 
 def _with_ancestors(folder: str) -> Iterator[str]:
     """The folder and those around it, without the last slash."""
     return (folder[:end] for end, character in enumerate(folder) if character == "/")
-
-
-def _numbered(name: str, number: int) -> str:
-    stem, extension = split_extension(name)
-    mark = f" ({number})"
-    room = LONGEST_NAME - len((mark + extension).encode())
-    return cut(stem, room) + mark + extension
 
 
 def _likeness(name: str) -> str:

@@ -13,10 +13,7 @@ def checked_filename(name: str, field: str) -> str:
     Raises:
         InvalidInput: names ``field`` and says what is wrong.
     """
-    fault = filename_fault(name)
-    if fault is not None:
-        raise InvalidInput.of(field, fault)
-    return name
+    return _checked(name, field, filename_fault(name))
 
 
 def checked_folder(folder: str, field: str) -> str:
@@ -25,10 +22,7 @@ def checked_folder(folder: str, field: str) -> str:
     Raises:
         InvalidInput: names ``field`` and says what is wrong.
     """
-    fault = folder_fault(folder)
-    if fault is not None:
-        raise InvalidInput.of(field, fault)
-    return folder
+    return _checked(folder, field, folder_fault(folder))
 
 
 def checked_media_type(media_type: str, field: str) -> str:
@@ -37,10 +31,13 @@ def checked_media_type(media_type: str, field: str) -> str:
     Raises:
         InvalidInput: names ``field`` and says what is wrong.
     """
-    fault = media_type_fault(media_type)
+    return _checked(media_type, field, media_type_fault(media_type))
+
+
+def _checked(value: str, field: str, fault: str | None) -> str:
     if fault is not None:
         raise InvalidInput.of(field, fault)
-    return media_type
+    return value
 
 
 def admit(media_type: str, patterns: Iterable[str]) -> None:

@@ -133,14 +133,15 @@ class Completions:
 
         async def finish(tx: TenantConnection) -> tuple[StoredFile | None, bool]:
             kept = await store.finish(tx, upload, missing)
-            return kept, await may_be_copy(tx.driver, tx.tenant_id)
+            is_spare = kept is not None and kept.s3_path != upload.s3_path
+            # Where another database may have the same upload, the bytes may be a file's there.
+            return kept, is_spare and not await may_be_copy(tx.driver, tx.tenant_id)
 
-        kept, is_copied = await self._writes.writing(scope, finish, read_at=float("-inf"))
+        kept, is_leftover = await self._writes.writing(scope, finish, read_at=float("-inf"))
         if kept is None:  # somebody else was quicker, or it was taken for abandoned
             return await lost(self._databases, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)
-        # Where another database may have the same upload, the bytes may be a file's there.
-        if kept.s3_path != upload.s3_path and not is_copied:
+        if is_leftover:
             await self._leftovers.settle(scope, upload.file)
         return kept
 
