@@ -87,6 +87,37 @@ async def test_a_loss_of_history_that_is_taken_for_a_deletion(
     assert bool(broken(sync, truth, set())) is is_planted
 
 
+async def test_a_deletion_that_was_pulled_before_the_loss(
+    own_place: Place, client: Client, truth: Truth, device: Device
+) -> None:
+    """The sync that pulled it stopped, since too many other files were missing."""
+    history = ServerHistory(own_place.plain_database_url)
+    await history.fork()
+    await wait_until_served(client)
+    truth.ask(await own_place.connect())
+    forked_at = await truth.time()
+    for number in range(40):
+        (device.root / f"{number}").write_text(f"{number}")
+    await device.sync_calmly()
+    await device.sync_calmly()
+    (document,) = [document for document in await truth.live() if document.path == "0"]
+    await client.delete_document(document.id)
+    for number in range(1, 40):
+        (device.root / f"{number}").unlink()
+    assert "SafetyStop" in await device.sync(allow_mass_delete=False)
+    assert device.tree().keys() == {"0"}
+    await history.lose()
+    await wait_until_served(client)
+    truth.ask(await own_place.connect())
+    before = await Moment.now(device, truth)
+
+    due = owed(before, forked_at)
+    await device.sync_calmly()
+
+    assert due == []
+    assert (device.tree(), await truth.live()) == ({}, [])
+
+
 @planted
 async def test_a_deletion_that_keeps_no_copy(
     is_planted: bool,

@@ -277,6 +277,13 @@ class Device:
             rows = store.table("folder_conflicts_asked", RootModel[object])
             return {UUID(key) for key, _ in rows.items()}
 
+    def pulled(self) -> set[UUID]:
+        """Documents that live as far as this device has pulled, or that its last loss took."""
+        names = ("documents", "unconfirmed", "lost")
+        with Store.open(self.state) as store:
+            tables = [store.table(name, RootModel[object]) for name in names]
+            return {UUID(key) for table in tables for key, _ in table.items()}
+
     def kept(self) -> set[str]:
         """SHA-256 of every file in the folder and in the trash; not of the trash's own notes."""
         trashed = {_hash(file.place) for file in Trash(self.state / "trash").files()}

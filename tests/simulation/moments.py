@@ -20,12 +20,14 @@ class Moment:
         identities: inodes and times of birth of the same files, by path.
         kept: SHA-256 of what is in the folder and in the trash.
         asked: documents of which somebody was asked about older bytes.
+        pulled: documents that live as far as the device knows.
     """
 
     tree: dict[str, str]
     identities: dict[str, tuple[int, int | None]]
     kept: set[str]
     asked: set[UUID]
+    pulled: set[UUID]
     entries: tuple[Base, ...]
     covers: Callable[[str], bool]
     live: dict[UUID, LiveDocument]
@@ -38,6 +40,7 @@ class Moment:
             device.identities(),
             device.kept(),
             device.asked_about(),
+            device.pulled(),
             device.entries(),
             read_ignores(device.root).covers,
             {document.id: document for document in await truth.live()},

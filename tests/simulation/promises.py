@@ -194,7 +194,8 @@ def _came_back_from_here(sync: Sync) -> list[str]:
 def owed(moment: Moment, forked_at: datetime) -> list[Base]:
     """What a device holds of what the server has lost and nobody has changed since.
 
-    What a kill has kept from the trash is not given back: it was deleted on the server.
+    What was deleted on the server is not given back, even if the device has not trashed it yet: a
+    kill has prevented that, or a sync that pulled the deletion and then stopped.
 
     Args:
         moment: right after the loss.
@@ -205,6 +206,7 @@ def owed(moment: Moment, forked_at: datetime) -> list[Base]:
         for entry in moment.agreed()
         if entry.version is not None
         and entry.version > forked_at
+        and entry.id in moment.pulled
         and not entry.leaving
         and moment.tree.get(entry.path) == entry.sha256
     ]
