@@ -85,10 +85,18 @@ def pytest_configure(config: pytest.Config) -> None:
     if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         # As in the background of a script. What tests start would inherit it, and ignore Ctrl-C.
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    for name in list(os.environ):
-        if name.startswith("SYNCAPI_") and not name.startswith("SYNCAPI_TEST_"):
-            del os.environ[name]  # a developer's own settings are none of the tests' business
+    _forget_the_environment()
     config.stash[_steward] = Steward()
+
+
+def _forget_the_environment() -> None:
+    """A developer's own settings and proxies are none of the tests' business."""
+    for name in list(os.environ):
+        is_setting = name.startswith("SYNCAPI_") and not name.startswith("SYNCAPI_TEST_")
+        if is_setting or name.lower().endswith("_proxy"):
+            del os.environ[name]
+    # No test speaks TLS, and to read all authorities takes 40 ms for each HTTP client.
+    os.environ["SSL_CERT_FILE"] = str(Path(__file__).parent / "fixtures" / "authority.pem")
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -75,7 +75,6 @@ async def member_of(
         base_url=f"{url}/api/tenants/{tenant.id}",
         headers={"Authorization": f"Bearer {tenant.tokens[role]}"},
         timeout=60,
-        trust_env=False,
     ) as client:
         yield client
 

@@ -17,7 +17,7 @@ from syncapi.server.settings import Settings
 
 
 def _get(url: str, path: str) -> httpx.Response:
-    return httpx.get(url + path, trust_env=False, timeout=30)
+    return httpx.get(url + path, timeout=30)
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
@@ -105,9 +105,7 @@ async def test_the_logs_of_a_day_tell_no_secret(
     with service_process(environment, tmp_path) as service:
         base = f"{service.url}/api/tenants/{tenant.id}"
         headers = {"Authorization": f"Bearer {token}"}
-        async with httpx.AsyncClient(
-            base_url=base, headers=headers, trust_env=False, timeout=60
-        ) as client:
+        async with httpx.AsyncClient(base_url=base, headers=headers, timeout=60) as client:
             made = await client.post("/documents", files={"file": (name, b"hello")})
             assert made.status_code == 201
             path = f"/documents/{made.json()['data']['document']['id']}"

@@ -92,7 +92,7 @@ class Ground:
         document = await self.client.upload_document(b"old", "a.bin")
         await self.client.change_document(document.id, DocumentChanges(file_id=file.id))
         url = (await self.client.download_url(document.id)).download_url
-        async with httpx.AsyncClient(trust_env=False) as stranger:
+        async with httpx.AsyncClient() as stranger:
             return (await stranger.get(url)).content
 
 

@@ -155,7 +155,7 @@ def test_one_request_after_another(
             self.tenant = str(next(tenants))
             url = f"{service_url}/api/tenants/{self.tenant}/documents"
             part = {"file": ("a.txt", b"a")}
-            created = httpx.post(url, files=part, headers=headers, trust_env=False).json()
+            created = httpx.post(url, files=part, headers=headers).json()
             self.file = created["data"]["document"]["file"]["id"]
 
         def before_call(self, case: Case) -> None:

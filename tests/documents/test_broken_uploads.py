@@ -143,7 +143,6 @@ def at(url: str, tenant: TestTenant) -> httpx.AsyncClient:
         base_url=f"{url}/api/tenants/{tenant.id}",
         headers={"Authorization": tenant.user.headers["Authorization"]},
         timeout=120,
-        trust_env=False,
     )
 
 

@@ -23,7 +23,7 @@ async def test_the_url_saves_the_bytes_under_their_name(tenant: TestTenant, name
         tenant.user, b"<script>", fields={"filename": name, "mime_type": "text/html"}
     )
     data = await url_of(tenant, document)
-    async with httpx.AsyncClient(trust_env=False) as s3:
+    async with httpx.AsyncClient() as s3:
         answer = await s3.get(data["download_url"])
     assert answer.content == b"<script>"
     assert answer.headers["Content-Type"] == "text/html"

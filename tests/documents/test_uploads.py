@@ -23,7 +23,7 @@ async def keys_of(store: ObjectStore, tenant: TestTenant) -> list[str]:
 
 async def download(client: httpx.AsyncClient, document: Json) -> bytes:
     answer = await client.get(f"/documents/{document['id']}/download-url")
-    async with httpx.AsyncClient(trust_env=False) as s3:
+    async with httpx.AsyncClient() as s3:
         return (await s3.get(answer.json()["data"]["download_url"])).content
 
 
@@ -55,7 +55,7 @@ async def test_the_upload_is_the_next_pull(tenant: TestTenant) -> None:
     [added] = page.json()["data"]["added"]
     url = added.pop("download_url")
     assert added == document
-    async with httpx.AsyncClient(trust_env=False) as s3:
+    async with httpx.AsyncClient() as s3:
         assert (await s3.get(url)).content == b"content"
 
 

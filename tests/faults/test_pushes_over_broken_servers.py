@@ -92,7 +92,6 @@ async def ground(tmp_path: Path, settings_of: Callable[[str], Settings]) -> Asyn
                 headers={"Authorization": f"Bearer {member.token}"},
                 timeout=60,
                 limits=httpx.Limits(max_keepalive_connections=0),
-                trust_env=False,
             )
             await stack.enter_async_context(client)
             yield Ground(server, relay, client, world, url)
@@ -187,7 +186,6 @@ async def test_pushes_go_on_without_redis(
                 headers={"Authorization": tenant.user.headers["Authorization"]},
                 timeout=60,
                 limits=httpx.Limits(max_keepalive_connections=0),
-                trust_env=False,
             ) as client:
                 await push_one(client, create(file_id))
                 is_gone = asyncio.Event()

@@ -78,7 +78,7 @@ async def test_a_small_file_is_one_put(tenant: TestTenant) -> None:
     made = await push_one(tenant.user, create(done.file.id))
     assert made.status == "applied"
     url = (await tenant.user.get(f"/documents/{made.id}/download-url")).json()["data"]
-    async with httpx.AsyncClient(trust_env=False) as stranger:
+    async with httpx.AsyncClient() as stranger:
         assert (await stranger.get(url["download_url"])).content == text
 
 

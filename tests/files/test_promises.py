@@ -60,7 +60,7 @@ async def erase(tenant: TestTenant, *ids: UUID) -> None:
 
 async def content(client: httpx.AsyncClient, document: UUID) -> bytes:
     answer = await client.get(f"/documents/{document}/download-url")
-    async with httpx.AsyncClient(trust_env=False) as stranger:
+    async with httpx.AsyncClient() as stranger:
         return (await stranger.get(answer.json()["data"]["download_url"])).content
 
 

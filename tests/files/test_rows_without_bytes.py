@@ -85,7 +85,7 @@ async def test_bytes_that_are_sent_again_heal_every_document_that_lacks_them(
     page = await pull(tenant.user, cursor=cursor)
     healed = [row for row in page.modified if row.file.id == without_bytes]
     assert len(healed) == 1
-    async with httpx.AsyncClient(trust_env=False) as stranger:
+    async with httpx.AsyncClient() as stranger:
         assert (await stranger.get(str(healed[0].download_url))).content == BYTES
     assert (await declare(tenant.user, content_of(BYTES))).status == "complete"
     assert len(await keys(store, tenant)) == 1

@@ -61,7 +61,6 @@ def at(url: str, tenant: TestTenant) -> httpx.AsyncClient:
         base_url=f"{url}/api/tenants/{tenant.id}",
         headers={"Authorization": tenant.user.headers["Authorization"]},
         timeout=120,
-        trust_env=False,
     )
 
 
@@ -138,7 +137,7 @@ async def test_bytes_that_came_by_form_meanwhile_are_kept_once(
     assert state_of(await complete(tenant.user, state.id)) == done
     assert await objects(store, tenant) == 1
     url = (await tenant.user.get(f"/documents/{document['id']}/download-url")).json()["data"]
-    async with httpx.AsyncClient(trust_env=False) as stranger:
+    async with httpx.AsyncClient() as stranger:
         assert (await stranger.get(url["download_url"])).content == text
 
 

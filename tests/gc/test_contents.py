@@ -73,7 +73,7 @@ async def test_files_that_nothing_refers_to_go_with_their_bytes(
     assert len(await keys(store, tenant)) == 1
     assert (await declare(tenant.user, content_of(b"used by nothing"))).status == "pending"
     url = await tenant.user.get(f"/documents/{used['id']}/download-url")
-    async with httpx.AsyncClient(trust_env=False) as stranger:
+    async with httpx.AsyncClient() as stranger:
         answer = await stranger.get(url.json()["data"]["download_url"])
     assert answer.content == b"used by a document"
 
@@ -178,7 +178,7 @@ async def test_uploads_pushes_and_collections_at_once(
     assert listed["documents"]
     for document in listed["documents"]:
         url = await tenant.user.get(f"/documents/{document['id']}/download-url")
-        async with httpx.AsyncClient(trust_env=False) as stranger:
+        async with httpx.AsyncClient() as stranger:
             answer = await stranger.get(url.json()["data"]["download_url"])
         assert answer.status_code == 200
         assert len(answer.content) == document["file"]["file_size"]

@@ -193,7 +193,7 @@ async def test_a_copy_of_the_whole_database_with_what_the_collector_noted(
     account = failover.account
     path = f"{account.url}/api/tenants/{account.tenant_id}"
     headers = {"Authorization": f"Bearer {account.token}"}
-    async with httpx.AsyncClient(base_url=path, headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(base_url=path, headers=headers) as client:
         await upload(client, b"old")
         await collected_in(failover.database_url, account.tenant_id, store)
         failover.fork()

@@ -180,7 +180,7 @@ class Client:
 
     async def _download(self, document_id: UUID) -> bytes:
         answer = await self._client.get(f"/documents/{document_id}/download-url")
-        async with httpx.AsyncClient(trust_env=False) as stranger:
+        async with httpx.AsyncClient() as stranger:
             return (await stranger.get(answer.json()["data"]["download_url"])).content
 
 

@@ -212,7 +212,7 @@ async def test_a_document_as_it_is_told(tenant: TestTenant) -> None:
     assert told == created
     assert told["filename"] == "Übersicht 文書.txt"
     assert told["created_by"] == str(tenant.members[Role.USER])
-    async with httpx.AsyncClient(trust_env=False) as stranger:  # the URL is all it takes
+    async with httpx.AsyncClient() as stranger:  # the URL is all it takes
         fetched = await stranger.get(url)
     assert fetched.status_code == 200
     assert fetched.content == content

@@ -122,7 +122,7 @@ async def make_poller(service_url: str, tenant: TestTenant) -> AsyncIterator[Mak
         async def make(service: Running | None = None, token: str | None = None) -> Poller:
             headers = {"Authorization": f"Bearer {token or tenant.tokens[Role.VIEWER]}"}
             url = f"{service.url if service else service_url}/api/tenants/{tenant.id}"
-            client = httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60)
+            client = httpx.AsyncClient(base_url=url, headers=headers, timeout=60)
             poller = Poller(await stack.enter_async_context(client))
             await poller.catch_up()
             return poller

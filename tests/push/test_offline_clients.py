@@ -55,7 +55,7 @@ Play = Callable[[int], Awaitable[tuple[Sequence[Miss], Tally]]]
 async def world(settings: Settings, service_url: str, tenant: TestTenant) -> AsyncIterator[World]:
     """The tenant, and two processes of the service in one."""
     contents = [await upload(tenant.user, f"{n}".encode()) for n in range(4)]
-    async with httpx.AsyncClient(timeout=60, trust_env=False) as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         with serving(create_app(settings)) as second:
             urls, files = [service_url, second], [content["file"]["id"] for content in contents]
             yield World(urls, settings, client, [tenant.id], {tenant.id: files})

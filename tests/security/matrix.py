@@ -115,7 +115,7 @@ class Row:
             tenant_id=tenant, document_id=things.document, file_id=getattr(things, self.file)
         )
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-        with httpx.Client(base_url=url, trust_env=False, timeout=60) as client:
+        with httpx.Client(base_url=url, timeout=60) as client:
             return client.request(method, path, headers=headers, **self.request(things))
 
 

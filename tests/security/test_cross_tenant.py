@@ -242,7 +242,7 @@ async def test_a_signed_url_opens_no_other_object(mine: Side, theirs: Side) -> N
     other = (await pull(theirs.tenant.viewer, since=BEGINNING)).added[0].download_url
     assert own
     assert other
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with httpx.AsyncClient() as client:
         assert (await client.get(own)).status_code == 200
         for path in (urlsplit(other).path, urlsplit(own).path.rsplit("/", 1)[0] + "/"):
             assert (

@@ -93,7 +93,6 @@ def at(url: str, tenant: TestTenant, role: Role) -> httpx.AsyncClient:
         base_url=f"{url}/api/tenants/{tenant.id}",
         headers={"Authorization": f"Bearer {tenant.tokens[role]}"},
         timeout=120,
-        trust_env=False,
     )
 
 

@@ -39,7 +39,7 @@ async def parted(bucket: Bucket) -> AsyncIterator[ObjectStore]:
 
 @pytest.fixture(scope="module")
 async def http() -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(trust_env=False, timeout=30) as client:
+    async with httpx.AsyncClient(timeout=30) as client:
         yield client
 
 

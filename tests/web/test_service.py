@@ -28,7 +28,7 @@ def _filled(path: str, tenant_id: UUID | str) -> str:
 
 def _client(url: str, token: str | None = None) -> httpx.AsyncClient:
     headers = {} if token is None else {"Authorization": f"Bearer {token}"}
-    return httpx.AsyncClient(base_url=url, headers=headers, trust_env=False, timeout=60)
+    return httpx.AsyncClient(base_url=url, headers=headers, timeout=60)
 
 
 def _code(answer: httpx.Response) -> tuple[int, str]:
