@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import product
+from itertools import count, product
 from pathlib import Path
 from typing import Final, Literal
 from uuid import UUID
@@ -14,11 +14,14 @@ from uuid import UUID
 import pytest
 
 from simulation.crashes import Crashed, crash_at
+from syncapi.client import durable
 from syncapi.client.errors import SyncError
+from syncapi.client.folder import exchanges
 from syncapi.client.folder.actions import Download, SetAside
 from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk
+from syncapi.client.folder.exchanges import Exchange, FileNumber
 from syncapi.client.folder.ledger import PathKeys
 from syncapi.client.folder.model import Base
 from syncapi.client.folder.resolver import Resolving
@@ -60,6 +63,12 @@ class Table:
             (conflict,) = conflicts.all()
             self._resolving(conflicts).resolve(conflict, keep)
             conflicts.settle(conflict)
+
+    def note_exchange(self, exchange: Exchange) -> None:
+        with Store.open(self.folder / "state") as store:
+            conflicts = self._conflicts(store)
+            (conflict,) = conflicts.all()
+            conflicts.note_exchange(conflict, exchange)
 
     def is_turned(self) -> bool | None:
         with Store.open(self.folder / "state") as store:
@@ -233,6 +242,50 @@ def test_where_the_two_files_contradict_each_other_it_is_asked_which_is_whose(
     with pytest.raises(SyncError, match="nothing shows which is whose"):
         turned.decide(again)
     assert turned.files() == before
+
+
+@pytest.mark.parametrize("again", KEEPS)
+def test_where_no_time_of_birth_is_told_bytes_say_more_than_a_number(
+    again: Keep, tables: Iterator[Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that is made anew, as in a copied folder, may get the number of the other one."""
+    monkeypatch.setattr(exchanges, "birth_ns", lambda *_: None)
+    table = next(tables)
+    mine, theirs = FileNumber.at(table.copy), FileNumber.at(table.file)
+    assert mine is not None
+    assert theirs is not None
+    table.note_exchange(Exchange(mine=theirs, theirs=mine))
+    assert table.is_turned() is False
+    table.decide(again)
+    assert table.files()["a"] == ("mine" if again == "mine" else "theirs")
+
+
+@pytest.mark.parametrize("again", KEEPS)
+def test_a_folder_that_is_where_files_cannot_be_exchanged_by_now(
+    again: Keep, tables: Iterator[Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both files get their names back, also if the process that does so ends at any moment."""
+    for moment in count(1):
+        table = next(table for table in tables if has_turned(table))
+        with monkeypatch.context() as patch:
+            patch.setattr(durable, "exchange", lambda _one, _other: False)
+            is_last = not broken_off(table, "both", moment)
+            if not is_last and {"a", table.copy.name} <= table.files().keys():
+                table.decide(again)
+                is_mine = again == "mine"
+                assert table.file.read_text() == ("mine" if is_mine else "theirs"), moment
+        assert table.all_texts() == {"mine", "theirs"}, moment
+        if is_last:
+            assert table.files() == {"a": "theirs", table.copy.name: "mine"}
+            return
+
+
+def has_turned(table: Table) -> bool:
+    """Kill a process between the names and the trash; False if it was another moment."""
+    return any(
+        broken_off(table, "mine", moment) and table.file.read_text() == "mine"
+        for moment in MOMENTS[:4]
+    )
 
 
 @pytest.mark.parametrize("again", KEEPS)

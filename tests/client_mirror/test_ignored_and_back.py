@@ -7,11 +7,13 @@ in step there.
 import shutil
 from uuid import UUID
 
+import httpx
 import pytest
 
 from fixtures.mirrors import texts, write
 from simulation.crashes import Crashed
 from simulation.device import Befalling, Device
+from simulation.faults import Fault
 from syncapi.client.api.client import Client
 from syncapi.client.errors import Unreachable
 from syncapi.client.folder.disk import Disk, Identity
@@ -368,3 +370,28 @@ class TestAnAllowList:
         assert ["(moving " in path for path in moved] == [True]
         await come_to_rest(desktop, laptop)
         assert kept(desktop) == kept(laptop) == {"a.txt": "b.txt", "b.txt": "a.txt"}
+
+
+async def test_what_is_fetched_after_it_was_ignored_is_not_looked_up_in_the_history(
+    both: tuple[Device, Device],
+) -> None:
+    """Nobody has deleted it, however many files there are."""
+    laptop, _ = both
+    ignore(laptop, "archive/")
+    await sync(laptop)
+    shutil.rmtree(laptop.root / "archive")
+    await sync(laptop)
+    ignore(laptop, "*.tmp")
+    asked: list[str] = []
+    draw = laptop.api.draw
+
+    def draw_and_note(request: httpx.Request) -> Fault | None:
+        asked.append(request.url.path)
+        return draw(request)
+
+    laptop.api.draw = draw_and_note  # type: ignore[method-assign]
+
+    assert (await sync(laptop)).counts["download"] == len(ARCHIVE)
+
+    histories = [path for path in asked if path.endswith("/history")]
+    assert len(histories) == 1  # of the rules, which were edited

@@ -52,3 +52,25 @@ async def test_also_while_nothing_can_be_pushed(
 def refuse_pushes(request: httpx.Request) -> Fault | None:
     is_push = request.method == "POST" and request.url.path.endswith("/documents/sync")
     return "refused" if is_push else None
+
+
+async def test_a_copy_that_is_pushed_while_it_is_decided_about_is_settled(
+    laptop: Device, desktop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(laptop, "a.txt", "was")
+    await laptop.sync_calmly()
+    await desktop.sync_calmly()
+    write(desktop, "a.txt", "theirs")
+    await desktop.sync_calmly()
+    write(laptop, "a.txt", "mine")
+    with monkeypatch.context() as patch:
+        patch.setattr(laptop.api, "draw", refuse_pushes)
+        await laptop.sync()
+    (found,) = await laptop.conflicts()
+    await laptop.sync_calmly()
+
+    async with laptop.seen() as (_, mirror):
+        monkeypatch.setattr(mirror, "conflict_of", lambda _path: found)
+        mirror.resolve(found.copy_path, "both")
+
+    assert (found.copy_id, await laptop.conflicts()) == (None, [])

@@ -9,7 +9,8 @@ import pytest
 
 from fixtures.until import until
 from simulation.device import Device
-from syncapi.client.errors import SafetyStop, SyncError, Unreachable
+from syncapi.client.errors import SafetyStop, StoreBusy, SyncError, Unreachable
+from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.folder.watcher import Rhythm, _Watcher, watch
 
@@ -150,3 +151,28 @@ async def test_one_retry_waits_at_a_time(laptop: Device) -> None:
         assert first.cancelled()
         assert watcher._timer is not None
         watcher._timer.cancel()
+
+
+async def test_a_decision_that_takes_long_is_waited_for(
+    laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with watched(laptop) as seen:
+        before = len(seen.reports)
+        with monkeypatch.context() as patch:
+            patch.setattr(Mirror, "sync", is_busy)
+            (laptop.root / "a.txt").write_text("one")
+
+            async def is_told() -> bool:
+                return any(isinstance(trouble, StoreBusy) for trouble in seen.troubles)
+
+            await until(is_told)
+            assert not seen.task.done()
+
+        async def goes_on() -> bool:
+            return len(seen.reports) > before
+
+        await until(goes_on)
+
+
+async def is_busy(_mirror: Mirror) -> MirrorReport:
+    raise StoreBusy("Another process is settling a conflict.")

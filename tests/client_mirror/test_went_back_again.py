@@ -179,3 +179,26 @@ async def test_a_conflict_whose_copy_is_ignored_and_gone_is_settled_by_keeping_b
         assert (await mirror.sync()).conflicts == []
     await sync(desktop)
     assert texts(desktop)[conflict.copy_path] == "old a"
+
+
+async def test_a_broken_off_answer_pushes_nothing_over_what_has_an_old_name_by_now(
+    laptop: Device, desktop: Device
+) -> None:
+    """The old bytes are no older version of that document."""
+    for files in ({"x": "old", "kept": "kept"}, {"x": "another", "y": "much work"}):
+        for path, text in files.items():
+            write(laptop, path, text)
+        await sync(laptop)
+        if "y" not in texts(laptop):
+            (laptop.root / "x").rename(laptop.root / "y")
+            await sync(laptop)
+    newest = texts(laptop)
+    (laptop.root / "y").unlink()
+    write(laptop, "x", "old")
+    await break_off_before_it_comes(laptop, "y", "theirs")
+
+    await sync(laptop)
+
+    assert newest.items() <= texts(laptop).items()
+    await sync(desktop)
+    assert newest.items() <= texts(desktop).items()

@@ -32,10 +32,12 @@ class Backups:
             WentBackStop: as above.
             SyncError: the server cannot be reached or refuses.
         """
-        missing = missing_files(view.whole, view.resolved.entries)
-        if not missing:
+        entries = view.resolved.entries
+        missing = missing_files(view.whole, entries)
+        if not missing or view.rules.direction == "pull":
             return
-        found = await self._histories.under_older_names(missing, changed_files(view.whole))
+        changed = changed_files(view.scan, entries, view.rules)
+        found = await self._histories.under_older_names(missing, changed)
         expect_no_backup(len(view.back.keys() | found), len(_deleted(view)))
 
 

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 
 from syncapi.client import durable
+from syncapi.client.folder.conflict_names import marked
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, Identity, MovedOn
 from syncapi.client.folder.observer import View
@@ -46,7 +47,7 @@ class BrokenOff:
         keeps the file's name.
 
         Returns:
-            False where nothing shows which is whose, or the names cannot be exchanged any more.
+            False where nothing shows which is whose.
 
         Raises:
             MovedOn: a folder on the way is none any more, or a file has come meanwhile.
@@ -65,9 +66,22 @@ class BrokenOff:
             if Identity.at(place) is None:
                 self._disk.move(conflict.copy_path, theirs, conflict.path)
             elif not durable.exchange(copy, place):
-                return False
+                self._exchange_by_moves(conflict, theirs)
         self._conflicts.forget_exchange(conflict)
         return True
+
+    def _exchange_by_moves(self, conflict: FolderConflict, theirs: Identity) -> None:
+        """The same where files cannot be exchanged: the folder may be on another disk by now.
+
+        A kill in between leaves mine under a name that tells it.
+        """
+        aside = marked(conflict.copy_path, "mine")
+        mine = Identity.at(self._disk.place(conflict.path))
+        if mine is None:
+            raise MovedOn(f"{conflict.path} has gone since it was looked at")
+        self._disk.move(conflict.path, mine, aside)
+        self._disk.move(conflict.copy_path, theirs, conflict.path)
+        self._disk.move(aside, mine, conflict.copy_path)
 
     async def taken_back(self, look: Callable[[], Awaitable[View]]) -> View:
         """Take all back, and look at the folder; what cannot be taken back is left as it is.

@@ -182,7 +182,7 @@ class FolderConflicts:
 
     def _key_of(self, conflict: FolderConflict) -> str | None:
         rows = self._table.items()
-        return next((key for key, row in rows if self._followed(row.root) == conflict), None)
+        return next((key for key, row in rows if _is_same(row.root, conflict)), None)
 
     def keep_only(self, scan: Scan) -> None:
         """Drop those whose copy somebody has dealt with in the folder itself.
@@ -221,6 +221,11 @@ class FolderConflicts:
 
     def _entry(self, document_id: UUID | None) -> Base | None:
         return self._ledger.find(document_id) if document_id else None
+
+
+def _is_same(one: FolderConflict, other: FolderConflict) -> bool:
+    """Whether it is one conflict: a sync may push its copy and follow its files meanwhile."""
+    return (one.id, one.mine_sha256, one.seen_at) == (other.id, other.mine_sha256, other.seen_at)
 
 
 def _up_from(path: str) -> set[str]:

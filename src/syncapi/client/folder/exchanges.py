@@ -35,12 +35,13 @@ class FileNumber:
             return None
         return cls(status.st_ino, birth_ns(os.fspath(place), status))
 
-    def is_at(self, place: Path) -> bool:
-        """Whether the file is at a place, as far as inodes and times of birth say."""
-        found = FileNumber.at(place)
-        if found is None or found.inode != self.inode:
-            return False
-        return None in (found.birth_ns, self.birth_ns) or found.birth_ns == self.birth_ns
+    def is_surely(self, other: "FileNumber") -> bool:
+        """Whether both are one file's."""
+        return self.birth_ns is not None and self == other
+
+    def may_be(self, other: "FileNumber") -> bool:
+        """The same, also where the system does not tell when a file was made."""
+        return self.inode == other.inode and None in (self.birth_ns, other.birth_ns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +59,22 @@ class Exchange:
     def side_at(self, place: Path, known: "KnownBytes") -> Side | None:
         """Whose the file at a place is; None where there is none, or nothing shows it.
 
-        A file that is neither of the two is known by its bytes: a folder may have been copied.
+        A file that is neither of the two is known by its bytes: a folder may have been copied. So
+        is one of which only the inode is known, unless its bytes are new.
         """
-        if self.mine.is_at(place):
+        found = FileNumber.at(place)
+        if found is None:
+            return None
+        if self.mine.is_surely(found):
             return "mine"
-        return "theirs" if self.theirs.is_at(place) else known.side_of(place)
+        if self.theirs.is_surely(found):
+            return "theirs"
+        return known.side_of(place) or self._side_by_inode(found)
+
+    def _side_by_inode(self, found: FileNumber) -> Side | None:
+        if self.mine.may_be(found):
+            return "mine"
+        return "theirs" if self.theirs.may_be(found) else None
 
 
 @dataclass(frozen=True, slots=True)

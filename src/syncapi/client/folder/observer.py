@@ -18,7 +18,7 @@ from syncapi.client.folder.ignore_rules import Ignores, read_ignores
 from syncapi.client.folder.intents import Resolved, resolve
 from syncapi.client.folder.ledger import FileIndex, Ledger, remote_of
 from syncapi.client.folder.model import EMPTY, Base, Scan
-from syncapi.client.folder.older_names import changed_files, missing_files
+from syncapi.client.folder.older_names import edited_files, missing_files
 from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.plan import Direction, Rules, WentBack, plan
 from syncapi.client.folder.plan_checks import rules_first
@@ -161,19 +161,16 @@ class Looking:
         """SHA-256 of the files here that are no edits of their documents, by document.
 
         If the server's versions are to stay, these are also files in the place of a document that
-        had come there since, which was another one's before.
+        had come there since, which was another one's before. So they are as long as that other one
+        is still to be fetched again.
         """
         edits = _edits(planned, entries, found, how)
         older = await self._histories.went_back(edits, documents, asks=how == "ask")
         back = {document_id: edits[document_id] for document_id in older}
-        if how == "theirs":
-            changed = changed_files(planned)
-            missing = missing_files(planned, entries)
-            returned = await self._histories.under_older_names(missing, changed)
-            for file in returned.values():
-                document_id, sha256 = changed[file], file[2]
-                if document_id is not None:
-                    back[document_id] = sha256
+        fetched = [entry for entry in entries if how == "theirs" or entry.leaving]
+        edited, missing = edited_files(planned), missing_files(planned, fetched)
+        returned = await self._histories.under_older_names(missing, edited)
+        back.update((edited[file], file[2]) for file in returned.values())
         return back
 
     async def _pull(self, ignores: Ignores) -> None:

@@ -11,15 +11,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from syncapi.client.errors import RateLimited, ServerError, SyncError, Unreachable
+from syncapi.client.errors import RateLimited, ServerError, StoreBusy, SyncError, Unreachable
 from syncapi.client.folder.ignore_rules import is_part_file
 from syncapi.client.folder.reports import MirrorReport
 
 _LOOK_MILLISECONDS = 2000
 """Between two looks whether the folder is still the one that is watched."""
 
-PASSING = (Unreachable, ServerError, RateLimited)
-"""What goes away by itself."""
+PASSING = (Unreachable, ServerError, RateLimited, StoreBusy)
+"""What goes away by itself; the last is a decision that takes long."""
 
 
 class Watched(Protocol):
