@@ -280,6 +280,27 @@ def test_a_folder_that_is_where_files_cannot_be_exchanged_by_now(
             return
 
 
+@pytest.mark.parametrize("again", KEEPS)
+def test_a_decision_that_fails_leaves_nothing_to_take_back(
+    again: Keep, tables: Iterator[Table], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the next one does what it says, also after editors have saved both as new files."""
+    table = next(tables)
+    with monkeypatch.context() as patch:
+        patch.setattr(Trash, "take", fill_up)
+        with pytest.raises(OSError, match="full"):
+            table.decide("mine")
+    assert table.files() == {"a": "theirs", table.copy.name: "mine"}
+    save_anew(table.file)
+    save_anew(table.copy)
+    table.decide(again)
+    assert table.files()["a"].startswith("mine" if again == "mine" else "theirs")
+
+
+def fill_up(_trash: Trash, _source: Path, _path: str) -> Path:
+    raise OSError(errno.ENOSPC, "the disk is full")
+
+
 def has_turned(table: Table) -> bool:
     """Kill a process between the names and the trash; False if it was another moment."""
     return any(

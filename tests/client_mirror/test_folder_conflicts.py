@@ -24,6 +24,7 @@ from syncapi.client.folder.reports import FolderConflict, MirrorReport
 from syncapi.client.folder.resolver import Resolving
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
+from syncapi.client.store.tables import Table as StoreTable
 
 COPY = "d/a (conflict 2026-11-26 laptop 0000).txt"
 NOW = datetime(2026, 11, 26, tzinfo=UTC)
@@ -394,6 +395,20 @@ class TestWhichDocumentTheCopyIs:
             made = entry(number, COPY)
             kept.pushed(Create(made.id, COPY, made.sha256, "d", made.filename, False, made))
         assert [one.copy_id for one in kept.all()] == [UUID(int=2)]
+
+    def test_no_others_are_read_where_the_copy_is_named(
+        self, conflicts: tuple[FolderConflicts, Ledger], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """So a decision takes as long, however many are open."""
+        kept, _ = conflicts
+        with monkeypatch.context() as patch:
+            patch.delattr(StoreTable, "items")
+            patch.delattr(StoreTable, "values")
+            conflict = kept.find(COPY)
+            assert conflict is not None
+            assert kept.exchange_of(conflict) is None
+            kept.settle(conflict)
+        assert kept.all() == []
 
     def test_it_is_settled_under_its_present_path(
         self, conflicts: tuple[FolderConflicts, Ledger]

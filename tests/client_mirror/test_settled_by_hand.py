@@ -74,3 +74,23 @@ async def test_a_copy_that_is_pushed_while_it_is_decided_about_is_settled(
         mirror.resolve(found.copy_path, "both")
 
     assert (found.copy_id, await laptop.conflicts()) == (None, [])
+
+
+async def test_the_folder_of_an_open_conflict_is_renamed(laptop: Device, desktop: Device) -> None:
+    """Both documents keep their ids."""
+    write(laptop, "p/a.txt", "was")
+    await laptop.sync_calmly()
+    await desktop.sync_calmly()
+    write(desktop, "p/a.txt", "theirs")
+    await desktop.sync_calmly()
+    write(laptop, "p/a.txt", "mine")
+    await laptop.sync_calmly()
+    before = {entry.id: entry.sha256 for entry in laptop.entries()}
+    (laptop.root / "p").rename(laptop.root / "q")
+
+    report = await laptop.sync_calmly()
+
+    assert report.counts == {"update": 2}
+    assert {entry.id: entry.sha256 for entry in laptop.entries()} == before
+    (conflict,) = report.conflicts
+    assert texts(laptop) == {"q/a.txt": "theirs", conflict.copy_path: "mine"}

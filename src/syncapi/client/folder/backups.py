@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from syncapi.client.folder.actions import Delete
+from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.guards import expect_no_backup
 from syncapi.client.folder.histories import Histories
 from syncapi.client.folder.observer import View
@@ -12,8 +13,9 @@ from syncapi.client.folder.older_names import changed_files, missing_files
 class Backups:
     """Holds what is to be done against what a backup looks like."""
 
-    def __init__(self, histories: Histories) -> None:
+    def __init__(self, histories: Histories, conflicts: FolderConflicts) -> None:
         self._histories = histories
+        self._conflicts = conflicts
 
     def expect_none(self, view: View) -> None:
         """See that not many files went back to older versions, nor any while others are missing.
@@ -21,7 +23,7 @@ class Backups:
         Raises:
             WentBackStop: they did.
         """
-        expect_no_backup(len(view.back), len(_deleted(view)))
+        expect_no_backup(len(view.back), len(self._missing(view)))
 
     async def expect_no_older_names(self, view: View) -> None:
         """See the same, and whether files have come back under older names of what is missing.
@@ -38,14 +40,30 @@ class Backups:
             return
         changed = changed_files(view.scan, entries, view.rules)
         found = await self._histories.under_older_names(missing, changed)
-        expect_no_backup(len(view.back.keys() | found), len(_deleted(view)))
+        expect_no_backup(len(view.back | found.keys()), len(self._missing(view)))
+
+    def _missing(self, view: View) -> set[UUID]:
+        """What would be deleted on the server, and is in no other place here.
+
+        The copy of a conflict is, if the file that it was made of has its bytes again.
+        """
+        deleted = {action.id for action in view.whole.actions if isinstance(action, Delete)}
+        if not deleted:
+            return deleted
+        files = {file.path: file.sha256 for file in view.scan.files}
+        copies = {
+            conflict.copy_id
+            for conflict in self._conflicts.all()
+            if files.get(conflict.path) == conflict.mine_sha256
+        }
+        return deleted - copies - _moved(view)
 
 
-def _deleted(view: View) -> set[UUID]:
-    """What would be deleted on the server since its file is missing here.
+def _moved(view: View) -> set[UUID]:
+    """Documents whose files took the place of another document's.
 
-    A file that took the place of another document's is not missing. Its inode and its time of
-    birth show it: what a backup brings is never another file of the folder.
+    Their inodes and times of birth show it: what a backup brings is never another file of the
+    folder.
     """
     own = {entry.path: (entry.inode, entry.birth_ns) for entry in view.resolved.entries}
     moved = {
@@ -53,9 +71,8 @@ def _deleted(view: View) -> set[UUID]:
         for file in view.scan.files
         if file.birth_ns and own.get(file.path) != (file.inode, file.birth_ns)
     }
-    here = {
+    return {
         entry.id
         for entry in view.resolved.entries
         if (entry.inode, entry.birth_ns, entry.sha256) in moved
     }
-    return {action.id for action in view.whole.actions if isinstance(action, Delete)} - here

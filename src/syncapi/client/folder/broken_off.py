@@ -7,15 +7,20 @@ name for the server's. So both take this back first.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
 
 from syncapi.client import durable
+from syncapi.client.folder.actions import Plan
 from syncapi.client.folder.conflict_names import marked
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, Identity, MovedOn
+from syncapi.client.folder.local_executor import path_of
+from syncapi.client.folder.model import Scan
+from syncapi.client.folder.names import join, split
 from syncapi.client.folder.observer import View
-from syncapi.client.folder.reports import FolderConflict
+from syncapi.client.folder.reports import Failure, FolderConflict
+from syncapi.client.folder.sync_pass import failure_of
 
 
 class BrokenOff:
@@ -83,8 +88,11 @@ class BrokenOff:
         self._disk.move(conflict.copy_path, theirs, conflict.path)
         self._disk.move(aside, mine, conflict.copy_path)
 
-    async def taken_back(self, look: Callable[[], Awaitable[View]]) -> View:
-        """Take all back, and look at the folder; what cannot be taken back is left as it is.
+    async def taken_back(self, look: Callable[[], Awaitable[View]]) -> tuple[View, list[Failure]]:
+        """Take all back, and look at the folder.
+
+        Returns:
+            The view, and what could not be taken back. Nothing is planned of those documents.
 
         Raises:
             StoreBusy: another process is deciding.
@@ -92,17 +100,56 @@ class BrokenOff:
         """
         view = await look()
         # After the look: a process may be killed during it. What is planned must be of own names.
-        while await asyncio.to_thread(self._take_all_back):
+        while True:
+            has_changed, failed = await asyncio.to_thread(self._take_all_back, view.scan)
+            if not has_changed:
+                return _left_alone(view, failed), [*failed.values()]
             view = await look()
-        return view
 
-    def _take_all_back(self) -> bool:
-        """Return whether names may have changed since they were seen."""
+    def _take_all_back(self, scan: Scan) -> tuple[bool, dict[FolderConflict, Failure]]:
+        """Return whether names may have changed since they were seen, and what failed."""
+        failed: dict[FolderConflict, Failure] = {}
         before = self._conflicts.exchanged()
         if not before:
-            return False
+            return False, failed
         with self._conflicts.deciding():
             for conflict in self._conflicts.exchanged():
-                with suppress(MovedOn, OSError):
-                    self.take_back(conflict)
-            return self._conflicts.exchanged() != before
+                found = self._found(conflict, scan)
+                try:
+                    self.take_back(found)
+                except (MovedOn, OSError) as error:
+                    failed[found] = failure_of("move", found.path, error)
+            return self._conflicts.exchanged() != before, failed
+
+    def _found(self, conflict: FolderConflict, scan: Scan) -> FolderConflict:
+        """The conflict with its files where they are: somebody may have renamed their folder."""
+        paths = {file.path for file in scan.files}
+        if not paths.isdisjoint((conflict.path, conflict.copy_path)):
+            return conflict
+        name, copy_name = (split(path)[1] for path in (conflict.path, conflict.copy_path))
+        folders = {split(path)[0] for path in paths if split(path)[1] == copy_name}
+        moved = [
+            replace(conflict, path=join(folder, name), copy_path=join(folder, copy_name))
+            for folder in sorted(folders)
+        ]
+        return next((one for one in moved if self.is_turned(one)), conflict)
+
+
+def _left_alone(view: View, failed: Collection[FolderConflict]) -> View:
+    """The same without what is planned of documents whose files have each other's names."""
+    if not failed:
+        return view
+    ids = {document for one in failed for document in (one.id, one.copy_id)}
+    paths = {path for one in failed for path in (one.path, one.copy_path)}
+
+    def without(planned: Plan) -> Plan:
+        return replace(
+            planned,
+            actions=tuple(
+                action
+                for action in planned.actions
+                if path_of(action) not in paths and (action.id is None or action.id not in ids)
+            ),
+        )
+
+    return replace(view, whole=without(view.whole), plan=without(view.plan))

@@ -42,10 +42,13 @@ def conflict_path(
 
 
 def is_conflict_of(path: str, original: str) -> bool:
-    """Whether a file was set aside for a conflict of a file of the other name."""
+    """Whether a file was set aside for a conflict of a file of the other name.
+
+    A copy that keeps its name in another folder was moved there.
+    """
     (_, name), (_, other) = split(path), split(original)
     found = _CONFLICT.search(name)
-    return found is not None and other.startswith(name[: found.start()])
+    return found is not None and name != other and other.startswith(name[: found.start()])
 
 
 def apart_paths(path: str, document: UUID) -> Iterator[str]:

@@ -11,25 +11,18 @@ from pydantic import RootModel
 
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.actions import Adopt, Create, Download, SetAside
+from syncapi.client.folder.asked import Asked
 from syncapi.client.folder.exchanges import Exchange, KnownBytes
 from syncapi.client.folder.ledger import Ledger, PathKeys
-from syncapi.client.folder.model import Base, Scan
+from syncapi.client.folder.model import Base, LocalFile, Scan
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.store.lock import deciding
 from syncapi.client.store.store import Store
-from syncapi.protocol.base import WireModel
 from syncapi.protocol.documents import Document
 
 
 class _Row(RootModel[FolderConflict]):
     pass
-
-
-class _Asked(WireModel):
-    """The bytes that a person was asked about, while the document had this version."""
-
-    sha256s: tuple[str, ...]
-    version: datetime | None
 
 
 class _Exchange(RootModel[Exchange]):
@@ -55,7 +48,7 @@ class FolderConflicts:
         self._ledger = Ledger(store)
         self._store = store
         self._table = store.table("folder_conflicts", _Row)
-        self._asked = store.table("folder_conflicts_asked", _Asked)
+        self._asked = Asked(store)
         self._exchanges = store.table("folder_conflicts_exchanges", _Exchange)
         self._now = now
 
@@ -70,6 +63,9 @@ class FolderConflicts:
         Raises:
             SeveralConflicts: it is a file's own path, which does not tell them apart.
         """
+        row = self._table.get(self._keys.of(path))
+        if row is not None and (copy := self._followed(row.root)).copy_path == path:
+            return copy
         found = self.all()
         named = [one for one in found if one.copy_path == path]
         named = named or [one for one in found if one.path == path]
@@ -95,22 +91,28 @@ class FolderConflicts:
             self._table.put(self._keys.of(action.to), _Row(conflict))
             self._exchanges.delete(self._keys.of(action.to))
             if action.entry is not None:
-                self._note_asked(action.entry, action.sha256)
-
-    def _note_asked(self, entry: Base, sha256: str) -> None:
-        asked = self._asked.get(str(entry.id))
-        before = asked.sha256s if asked is not None and asked.version == entry.version else ()
-        now = _Asked(sha256s=(*before, sha256), version=entry.version)
-        self._asked.put(str(entry.id), now)
+                self._asked.note(action.entry, action.sha256)
 
     def was_asked(self, document: Document, sha256: str) -> bool:
         """Whether a person was asked about these bytes in the place of this version of a document.
 
-        Who brings them back has decided, unless the decision was for the server's version.
+        Who brings them back alone is not asked again, unless they decided for the server's.
         """
-        asked = self._asked.get(str(document.id))
-        return (
-            asked is not None and asked.version == document.updated_at and sha256 in asked.sha256s
+        return self._asked.was_asked(document, sha256)
+
+    def was_decided(self, document: Document, sha256: str, file: LocalFile | None) -> bool:
+        """Whether a person decided that these bytes take the place of this version of a document.
+
+        They said so, or have moved the copy itself over the document's file.
+
+        Args:
+            document: as the server has it.
+            sha256: hex.
+            file: what is in its place; None if nothing is.
+        """
+        return self._asked.was_decided(document, sha256) or any(
+            row.root.id == document.id and _is_file_of(self._entry(row.root.copy_id), file)
+            for row in self._table.values()
         )
 
     def pushed(self, copy: Create | Adopt) -> None:
@@ -123,13 +125,16 @@ class FolderConflicts:
             conflict = dataclasses.replace(row.root, copy_id=copy.id)
             self._table.put(self._keys.of(copy.path), _Row(conflict))
 
-    def settle(self, conflict: FolderConflict, *, has_mine: bool = False) -> None:
+    def settle(
+        self, conflict: FolderConflict, *, has_mine: bool = False, is_decided: bool = False
+    ) -> None:
         """Drop a conflict.
 
         Args:
             conflict: as `all` or `find` has told it.
-            has_mine: whether mine got the file's name. Then it is pushed without another question,
-                also if it is an older version. Else a person is asked about it each time.
+            has_mine: whether the file has the bytes of mine. Then it is pushed without another
+                question, also if it is an older version. Else a person is asked each time.
+            is_decided: whether a person said so. Else a backup may have brought those bytes.
         """
         key = self._key_of(conflict)
         if key is None:
@@ -139,9 +144,9 @@ class FolderConflicts:
             self._table.delete(key)
             self._exchanges.delete(key)
             if not has_mine:
-                self._asked.delete(str(conflict.id))
+                self._asked.forget(conflict.id)
             elif entry is not None:
-                self._note_asked(entry, conflict.mine_sha256)
+                self._asked.note(entry, conflict.mine_sha256, is_decided=is_decided)
 
     def deciding(self) -> AbstractContextManager[None]:
         """Keep other processes out that decide a conflict. Raises `StoreBusy`."""
@@ -181,7 +186,11 @@ class FolderConflicts:
         )
 
     def _key_of(self, conflict: FolderConflict) -> str | None:
-        rows = self._table.items()
+        key = self._keys.of(conflict.copy_path)
+        row = self._table.get(key)
+        if row is not None and _is_same(row.root, conflict):
+            return key
+        rows = self._table.items()  # the copy was renamed
         return next((key for key, row in rows if _is_same(row.root, conflict)), None)
 
     def keep_only(self, scan: Scan) -> None:
@@ -226,6 +235,14 @@ class FolderConflicts:
 def _is_same(one: FolderConflict, other: FolderConflict) -> bool:
     """Whether it is one conflict: a sync may push its copy and follow its files meanwhile."""
     return (one.id, one.mine_sha256, one.seen_at) == (other.id, other.mine_sha256, other.seen_at)
+
+
+def _is_file_of(entry: Base | None, file: LocalFile | None) -> bool:
+    """Whether it surely is the one that the ledger knows, with its bytes."""
+    if entry is None or file is None or file.birth_ns is None:
+        return False
+    known = entry.inode, entry.birth_ns, entry.sha256
+    return known == (file.inode, file.birth_ns, file.sha256)
 
 
 def _up_from(path: str) -> set[str]:

@@ -6,7 +6,6 @@ from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.folder.bounded_gather import each
-from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.model import Base, LocalFile
 from syncapi.client.folder.older_names import PlacedBytes
 from syncapi.client.replica.histories import versions_of
@@ -17,9 +16,8 @@ from syncapi.protocol.history import DocumentVersion
 class Histories:
     """Asks for the versions of documents, of several at once."""
 
-    def __init__(self, client: Client, conflicts: FolderConflicts, *, parallel: int) -> None:
+    def __init__(self, client: Client, *, parallel: int) -> None:
         self._client = client
-        self._conflicts = conflicts
         self._parallel = parallel
 
     async def answers(
@@ -81,16 +79,11 @@ class Histories:
         await each(missing, ask, parallel=self._parallel)
         return found
 
-    async def went_back(
-        self, edits: Mapping[UUID, str], documents: Mapping[UUID, Document], *, asks: bool
-    ) -> set[UUID]:
+    async def went_back(self, edits: Mapping[UUID, str]) -> set[UUID]:
         """Which documents had those bytes in an older version already.
 
         Args:
             edits: SHA-256 in hex of each document's file here, which is not what the server has.
-            documents: what lives on the server.
-            asks: whether a person is to be asked about them. So those are left out that a person
-                has been asked about before, and has put back.
 
         Raises:
             SyncError: the server cannot be reached or refuses.
@@ -98,9 +91,6 @@ class Histories:
         found: set[UUID] = set()
 
         async def ask(document_id: UUID) -> None:
-            there = documents.get(document_id)
-            if asks and there and self._conflicts.was_asked(there, edits[document_id]):
-                return
             async for version in versions_of(self._client, document_id):
                 if version.file is not None and version.file.sha256_hash == edits[document_id]:
                     found.add(document_id)

@@ -1,7 +1,7 @@
 """A folder that is kept in step with a tenant's documents."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
@@ -32,6 +32,7 @@ from syncapi.client.folder.remote_executor import ServerHalf
 from syncapi.client.folder.reports import (
     Checked,
     CheckReport,
+    Failure,
     FolderConflict,
     MirrorReport,
     Progress,
@@ -87,8 +88,8 @@ class Mirror:
         self._disk = Disk(root, trash)
         self._broken_off = BrokenOff(self._disk, self._conflicts)
         self._resolving = Resolving(self._disk, trash, self._conflicts, self._broken_off)
-        histories = Histories(client, self._conflicts, parallel=options.parallel)
-        self._backups = Backups(histories)
+        histories = Histories(client, parallel=options.parallel)
+        self._backups = Backups(histories, self._conflicts)
         self._looking = Looking(
             root,
             self._disk,
@@ -97,6 +98,7 @@ class Mirror:
             self._index,
             OutOfSight(store, self._ledger),
             histories,
+            self._conflicts,
             options,
         )
         self._deletions = RecentDeletions(store, options.now)
@@ -139,8 +141,10 @@ class Mirror:
             went_back=went_back,
         )
         for number in range(MOST_ROUNDS + 1):
-            view = await (look() if dry_run else self._broken_off.taken_back(look))
-            self._tell(report, view)
+            view, failures = (
+                (await look(), []) if dry_run else await self._broken_off.taken_back(look)
+            )
+            self._tell(report, view, failures)
             if dry_run or direction != "both":
                 report.pending = view.plan
             if dry_run:
@@ -247,7 +251,11 @@ class Mirror:
         )
         return Placing(self._disk, downloader, self._replica.urls)
 
-    def _tell(self, report: MirrorReport, view: View) -> None:
+    def _tell(self, report: MirrorReport, view: View, failures: Iterable[Failure]) -> None:
+        for failure in failures:
+            if failure not in report.failures:  # by an earlier round
+                report.failures.append(failure)
+                self._progress.failed(failure)
         report.problems = view.plan.problems
         self._conflicts.keep_only(view.scan)
         report.conflicts = self.conflicts()
@@ -322,7 +330,7 @@ class Mirror:
             if conflict is None:
                 raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
             self._resolving.resolve(conflict, keep)
-            self._conflicts.settle(conflict, has_mine=keep == "mine")
+            self._conflicts.settle(conflict, has_mine=keep == "mine", is_decided=True)
             return conflict
 
     async def ignored(self) -> list[tuple[str, str]]:

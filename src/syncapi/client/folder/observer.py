@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,15 +10,16 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 from uuid import UUID, uuid4
 
-from syncapi.client.folder.actions import Create, Delete, Plan, SetAside, Update
+from syncapi.client.folder.actions import Delete, Plan
+from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.disk import Disk, missing, takes_cases_for_one
 from syncapi.client.folder.guards import Guards
 from syncapi.client.folder.histories import Histories
 from syncapi.client.folder.ignore_rules import Ignores, read_ignores
 from syncapi.client.folder.intents import Resolved, resolve
 from syncapi.client.folder.ledger import FileIndex, Ledger, remote_of
-from syncapi.client.folder.model import EMPTY, Base, Scan
-from syncapi.client.folder.older_names import edited_files, missing_files
+from syncapi.client.folder.model import Base, Scan
+from syncapi.client.folder.older_bytes import LookingBack, OlderBytes
 from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.plan import Direction, Rules, WentBack, plan
 from syncapi.client.folder.plan_checks import rules_first
@@ -55,8 +56,8 @@ class View:
         patterns: of what is ignored, by which it was scanned and planned.
         resolved: the ledger as the scan shows it; kept before the plan is carried out.
         restored: entries to keep then, too.
-        back: SHA-256 of the files that have the bytes of an older version of their document, by
-            document, if nobody has said yet what is meant.
+        back: documents whose files have the bytes of an older version, if nobody has said yet
+            what is meant.
     """
 
     scan: Scan
@@ -67,7 +68,7 @@ class View:
     resolved: Resolved
     patterns: tuple[str, ...] = ()
     restored: tuple[Base, ...] = ()
-    back: Mapping[UUID, str] = field(default_factory=dict)
+    back: frozenset[UUID] = frozenset()
 
 
 class Looking:
@@ -82,6 +83,7 @@ class Looking:
         index: FileIndex,
         out_of_sight: OutOfSight,
         histories: Histories,
+        conflicts: FolderConflicts,
         options: Options,
     ) -> None:
         self._root = root
@@ -91,6 +93,7 @@ class Looking:
         self._index = index
         self._out_of_sight = out_of_sight
         self._histories = histories
+        self._older = LookingBack(histories, conflicts)
         self._options = options
 
     async def look(
@@ -125,19 +128,18 @@ class Looking:
             entries = await self._informed(entries, documents, found)
         resolved = resolve(entries, found)
         planned = self._plan(resolved.entries, found, documents, rules)
-        how: WentBack = "theirs" if went_back == "theirs" else "ask"
-        back: dict[UUID, str] = {}
+        back = OlderBytes()
         if not offline and went_back != "mine":
-            back = await self._back(planned, resolved.entries, found, documents, how)
-        went = dict.fromkeys(back, how)
-        if back:
-            planned = self._plan(resolved.entries, found, documents, rules, went)
+            how: WentBack = "theirs" if went_back == "theirs" else "ask"
+            back = await self._older.find(planned, resolved.entries, found, documents, how)
+        if back.fates:
+            planned = self._plan(resolved.entries, found, documents, rules, back.fates)
         restored = []
         if restore_missing or went_back == "theirs":
             restored = self._to_restore(planned, resolved.entries)
         if restored:
             entries = _with(resolved.entries, restored)
-            planned = self._plan(entries, found, documents, rules, went)
+            planned = self._plan(entries, found, documents, rules, back.fates)
         return View(
             found,
             documents,
@@ -147,31 +149,8 @@ class Looking:
             resolved,
             ignores.lines,
             tuple(restored),
-            back={} if how == "theirs" else back,
+            back=back.signs,
         )
-
-    async def _back(
-        self,
-        planned: Plan,
-        entries: Iterable[Base],
-        found: Scan,
-        documents: dict[UUID, Document],
-        how: WentBack,
-    ) -> dict[UUID, str]:
-        """SHA-256 of the files here that are no edits of their documents, by document.
-
-        If the server's versions are to stay, these are also files in the place of a document that
-        had come there since, which was another one's before. So they are as long as that other one
-        is still to be fetched again.
-        """
-        edits = _edits(planned, entries, found, how)
-        older = await self._histories.went_back(edits, documents, asks=how == "ask")
-        back = {document_id: edits[document_id] for document_id in older}
-        fetched = [entry for entry in entries if how == "theirs" or entry.leaving]
-        edited, missing = edited_files(planned), missing_files(planned, fetched)
-        returned = await self._histories.under_older_names(missing, edited)
-        back.update((edited[file], file[2]) for file in returned.values())
-        return back
 
     async def _pull(self, ignores: Ignores) -> None:
         # Before the pull: a server that cannot be reached changes nothing about the rules.
@@ -260,34 +239,3 @@ def _with(entries: Iterable[Base], others: Iterable[Base]) -> list[Base]:
     """Entries, with others in the place of those of the same documents."""
     instead = {entry.id: entry for entry in others}
     return [instead.get(entry.id, entry) for entry in entries]
-
-
-def _edits(planned: Plan, entries: Iterable[Base], found: Scan, how: WentBack) -> dict[UUID, str]:
-    """New bytes of documents that the server has, or had, and may have changed since.
-
-    What the server has lost is no older version of it, and neither are the bytes that both sides
-    agreed on last: such a file was only renamed. An empty file has nothing that could be older, so
-    that no question is asked about it: programs empty files all the time.
-    """
-    agreed = {
-        entry.id: entry.sha256 for entry in entries if not entry.lost and entry.version is not None
-    }
-    return {
-        document_id: sha256
-        for document_id, sha256 in _pushed_or_contested(planned, found)
-        if document_id is not None and sha256 is not None
-        if sha256 != agreed.get(document_id, sha256)
-        if sha256 != EMPTY or how == "theirs"
-    }
-
-
-def _pushed_or_contested(planned: Plan, found: Scan) -> Iterator[tuple[UUID | None, str | None]]:
-    for action in planned.actions:
-        if isinstance(action, Update | SetAside) or (
-            isinstance(action, Create) and action.revives
-        ):
-            yield action.id, action.sha256
-    files = {file.path: file.sha256 for file in found.files} if planned.pending else {}
-    for pending in planned.pending:  # a push leaves conflicts as they are
-        if pending.kind == "conflict":
-            yield pending.id, files.get(pending.path)

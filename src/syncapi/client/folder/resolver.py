@@ -40,21 +40,25 @@ class Resolving:
         """
         try:
             if not self._broken_off.take_back(conflict):
+                if not self._is_any_there(conflict):
+                    raise _gone(conflict)  # their folder was renamed: the next sync finds them
                 self._conflicts.forget_exchange(conflict)
                 raise _replaced(conflict)
             if keep == "both" and self._is_ignored(conflict.copy_path):
                 return
             copy = self._disk.place(conflict.copy_path)
             if Identity.at(copy) is None:
-                raise SyncError(
-                    f"{conflict.copy_path} is not there any more.", hint="syncapi sync"
-                )
+                raise _gone(conflict)
             if keep == "theirs":
                 self._trash.take(copy, conflict.copy_path)
             elif keep == "mine":
                 self._give_name(conflict, copy)
         except MovedOn as error:
             raise SyncError(f"{error}.", hint="Move it away, then repeat.") from error
+
+    def _is_any_there(self, conflict: FolderConflict) -> bool:
+        places = map(self._disk.place, (conflict.path, conflict.copy_path))
+        return any(Identity.at(place) is not None for place in places)
 
     def _is_ignored(self, path: str) -> bool:
         """Whether a file may be missing from a path while its document is kept on the server."""
@@ -75,14 +79,13 @@ class Resolving:
             self._conflicts.forget_exchange(conflict)
             self._replace(copy, place, path, before)
             return
-        if Identity.at(copy) != before:
-            durable.exchange(copy, place)
-            raise _written_to(path)
         try:
+            if Identity.at(copy) != before:
+                raise _written_to(path)
             self._trash.take(copy, path)
-        except OSError:
-            if Identity.at(copy) == before:
-                durable.exchange(copy, place)
+        except (SyncError, OSError):
+            if Identity.at(copy) is not None and durable.exchange(copy, place):
+                self._conflicts.forget_exchange(conflict)
             raise
 
     def _note(self, conflict: FolderConflict, copy: Path, place: Path) -> None:
@@ -101,6 +104,10 @@ class Resolving:
         if Identity.at(place) != before:
             raise _written_to(path)
         durable.replace(copy, place)
+
+
+def _gone(conflict: FolderConflict) -> SyncError:
+    return SyncError(f"{conflict.copy_path} is not there any more.", hint="syncapi sync")
 
 
 def _replaced(conflict: FolderConflict) -> SyncError:

@@ -1,0 +1,157 @@
+"""A backup brings bytes again that a person was asked about.
+
+That they were asked is no answer: only a decision for those bytes keeps them from showing that a
+backup was put back, and what it lacks from being deleted without a question.
+"""
+
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from fixtures.mirrors import texts, write
+from simulation.device import Device
+from simulation.faults import Fault
+from syncapi.client.errors import SafetyStop
+from syncapi.client.folder.observer import Keep
+from syncapi.client.folder.reports import FolderConflict, MirrorReport
+
+NEWER = {f"newer{number}": f"{number}" for number in range(6)}
+
+
+async def sync(device: Device, went_back: Keep | None = None) -> MirrorReport:
+    async with device.opened() as mirror:
+        return await mirror.sync(went_back=went_back)
+
+
+async def write_and_sync(device: Device, files: dict[str, str]) -> MirrorReport:
+    for path, text in files.items():
+        write(device, path, text)
+    return await sync(device)
+
+
+async def decide(device: Device, keep: Keep) -> None:
+    async with device.opened() as mirror:
+        mirror.resolve("a", keep)
+
+
+async def undone(device: Device) -> FolderConflict:
+    """Older bytes of `a` were put back, and a person is asked about them."""
+    await write_and_sync(device, {"a": "first", "kept": "kept"})
+    await write_and_sync(device, {"a": "second", **NEWER})
+    (conflict,) = (await write_and_sync(device, {"a": "first"})).conflicts
+    return conflict
+
+
+def put_back(device: Device) -> None:
+    """Have what a backup has that was made after the first sync."""
+    backup = {"a": "first", "kept": "kept"}
+    for path in texts(device).keys() - backup.keys():
+        (device.root / path).unlink()
+    write(device, "a", "first")
+
+
+async def expect_question(device: Device, other: Device) -> None:
+    with pytest.raises(SafetyStop, match=r"^1 files .* of what was in step are missing"):
+        await sync(device)
+    await sync(other)
+    assert NEWER.items() <= texts(other).items()
+    await sync(device, "theirs")
+    assert NEWER.items() <= texts(device).items()
+
+
+async def test_the_question_was_left_open(laptop: Device, desktop: Device) -> None:
+    await undone(laptop)
+    put_back(laptop)
+    await expect_question(laptop, desktop)
+    assert len(await laptop.conflicts()) == 1
+
+
+async def test_the_copy_was_not_pushed_yet(
+    laptop: Device, desktop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the conflict is not listed any more once the backup lacks the copy."""
+    await write_and_sync(laptop, {"a": "first", "kept": "kept"})
+    await write_and_sync(laptop, {"a": "second", **NEWER})
+    with monkeypatch.context() as patch:
+        patch.setattr(laptop.api, "draw", refuse_pushes)
+        write(laptop, "a", "first")
+        await laptop.sync()
+    (conflict,) = await laptop.conflicts()
+    assert conflict.copy_id is None
+    put_back(laptop)
+    with pytest.raises(SafetyStop, match="of what was in step are missing"):
+        await sync(laptop)
+    await expect_question(laptop, desktop)
+
+
+def refuse_pushes(request: httpx.Request) -> Fault | None:
+    is_push = request.method == "POST" and request.url.path.endswith("/documents/sync")
+    return "refused" if is_push else None
+
+
+async def test_the_decision_was_for_theirs(laptop: Device, desktop: Device) -> None:
+    await undone(laptop)
+    await decide(laptop, "theirs")
+    await sync(laptop)
+    put_back(laptop)
+    await expect_question(laptop, desktop)
+
+
+async def test_others_wrote_a_newer_version_after_the_decision(
+    laptop: Device, desktop: Device
+) -> None:
+    await undone(laptop)
+    await decide(laptop, "mine")
+    await sync(laptop)
+    await sync(desktop)
+    await write_and_sync(desktop, {"a": "third"})
+    await sync(laptop)
+    put_back(laptop)
+    await expect_question(laptop, desktop)
+
+
+async def test_who_decides_for_mine_is_not_asked_again(laptop: Device, desktop: Device) -> None:
+    """Also if they delete another file before the next sync."""
+    await undone(laptop)
+    await decide(laptop, "mine")
+    (laptop.root / "newer0").unlink()
+    assert (await sync(laptop)).conflicts == []
+    await sync(desktop)
+    assert texts(desktop) == texts(laptop) == {"a": "first", "kept": "kept", **_without_first()}
+
+
+async def test_nor_is_who_moves_the_copy_over_the_file(laptop: Device, desktop: Device) -> None:
+    conflict = await undone(laptop)
+    (laptop.root / conflict.copy_path).replace(laptop.root / "a")
+    (laptop.root / "newer0").unlink()
+    assert (await sync(laptop)).conflicts == []
+    await sync(desktop)
+    assert texts(desktop) == texts(laptop) == {"a": "first", "kept": "kept", **_without_first()}
+
+
+def _without_first() -> dict[str, str]:
+    return {path: text for path, text in NEWER.items() if path != "newer0"}
+
+
+def _leave(_device: Device, _copy: str) -> None:
+    """The copy stays."""
+
+
+def _delete(device: Device, copy: str) -> None:
+    (device.root / copy).unlink()
+
+
+@pytest.mark.parametrize("then", [_leave, _delete])
+async def test_who_puts_the_same_bytes_back_alone_is_taken_at_their_word(
+    then: Callable[[Device, str], None], laptop: Device, desktop: Device
+) -> None:
+    conflict = await undone(laptop)
+    write(laptop, "a", "first")
+    then(laptop, conflict.copy_path)
+    here = texts(laptop)
+    for _ in range(2):
+        await sync(laptop)
+        assert texts(laptop) == here
+    await sync(desktop)
+    assert texts(desktop) == here
