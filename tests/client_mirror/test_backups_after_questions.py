@@ -5,11 +5,14 @@ backup was put back, and what it lacks from being deleted without a question.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
 
 import httpx
 import pytest
 
 from fixtures.mirrors import texts, write
+from simulation.crashes import Crashed, crash_at
 from simulation.device import Device
 from simulation.faults import Fault
 from syncapi.client.errors import SafetyStop
@@ -35,12 +38,12 @@ async def decide(device: Device, keep: Keep) -> None:
         mirror.resolve("a", keep)
 
 
-async def undone(device: Device) -> FolderConflict:
-    """Older bytes of `a` were put back, and a person is asked about them."""
-    await write_and_sync(device, {"a": "first", "kept": "kept"})
-    await write_and_sync(device, {"a": "second", **NEWER})
-    (conflict,) = (await write_and_sync(device, {"a": "first"})).conflicts
-    return conflict
+async def undone(device: Device, path: str = "a") -> FolderConflict:
+    """Older bytes of a file were put back, and a person is asked about them."""
+    await write_and_sync(device, {path: "first", "kept": "kept"})
+    await write_and_sync(device, {path: "second", **NEWER})
+    report = await write_and_sync(device, {path: "first"})
+    return next(conflict for conflict in report.conflicts if conflict.path == path)
 
 
 def put_back(device: Device) -> None:
@@ -65,6 +68,26 @@ async def test_the_question_was_left_open(laptop: Device, desktop: Device) -> No
     put_back(laptop)
     await expect_question(laptop, desktop)
     assert len(await laptop.conflicts()) == 1
+
+
+async def test_the_answer_is_broken_off(laptop: Device, desktop: Device) -> None:
+    """Whatever moment it ends at, the older bytes are not pushed by the next sync."""
+    for moment in count(1):
+        name = f"a{moment}"
+        await undone(laptop, name)
+        (laptop.root / "newer0").unlink()
+        write(laptop, name, "first")
+        try:
+            with crash_at(moment, is_after=False):
+                await sync(laptop, "theirs")
+            break
+        except Crashed:
+            pass
+        with suppress(SafetyStop):
+            await sync(laptop)
+        await sync(desktop)
+        assert (texts(desktop)[name], texts(desktop)["newer0"]) == ("second", "0"), moment
+        await sync(laptop, "theirs")
 
 
 async def test_the_copy_was_not_pushed_yet(

@@ -2,11 +2,16 @@
 
 from uuid import UUID
 
-from fixtures.mirrors import texts
+import httpx
+import pytest
+
+from fixtures.mirrors import texts, write
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
 from simulation.device import Device
+from simulation.faults import Fault
+from syncapi.client.errors import SafetyStop
 
 
 async def test_a_file_is_deleted_though_its_md5_was_mended_meanwhile(
@@ -21,6 +26,33 @@ async def test_a_file_is_deleted_though_its_md5_was_mended_meanwhile(
 
     assert texts(laptop) == {}
     assert (await tenant.user.get("/documents")).json()["data"]["documents"] == []
+
+
+async def test_one_history_is_enough_where_the_folder_is_empty(
+    tenant: TestTenant, laptop: Device, make_writer: MakeWriter
+) -> None:
+    """Whatever the others show, nothing is deleted."""
+    names = {f"{number}" for number in range(30)}
+    for name in names:
+        write(laptop, name, name)
+    await laptop.sync_calmly()
+    for name in names:
+        (laptop.root / name).unlink()
+    await (await make_writer(tenant.id)).mend_md5()
+    asked: list[str] = []
+    draw = laptop.api.draw
+
+    def draw_and_note(request: httpx.Request) -> Fault | None:
+        asked.append(request.url.path)
+        return draw(request)
+
+    laptop.api.draw = draw_and_note  # type: ignore[method-assign]
+    for _ in range(2):
+        async with laptop.opened() as mirror:
+            with pytest.raises(SafetyStop, match="The folder is empty"):
+                await mirror.sync()
+        assert sum(path.endswith("/history") for path in asked) <= 2
+    assert (await laptop.sync_calmly()).counts == {"delete": len(names)}
 
 
 async def test_a_file_comes_back_if_somebody_restored_it_before_its_md5_was_mended(

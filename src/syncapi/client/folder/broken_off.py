@@ -152,4 +152,4 @@ def _left_alone(view: View, failed: Collection[FolderConflict]) -> View:
             ),
         )
 
-    return replace(view, whole=without(view.whole), plan=without(view.plan))
+    return replace(view, whole=without(view.whole), plan=without(view.plan), back=view.back - ids)

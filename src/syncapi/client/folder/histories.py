@@ -52,6 +52,8 @@ class Histories:
         entries: Iterable[Base],
         documents: Mapping[UUID, Document],
         files: Iterable[LocalFile],
+        *,
+        is_one_enough: bool = False,
     ) -> list[Base]:
         """Entries of missing files whose versions were only copied since, as of the last copy.
 
@@ -62,6 +64,7 @@ class Histories:
             entries: the ledger.
             documents: what lives on the server.
             files: those that are here.
+            is_one_enough: whether to ask about no more once one is found.
 
         Raises:
             SyncError: the server cannot be reached or refuses.
@@ -69,6 +72,8 @@ class Histories:
         found: list[Base] = []
 
         async def ask(entry: Base) -> None:
+            if found and is_one_enough:
+                return
             document = documents[entry.id]
             if await self._is_copy(entry, document):
                 found.append(replace(entry, version=document.updated_at))

@@ -139,6 +139,7 @@ class Mirror:
             direction=direction,
             restore_missing=restore_missing,
             went_back=went_back,
+            stops_if_empty=not (dry_run or allow_mass_delete or direction == "pull"),
         )
         for number in range(MOST_ROUNDS + 1):
             view, failures = (
@@ -163,7 +164,9 @@ class Mirror:
                 self._guard(view)
             if went_back is None:
                 await self._backups.expect_no_older_names(view)
-            self._ledger.put(*view.restored)
+            with self._ledger.transaction():
+                self._ledger.put(*view.restored)
+                self._conflicts.ask_again(view.given_up)  # if this sync ends before they give way
             tried |= await self._carry_out(view, report)
         return report
 

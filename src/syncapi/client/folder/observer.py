@@ -58,6 +58,7 @@ class View:
         restored: entries to keep then, too.
         back: documents whose files have the bytes of an older version, if nobody has said yet
             what is meant.
+        given_up: the same, if somebody has said that the server's versions are to stay.
     """
 
     scan: Scan
@@ -69,6 +70,7 @@ class View:
     patterns: tuple[str, ...] = ()
     restored: tuple[Base, ...] = ()
     back: frozenset[UUID] = frozenset()
+    given_up: frozenset[UUID] = frozenset()
 
 
 class Looking:
@@ -103,6 +105,7 @@ class Looking:
         offline: bool = False,
         restore_missing: bool = False,
         went_back: Keep | None = None,
+        stops_if_empty: bool = False,
     ) -> View:
         """See how both sides are, and plan. Changes nothing in the folder or on the server.
 
@@ -111,6 +114,8 @@ class Looking:
             offline: take the server to be as it was pulled last.
             restore_missing: as of `sync`.
             went_back: as of `sync`.
+            stops_if_empty: whether nothing is done by a plan that deletes anything on the server
+                while the folder is empty. So it need not name all that it would delete.
 
         Raises:
             SafetyStop: the folder is not there.
@@ -125,7 +130,8 @@ class Looking:
         rules = self._rules(ignores, direction)
         entries = list(self._ledger.entries())
         if not offline:
-            entries = await self._informed(entries, documents, found)
+            is_stopped = stops_if_empty and not (found.files or found.skipped)
+            entries = await self._informed(entries, documents, found, is_stopped=is_stopped)
         resolved = resolve(entries, found)
         planned = self._plan(resolved.entries, found, documents, rules)
         back = OlderBytes()
@@ -150,6 +156,7 @@ class Looking:
             ignores.lines,
             tuple(restored),
             back=back.signs,
+            given_up=frozenset(back.fates if went_back == "theirs" else ()),
         )
 
     async def _pull(self, ignores: Ignores) -> None:
@@ -159,11 +166,18 @@ class Looking:
         await self._mark_lost()
 
     async def _informed(
-        self, entries: list[Base], documents: dict[UUID, Document], found: Scan
+        self,
+        entries: list[Base],
+        documents: dict[UUID, Document],
+        found: Scan,
+        *,
+        is_stopped: bool,
     ) -> list[Base]:
         """The ledger with what the server's history shows of it; that is kept, too."""
         shown = await self._histories.answers(entries, documents)
-        shown += await self._histories.copied(entries, documents, found.files)
+        shown += await self._histories.copied(
+            entries, documents, found.files, is_one_enough=is_stopped
+        )
         self._ledger.put(*shown)
         return _with(entries, shown)
 
