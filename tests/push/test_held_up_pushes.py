@@ -5,7 +5,10 @@ What is held is held until the test lets go, so a push that is answered before d
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from functools import partial
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -14,15 +17,20 @@ import pytest
 from fixtures.collecting import is_waiting
 from fixtures.pushing import Json, create, push_one, update
 from fixtures.rights import Granted
+from fixtures.sending import sent
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
 from syncapi.protocol.push import PushRequest
 from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres import push as postgres_push
 from syncapi.server.postgres.databases import Databases
 from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
+from syncapi.server.postgres.push import Known
+from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.group_commit import GroupCommit
+from syncapi.server.usecases.missing_bytes import Looks
 from syncapi.server.usecases.push import Outcome
 from syncapi.server.usecases.uploads import UploadRules
 
@@ -192,6 +200,50 @@ async def test_a_lock_on_the_whole_table(
         async with hold(f"LOCK TABLE documents IN {mode} MODE"):
             held_up = [push(create(file_id), at=pushes) for _ in range(together)]
             await all_wait(pushes, tenant, 0, together)
+        for outcome in await asyncio.gather(*held_up):
+            version(outcome)
+        assert pushes._lines == {}
+
+
+@pytest.mark.parametrize("together", [1, 2])
+@pytest.mark.parametrize("table", ["document_history", "files"])
+async def test_a_lock_on_a_table_that_comes_after_the_first_read(
+    tenant: TestTenant,
+    make_writer: MakeWriter,
+    hold: Hold,
+    push: Push,
+    store: ObjectStore,
+    database_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+    table: str,
+    together: int,
+) -> None:
+    """The rest of the group's statements are passed by like the first."""
+    writer, promised = await make_writer(tenant.id), await sent(tenant.user, b"promised")
+    documents = [await made(tenant, writer.file_id) for _ in range(together)]
+    await writer.mend_md5()
+    changes = {
+        "document_history": [update(*document, filename="a copy.txt") for document in documents],
+        "files": [create(promised) for _ in documents],
+    }
+    read = postgres_push.read
+    async with (
+        Databases(DatabaseUrls(f"{database_url}?lock_timeout=100ms"), PoolLimits(size=4)) as few,
+        AsyncExitStack() as locks,
+    ):
+
+        async def read_before_lock(*arguments: Any, **named: Any) -> Known:  # noqa: ANN401 - as of `read`
+            known = await read(*arguments, **named)
+            monkeypatch.undo()
+            await locks.enter_async_context(hold(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))
+            return known
+
+        monkeypatch.setattr(postgres_push, "read", read_before_lock)
+        looks = partial(Looks, store, timedelta(0))
+        pushes = GroupCommit(few, Granted(), RULES, looks=looks)
+        held_up = [push(change, at=pushes) for change in changes[table]]
+        await all_wait(pushes, tenant, 0, together)
+        await locks.aclose()
         for outcome in await asyncio.gather(*held_up):
             version(outcome)
         assert pushes._lines == {}

@@ -12,10 +12,16 @@ from typing import Any
 from uuid import UUID
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 
 from syncapi.server.domain.conflict_rules import Version, Write
 from syncapi.server.postgres.databases import TenantConnection
-from syncapi.server.postgres.failures import LOCK_NOT_AVAILABLE, is_transient, sqlstate
+from syncapi.server.postgres.failures import (
+    LOCK_NOT_AVAILABLE,
+    is_lock_timeout,
+    is_transient,
+    sqlstate,
+)
 
 _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR UPDATE"
 
@@ -143,14 +149,9 @@ class Written:
 
 
 async def lock(tx: TenantConnection, ids: Collection[UUID], file_ids: Collection[UUID]) -> None:
-    """Keep others from changing these documents and deleting these files until the end.
-
-    Raises:
-        Raced: somebody else does so, and does not let go.
-    """
-    with _races_told():
-        await tx.driver.execute(_LOCK, tx.tenant_id, list(ids))
-        await tx.driver.execute(_PIN, tx.tenant_id, list(file_ids))
+    """Keep others from changing these documents and deleting these files until the end."""
+    await tx.driver.execute(_LOCK, tx.tenant_id, list(ids))
+    await tx.driver.execute(_PIN, tx.tenant_id, list(file_ids))
 
 
 async def locked(
@@ -172,20 +173,16 @@ async def read(
     """What there is of these documents, changes, files, and versions of documents.
 
     Of the versions in ``bases`` those that are current are not looked up.
-
-    Raises:
-        HeldUp: somebody keeps a whole table locked.
     """
-    with _races_told():
-        rows = await tx.driver.fetch(
-            _READ,
-            tx.tenant_id,
-            list(ids),
-            list(change_ids),
-            list(file_ids),
-            [document for document, _ in bases],
-            [version for _, version in bases],
-        )
+    rows = await tx.driver.fetch(
+        _READ,
+        tx.tenant_id,
+        list(ids),
+        list(change_ids),
+        list(file_ids),
+        [document for document, _ in bases],
+        [version for _, version in bases],
+    )
     return _known(rows)
 
 
@@ -207,36 +204,40 @@ async def copied(
 async def write(tx: TenantConnection, planned: Sequence[PlannedWrite]) -> Written:
     """Write, and take the clock. Nothing but the commit may follow.
 
-    Raises:
-        Raced: what was read is no longer so.
+    It fails by a serialisation failure where what was read is no longer so.
     """
     fields = [one.write.fields for one in planned]
-    with _races_told():
-        row = await tx.driver.fetchrow(
-            _WRITE,
-            tx.tenant_id,
-            [one.id for one in planned],
-            [one.seen for one in planned],
-            [one.change_id for one in planned],
-            [one.author for one in planned],
-            [one["folder"] for one in fields],
-            [one["filename"] for one in fields],
-            [one["mime_type"] for one in fields],
-            [one["file_id"] for one in fields],
-            [one.write.is_deleted for one in planned],
-        )
+    row = await tx.driver.fetchrow(
+        _WRITE,
+        tx.tenant_id,
+        [one.id for one in planned],
+        [one.seen for one in planned],
+        [one.change_id for one in planned],
+        [one.author for one in planned],
+        [one["folder"] for one in fields],
+        [one["filename"] for one in fields],
+        [one["mime_type"] for one in fields],
+        [one["file_id"] for one in fields],
+        [one.write.is_deleted for one in planned],
+    )
     if row["stamp"] is None:
         raise LookupError("a push wrote documents, and the feed's triggers issued no stamp")
     return Written(row["stamp"], row["written_at"])
 
 
 @contextmanager
-def _races_told() -> Iterator[None]:
+def others_as_raced() -> Iterator[None]:
+    """Raise `Raced` where another transaction stands in the way of any statement or the commit.
+
+    Raises:
+        HeldUp: it keeps a row or a whole table locked.
+        Raced: it changed what was read.
+    """
     try:
         yield
-    except asyncpg.PostgresError as error:
-        if error.sqlstate == LOCK_NOT_AVAILABLE:
-            by_clock = _TAKES_CLOCK in (error.context or "")
+    except (asyncpg.PostgresError, DBAPIError) as error:
+        if is_lock_timeout(error):
+            by_clock = _TAKES_CLOCK in (getattr(error, "context", None) or "")
             raise HeldUp(LOCK_NOT_AVAILABLE, by_clock=by_clock) from error
         if is_transient(error):
             raise Raced(sqlstate(error)) from error

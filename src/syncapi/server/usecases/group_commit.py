@@ -23,7 +23,7 @@ from syncapi.server.domain.access import TenantScope
 from syncapi.server.domain.errors import Unavailable
 from syncapi.server.postgres.databases import Databases, TenantConnection
 from syncapi.server.postgres.failures import is_statement_timeout, locked
-from syncapi.server.postgres.push import HeldUp, Raced
+from syncapi.server.postgres.push import HeldUp, Raced, others_as_raced
 from syncapi.server.usecases import push as pushing
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.missing_bytes import Looks, Unseen
@@ -176,10 +176,11 @@ class GroupCommit:
         scope = group[0].push.scope
         until = max(one.until for one in group)
         try:
-            async with self._databases.autocommitting(
-                scope, until=until, is_held_up=line.clock_is_held
-            ) as connection:
-                return await self._applied(connection, self._admission(group))
+            with others_as_raced():
+                async with self._databases.autocommitting(
+                    scope, until=until, is_held_up=line.clock_is_held
+                ) as connection:
+                    return await self._applied(connection, self._admission(group))
         except HeldUp:
             raise
         except Raced:
@@ -193,7 +194,8 @@ class GroupCommit:
                 async with _in_time():
                     await admission.ask()
 
-            return await self._databases.attempt(scope, work, until=until, ask=ask)
+            with others_as_raced():
+                return await self._databases.attempt(scope, work, until=until, ask=ask)
 
     def _admission(self, group: Sequence[Waiting]) -> Admission:
         return Admission(lambda: self._admitted(_unanswered(group)))

@@ -104,8 +104,9 @@ async def apply(
         rules: what may be kept.
         looks: for the bytes of such files; without it they are taken to be there.
 
+    It fails by a transient failure where another transaction came in between: nothing is written.
+
     Raises:
-        Raced: another transaction came in between; nothing is written.
         Unseen: files are to be looked for first; nothing is written.
     """
     known = await _known(connection, pushes)
@@ -129,11 +130,7 @@ async def apply(
 
 
 async def lock(tx: TenantConnection, pushes: Sequence[Push]) -> None:
-    """Keep others from the documents and files of the pushes until the transaction ends.
-
-    Raises:
-        Raced: somebody else has them, and does not let go.
-    """
+    """Keep others from the documents and files of the pushes until the transaction ends."""
     await store.lock(tx, *_named_by(pushes))
 
 
