@@ -1,17 +1,23 @@
 """Versions: who, when, by which push; and bringing them back."""
 
+from functools import partial
 from uuid import UUID, uuid4
 
 import httpx
+import pytest
 
+from fixtures.collecting import keys
 from fixtures.pulling import Replica, added, deleted, problem_of
 from fixtures.pushing import create, delete, push_one, update
+from fixtures.sending import sent
 from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
 from syncapi.protocol.base import Success
 from syncapi.protocol.history import DocumentHistory, DocumentVersion
 from syncapi.server.domain.access import Role
+from syncapi.server.postgres.databases import Databases
+from syncapi.server.storage.s3 import ObjectStore
 
 
 async def versions(client: httpx.AsyncClient, document: object) -> list[DocumentVersion]:
@@ -136,6 +142,17 @@ async def test_if_match_guards_a_restore(tenant: TestTenant) -> None:
     problem_of(answer, 412, "precondition_failed")
 
 
+async def test_if_match_guards_a_restore_of_what_is_gone_by_now(
+    tenant: TestTenant, make_writer: MakeWriter
+) -> None:
+    document = await upload(tenant.user)
+    seen = (await tenant.user.get(f"/documents/{document['id']}")).headers["ETag"]
+    await (await make_writer(tenant.id)).erase(UUID(document["id"]))
+    asked = partial(restore, tenant.user, document["id"], document["updated_at"])
+    problem_of(await asked(**{"If-Match": seen}), 412, "precondition_failed")
+    assert document_of(await asked())["file"] == document["file"]
+
+
 async def test_bytes_that_are_gone_are_a_conflict(
     tenant: TestTenant, make_writer: MakeWriter
 ) -> None:
@@ -146,6 +163,34 @@ async def test_bytes_that_are_gone_are_a_conflict(
     await connection.execute("DELETE FROM files WHERE id = $1", UUID(document["file"]["id"]))
     problem_of(await restore(tenant.user, document["id"], document["updated_at"]), 409, "conflict")
     assert (await versions(tenant.user, document["id"]))[-1].file is None
+
+
+@pytest.mark.parametrize("is_deleted", [False, True], ids=["an older version", "a deletion"])
+async def test_a_version_whose_object_is_lost_comes_back_when_its_bytes_are_sent_again(
+    tenant: TestTenant, databases: Databases, store: ObjectStore, is_deleted: bool
+) -> None:
+    document = await upload(tenant.user, b"old")
+    path = f"/documents/{document['id']}"
+    await store.delete_many(list(await keys(store, tenant)))
+    if is_deleted:
+        await tenant.admin.delete(path)
+    else:
+        other = await upload(tenant.user, b"new")
+        await tenant.user.patch(path, json={"file_id": other["file"]["id"]})
+    async with databases.database("default") as driver:
+        await driver.execute(
+            "UPDATE files SET updated_at = now() - interval '2 days' WHERE id = $1",
+            UUID(document["file"]["id"]),
+        )
+    key = {"Idempotency-Key": str(uuid4())}
+    asked = partial(restore, tenant.user, document["id"], document["updated_at"], **key)
+
+    problem_of(await asked(), 409, "conflict")
+    kept = await versions(tenant.user, document["id"])
+    assert (len(kept), kept[0].is_deleted) == (2, is_deleted)
+
+    await sent(tenant.user, b"old")
+    assert document_of(await asked())["file"] == document["file"]
 
 
 async def test_what_never_was_is_not_found(tenant: TestTenant) -> None:

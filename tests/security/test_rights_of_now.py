@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from datetime import timedelta
 from functools import partial
 from uuid import UUID, uuid4
 
@@ -41,6 +42,7 @@ from syncapi.server.usecases.archives.slots import Slots
 from syncapi.server.usecases.documents import Documents
 from syncapi.server.usecases.group_commit import GroupCommit
 from syncapi.server.usecases.history import History
+from syncapi.server.usecases.missing_bytes import Looks
 from syncapi.server.usecases.push import Push
 from syncapi.server.usecases.push_line import Waiting
 from syncapi.server.usecases.tenants import TenantAdministration
@@ -410,7 +412,10 @@ async def test_a_write_of_a_moment_asks_nothing_more(
 
 
 async def test_a_tenant_whose_feed_is_another_by_now(
-    tenant: TestTenant, databases: Databases, monkeypatch: pytest.MonkeyPatch
+    tenant: TestTenant,
+    databases: Databases,
+    store: ObjectStore,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Its database bears the same name, and is not the one that the write is in."""
     monkeypatch.setattr(MOMENT, 0.0)
@@ -421,8 +426,9 @@ async def test_a_tenant_whose_feed_is_another_by_now(
         async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
             return replace(scope, feed_id=uuid4())
 
+    history = History(databases, Moved(), partial(Looks, store, timedelta(days=1)))
     with pytest.raises(Unavailable, match="has moved"):
-        await History(databases, Moved()).restore(tenant.scope(), UUID(document["id"]), None)
+        await history.restore(tenant.scope(), UUID(document["id"]), None)
 
 
 async def test_a_declaration_whose_client_lost_the_right(

@@ -129,6 +129,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
         url_seconds=settings.url_expires_seconds,
     )
     transfers = _transfer_rules(settings)
+    looks = partial(Looks, store, retention(settings).files)
     completions = Completions(
         databases,
         gate,
@@ -146,10 +147,10 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
             rules,
             activity,
             patience=settings.statement_timeout,
-            looks=partial(Looks, store, retention(settings).files),
+            looks=looks,
         ),
         documents=Documents(databases, gate, store, rules, unreferenced=retention(settings).files),
-        history=History(databases, gate),
+        history=History(databases, gate, looks),
         uploads=Uploads(databases, gate, store, rules, activity),
         downloads=Downloads(databases, signer),
         direct_uploads=DirectUploads(

@@ -23,13 +23,17 @@ class VersionCondition:
     def fits(self, updated_at: datetime) -> bool:
         return self.tags is None or version_tag(updated_at) in self.tags
 
-    def require(self, updated_at: datetime) -> None:
+    def require(self, updated_at: datetime | None) -> None:
         """Hold the current version against ``If-Match``.
+
+        Args:
+            updated_at: None where the document is gone, which ``*`` is let pass for.
 
         Raises:
             PreconditionFailed: it is another one.
         """
-        if not self.fits(updated_at):
+        fits = self.tags is None if updated_at is None else self.fits(updated_at)
+        if not fits:
             raise PreconditionFailed(
                 "The document has another version than If-Match names. Read it again, look at "
                 "what changed, and repeat the request with its new ETag."

@@ -1,6 +1,6 @@
 """The past of a document: its versions, and bringing one back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 from uuid import UUID
@@ -18,15 +18,18 @@ from syncapi.server.postgres.files import StoredFile
 from syncapi.server.postgres.history import KeptVersion
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.idempotency import once
+from syncapi.server.usecases.missing_bytes import Looks
 from syncapi.server.usecases.writes import Writes
 
 
 class History:
     """Reads versions, and restores them as new changes."""
 
-    def __init__(self, databases: Databases, rights: Rights) -> None:
+    def __init__(self, databases: Databases, rights: Rights, looks: Callable[[], Looks]) -> None:
+        """Take the parts; ``looks`` makes what looks for the bytes of a version."""
         self._databases = databases
         self._writes = Writes(databases, rights)
+        self._looks = looks
 
     async def versions(
         self, scope: TenantScope, document_id: UUID, *, before: datetime | None, most: int
@@ -65,19 +68,20 @@ class History:
         Raises:
             NotFound: no such document or version.
             PreconditionFailed: ``condition`` names another version than the current one.
-            Conflict: the bytes of the version are gone.
+            Conflict: the bytes of the version are gone or lost.
             IdempotencyKeyReused: the first request with this key was another one.
+            Unavailable: S3 or the database is down.
         """
         tags = sorted(condition.tags or ())
         request = keyed(key, "restoreDocument", document_id, updated_at, tags)
+        looks = self._looks()
 
         async def restored(tx: TenantConnection) -> Document:
             kept = await documents.find_locked(tx, document_id)
             version = await _version(tx, document_id, updated_at)
-            file = await files.pin(tx, version.file_id)
-            if file is None:
-                raise Conflict("The bytes of this version are gone. Restore another version.")
+            file = await _file(tx, version.file_id, looks)
             if kept is None:  # hard-deleted by SQL, which leaves the history
+                condition.require(None)
                 added = await documents.add(
                     tx,
                     document_id,
@@ -97,7 +101,7 @@ class History:
         async def work(tx: TenantConnection) -> Document:
             return await once(tx, request, partial(restored, tx))
 
-        return await self._writes.writing(scope, work)
+        return await looks.during(lambda: self._writes.writing(scope, work))
 
 
 async def _version(
@@ -110,6 +114,17 @@ async def _version(
     if found is None:
         raise NotFound("There is no such document, or it never had this version.")
     return found
+
+
+async def _file(tx: TenantConnection, file_id: UUID, looks: Looks) -> StoredFile:
+    file = await files.pin(tx, file_id)
+    if file is None:
+        raise Conflict("The bytes of this version are gone. Restore another version.")
+    if await looks.lacking(tx, [file.id]):
+        raise Conflict(
+            "The bytes of this version are lost. Declare and send them again, then restore it."
+        )
+    return file
 
 
 def _restored(document: Document, version: KeptVersion, file: StoredFile) -> Document:
