@@ -3,13 +3,21 @@
 from collections import Counter
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
-from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, counted, speaking
+from syncapi.cli.client.console import (
+    AsEvents,
+    Line,
+    Quiet,
+    Speaker,
+    Verbose,
+    counted,
+    speaking,
+)
 from syncapi.cli.client.mirror_factory import chosen, opened
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.exit_codes import ExitCode
 from syncapi.cli.printable import name_shown
-from syncapi.client.folder.reports import CheckReport
+from syncapi.client.folder.reports import Checked, CheckReport
 
 app = verb_app()
 
@@ -36,10 +44,11 @@ def check(
     speaker = Speaker(as_json, quiet, verbose)
     with speaking(speaker) as summary:
         report = run(_checked(chosen(folder, speaker)))
-        for one in report.files:
-            tell = speaker.detail if one.state == "ok" else speaker.insist
-            text = f"  {name_shown(one.path)}: {_WORDS[one.state]}"
-            tell(text, "checked", path=one.path, state=one.state)
+        alike = [_line(one) for one in report.files if one.state == "ok"]
+        for line in alike:
+            speaker.detail(line.text, line.event, **line.fields)
+        differing = [_line(one) for one in report.files if one.state != "ok"]
+        speaker.name_some(differing, "file")
         for fault in report.store:
             speaker.insist(f"  the folder's state: {fault}", "store", detail=fault)
         counts = Counter(one.state for one in report.files)
@@ -47,6 +56,11 @@ def check(
             speaker.worsen(ExitCode.PARTLY)
         speaker.say(_verdict(report, counts["ok"]))
         summary.update({"counts": counts, "is_well": report.is_well})
+
+
+def _line(one: Checked) -> Line:
+    text = f"  {name_shown(one.path)}: {_WORDS[one.state]}"
+    return Line(text, "checked", {"path": one.path, "state": one.state})
 
 
 async def _checked(folder: Folder) -> CheckReport:

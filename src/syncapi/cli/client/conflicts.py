@@ -29,7 +29,7 @@ Keep = Literal["mine", "theirs", "both"]
 @app.command("list")
 def list_conflicts(folder: FolderPath = None, as_json: AsEvents = False) -> None:
     """List the files of which there are two versions. Exit code 4 if there are any."""
-    with speaking(speaker := Speaker(as_json)) as summary:
+    with speaking(speaker := Speaker(as_json, verbose=True)) as summary:
         found = run(_conflicts(chosen(folder, speaker)))
         tell_conflicts(speaker, found)
         if found:

@@ -7,7 +7,7 @@ the exit code, however the verb ends.
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,10 +24,22 @@ AsEvents = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what needs attention.")]
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every file.")]
 
+LISTED = 20
+"""Lines of one kind that are printed where nobody asked for all of them."""
+
 _WORST_FIRST = (
     *(ExitCode.STOPPED, ExitCode.UNAUTHORISED, ExitCode.UNREACHABLE, ExitCode.FAILED),
     *(ExitCode.USAGE, ExitCode.PARTLY, ExitCode.CONFLICTS, ExitCode.OK),
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line for a person, and the event that says the same to a program."""
+
+    text: str
+    event: str
+    fields: Mapping[str, object]
 
 
 @dataclass(slots=True)
@@ -50,6 +62,24 @@ class Speaker:
     def insist(self, text: str, event: str | None = None, **fields: object) -> None:
         """Tell what needs attention, however quiet the run shall be."""
         self._tell(text, event, fields, unless=False)
+
+    def name_some(self, lines: Iterable[Line], noun: str, *, is_urgent: bool = True) -> None:
+        """Tell the first twenty, and how to see the rest; JSON has all.
+
+        Args:
+            lines: all of them.
+            noun: what one of them is.
+            is_urgent: to be told however quiet the run shall be.
+        """
+        is_silent = self.quiet and not is_urgent
+        left_out = 0
+        for number, line in enumerate(lines):
+            is_left_out = number >= LISTED and not self.verbose
+            left_out += is_left_out
+            self._tell(line.text, line.event, line.fields, unless=is_silent or is_left_out)
+        if left_out:
+            text = f"  … and {counted(left_out, f'more {noun}')} (-v names every one)"
+            self._tell(text, None, {}, unless=is_silent)
 
     def worsen(self, exit_code: ExitCode) -> None:
         """End with this exit code, unless a worse one is known."""

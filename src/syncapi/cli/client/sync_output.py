@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from syncapi.cli.client.bars import Bars
-from syncapi.cli.client.console import Speaker, counted, sized
+from syncapi.cli.client.console import LISTED, Line, Speaker, counted, sized
 from syncapi.cli.exit_codes import ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.folder.actions import (
@@ -33,9 +33,6 @@ from syncapi.client.folder.reports import (
 )
 
 NAME_ONLY = "its new name"
-
-LISTED = 20
-"""Files that are named where nobody asked for all of them."""
 
 _WORDS: dict[ActionName, tuple[str, str]] = {
     "set_aside": ("keep beside", "kept beside"),
@@ -101,8 +98,10 @@ class Narrator:
         self._speaker = speaker
         self._bars = bars
         self._told = 0
+        self._failed = 0
 
     def begin(self, files: int, size: int) -> None:
+        self._told = self._failed = 0  # a watch syncs again and again
         self._bars.begin(files, size)
 
     def advance(self, size: int) -> None:
@@ -121,29 +120,34 @@ class Narrator:
             self._speaker.say("  … (-v names every file)")
 
     def failed(self, failure: Failure) -> None:
-        tell_failure(self._speaker, failure)
+        self._failed += 1
+        line = _failure_line(failure)
+        is_named = self._failed <= LISTED
+        tell = self._speaker.insist if is_named else self._speaker.detail
+        tell(line.text, line.event, **line.fields)
+        if self._failed == LISTED and not self._speaker.verbose:
+            self._speaker.insist("  … (-v names every failure)")
 
 
 def _line(word: str, path: str, detail: str | None = None) -> str:
     return f"  {word:<14}  {name_shown(path)}" + (f"  ({name_shown(detail)})" if detail else "")
 
 
-def tell_failure(speaker: Speaker, failure: Failure) -> None:
-    """Name a file that failed, why, and what to do."""
+def _failure_line(failure: Failure) -> Line:
+    """Names a file that failed, why, and what to do."""
     request = f"\n    request id: {failure.request_id}" if failure.request_id else ""
     way_out = failure.hint or _WAYS_OUT.get(failure.code or "")
     hint = f"\n    next: {way_out}" if way_out else ""
     what = f"{failure.what} failed: {failure.why}"
-    speaker.insist(
-        f"  {name_shown(failure.path)}: {what}{hint}{request}",
-        "failure",
-        path=failure.path,
-        what=failure.what,
-        why=failure.why,
-        hint=way_out,
-        request_id=failure.request_id,
-        code=failure.code,
-    )
+    fields = {
+        "path": failure.path,
+        "what": failure.what,
+        "why": failure.why,
+        "hint": way_out,
+        "request_id": failure.request_id,
+        "code": failure.code,
+    }
+    return Line(f"  {name_shown(failure.path)}: {what}{hint}{request}", "failure", fields)
 
 
 def tell_plan(speaker: Speaker, plan: Plan) -> None:
@@ -160,8 +164,7 @@ def tell_plan(speaker: Speaker, plan: Plan) -> None:
     if left_out and not speaker.verbose:
         speaker.say(f"  … and {counted(left_out, 'more file')} (-v names every file)")
     tell_pending(speaker, plan.pending)
-    for settled in plan.settled:
-        tell_settled(speaker, settled)
+    tell_settled(speaker, plan.settled)
     tell_problems(speaker, plan.problems)
 
 
@@ -175,35 +178,48 @@ def tell_pending(speaker: Speaker, pending: Sequence[Pending]) -> None:
         speaker.say(f"{text} (-v names them)")
 
 
-def tell_settled(speaker: Speaker, settled: Settled) -> None:
+def tell_settled(speaker: Speaker, settled: Sequence[Settled]) -> None:
     """Tell what was decided where both sides had changed."""
-    text = f"  {name_shown(settled.path)}: {name_shown(settled.detail)}"
-    speaker.say(text, "settled", path=settled.path, kind=settled.kind, detail=settled.detail)
+    lines = [
+        Line(
+            f"  {name_shown(one.path)}: {name_shown(one.detail)}",
+            "settled",
+            {"path": one.path, "kind": one.kind, "detail": one.detail},
+        )
+        for one in settled
+    ]
+    speaker.name_some(lines, "decision", is_urgent=False)
 
 
 def tell_problems(speaker: Speaker, problems: Sequence[Problem]) -> None:
     """Name the files that are left alone until a person mends them."""
-    for problem in problems:
-        speaker.insist(
+    lines = [
+        Line(
             f"  {name_shown(problem.path)}: left alone: {name_shown(problem.detail)}",
             "problem",
-            path=problem.path,
-            code=problem.code,
-            detail=problem.detail,
+            {"path": problem.path, "code": problem.code, "detail": problem.detail},
         )
+        for problem in problems
+    ]
+    speaker.name_some(lines, "problem")
 
 
 def tell_conflicts(speaker: Speaker, conflicts: Sequence[FolderConflict]) -> None:
     """Name the files of which there are two versions, and the way out."""
-    for conflict in conflicts:
-        speaker.insist(
+    lines = [
+        Line(
             f"  {name_shown(conflict.path)}: changed on both sides; yours is "
             f"{name_shown(conflict.copy_path)}",
             "conflict",
-            path=conflict.path,
-            copy_path=conflict.copy_path,
-            seen_at=conflict.seen_at,
+            {
+                "path": conflict.path,
+                "copy_path": conflict.copy_path,
+                "seen_at": conflict.seen_at,
+            },
         )
+        for conflict in conflicts
+    ]
+    speaker.name_some(lines, "conflict")
     if conflicts:
         speaker.insist("  next: syncapi conflicts show PATH, then syncapi conflicts resolve PATH")
 
