@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
@@ -116,6 +117,50 @@ async def test_a_repeat_stores_nothing(
         refused = await post(tenant.user, "key", bytes(20 * 1024**2 + 1))
         problem_of(refused, 409, "idempotency_key_reused")
     assert len(await keys(store, tenant)) == 1
+
+
+async def test_of_two_uploads_with_one_key_at_two_processes_one_is_carried_out(
+    tenant: TestTenant, settings: Settings, store: ObjectStore
+) -> None:
+    with serving(create_app(settings)) as url:
+        async with httpx.AsyncClient(
+            base_url=f"{url}/api/tenants/{tenant.id}", headers=tenant.user.headers
+        ) as elsewhere:
+            answers = await asyncio.gather(
+                *(
+                    post(client, "key", content)
+                    for content in (b"this", b"that") * 2
+                    for client in (tenant.user, elsewhere)
+                )
+            )
+    assert sorted(answer.status_code for answer in answers) == [201] * 4 + [409] * 4
+    assert len({answer.text for answer in answers if answer.status_code == 201}) == 1
+    assert await count(tenant) == len(await keys(store, tenant)) == 1
+
+
+async def test_a_repeat_brings_bytes_that_were_lost_meanwhile(
+    tenant: TestTenant, store: ObjectStore
+) -> None:
+    first = await post(tenant.user, "key")
+    await store.delete_many(list(await keys(store, tenant)))
+    assert (await post(tenant.user, "key")).text == first.text
+    (path,) = await keys(store, tenant)
+    assert await store.head(path) is not None
+    pulled = await tenant.user.get("/documents/sync", params={"since": "1970-01-01T00:00:00Z"})
+    (document,) = pulled.json()["data"]["added"]
+    assert path in document["download_url"]
+
+
+async def test_a_repeat_promises_the_file_anew(
+    tenant: TestTenant, databases: Databases, collect: Collector
+) -> None:
+    first, other = document_of(await post(tenant.user, "key")), await upload(tenant.user, b"other")
+    change = {"file_id": other["file"]["id"]}
+    await tenant.user.patch(f"/documents/{first['id']}", json=change)
+    await collect(tenant, Retention(history_versions=1))
+    await two_days_pass(databases, tenant)
+    assert document_of(await post(tenant.user, "key")) == first
+    assert await collect(tenant, Retention(files=timedelta(days=1))) == {}
 
 
 async def test_an_answer_that_was_lost_is_given_again(

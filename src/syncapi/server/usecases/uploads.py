@@ -3,14 +3,16 @@
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
+from functools import partial
 from uuid import UUID, uuid4
 
 from syncapi.protocol.content import Digest
 from syncapi.protocol.documents import Document
 from syncapi.protocol.media_types import media_type_of
 from syncapi.server.domain.access import TenantScope
-from syncapi.server.domain.errors import InvalidInput, TooLarge
+from syncapi.server.domain.errors import InvalidInput, TooLarge, Unavailable
 from syncapi.server.domain.field_checks import (
     admit,
     checked_filename,
@@ -115,8 +117,8 @@ class Uploads:
         earlier = await self._earlier(scope, key)
         if earlier is not None:
             digest = await digest_of(chunks, self.rules.max_bytes)
-            await self._rights.confirmed(scope)
-            return _repeated(earlier, _request(key, self._named(describe()), digest))
+            request = _request(key, self._named(describe()), digest)
+            return await self._repeated(scope, earlier, request)
         self._activity.upload_begun("form")
         try:
             document = await self._taken_in(scope, chunks, describe, key)
@@ -154,10 +156,32 @@ class Uploads:
     async def _earlier(self, scope: TenantScope, key: str | None) -> Earlier | None:
         """The first upload with this key, if it is over: then nothing has to be stored.
 
-        Without a key, too, this sees that the database is the tenant's, before the bytes come.
+        None also where its bytes are lost: those of the repeat take their place. Without a key,
+        too, this sees that the database is the tenant's, before the bytes come.
         """
         async with self._databases.reading(scope) as connection:
-            return None if key is None else await idempotency.find(connection, key)
+            earlier = None if key is None else await idempotency.find(connection, key)
+        if earlier is None or earlier.answer is None:
+            return earlier
+        file = answer_of(earlier).file
+        digest = Digest(file.md5_hash, file.sha256_hash, file.file_size)
+        with suppress(Unavailable):  # a repeat is answered although S3 is down
+            if await missing_path(self._databases, self._store, scope, digest) is not None:
+                return None
+        return earlier
+
+    async def _repeated(
+        self, scope: TenantScope, earlier: Earlier, request: KeyedRequest | None
+    ) -> Document:
+        """The answer of before, which promises the file anew."""
+        read_at = time.monotonic()
+        scope = await self._rights.confirmed(scope)
+        if request is not None:
+            earlier.require_same(request)
+        document = answer_of(earlier)
+        promise = partial(files.promise, file_id=document.file.id)
+        await self._writes.writing(scope, promise, read_at=read_at)
+        return document
 
     async def _sent(self, key: str, chunks: AsyncIterator[bytes]) -> Digest:
         try:
@@ -200,8 +224,8 @@ class _Recording:
     missing_path: str | None
     request: KeyedRequest | None
 
-    async def __call__(self, tx: TenantConnection) -> tuple[StoredFile | None, Document]:
-        """The file that the document refers to, None for a repeat, and the document."""
+    async def __call__(self, tx: TenantConnection) -> tuple[StoredFile, Document]:
+        """The file that has the bytes, and the document."""
         kept: StoredFile | None = None
 
         async def act() -> Document:
@@ -211,13 +235,8 @@ class _Recording:
             return await documents.committed(tx, document)
 
         document = await once(tx, self.request, act)
-        return kept, document
-
-
-def _repeated(earlier: Earlier, request: KeyedRequest | None) -> Document:
-    if request is not None:
-        earlier.require_same(request)
-    return answer_of(earlier)
+        # The bytes of a repeat may have been lost since the first request.
+        return kept or await files.adopt(tx, self.file, self.missing_path), document
 
 
 def _request(key: str | None, names: _Names, digest: Digest) -> KeyedRequest | None:
