@@ -23,13 +23,15 @@ from syncapi.cli.client.identities import Identity
 from syncapi.client import durable
 from syncapi.client.folder import backups
 from syncapi.client.folder.broken_off import BrokenOff
+from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.ignore_rules import read_ignores
+from syncapi.client.folder.model import LocalFile
 from syncapi.client.folder.observer import Looking, View
 from syncapi.client.folder.reports import Failure, FolderConflict
 from syncapi.client.folder.resolver import Resolving
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.lock import ReplicaLock
-from syncapi.protocol.documents import DocumentChanges
+from syncapi.protocol.documents import Document, DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
 
@@ -202,6 +204,36 @@ async def test_a_backup_that_deletes_without_a_question(
 
     found = deleted_unasked(before, await Moment.now(laptop, truth))
     assert bool(found) is is_planted, found
+
+
+@planted
+async def test_an_open_question_that_is_taken_for_an_answer(
+    is_planted: bool, truth: Truth, laptop: Device, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same bytes come with a backup."""
+    if is_planted:
+        monkeypatch.setattr(FolderConflicts, "was_decided", _was_asked)
+    for text in ("old", "new", "old"):
+        (laptop.root / "report").write_text(text)
+        (laptop.root / "newer").write_text("newer")
+        await laptop.sync_calmly()
+    (conflict,) = await laptop.conflicts()
+    for path, text in (("report", "old"), (conflict.copy_path, ""), ("newer", "")):
+        (laptop.root / path).unlink()
+        if text:
+            (laptop.root / path).write_text(text)
+    before = await Moment.now(laptop, truth)
+
+    await laptop.sync()
+
+    found = deleted_unasked(before, await Moment.now(laptop, truth))
+    assert bool(found) is is_planted, found
+
+
+def _was_asked(
+    self: FolderConflicts, document: Document, sha256: str, _file: LocalFile | None
+) -> bool:
+    return self.was_asked(document, sha256)
 
 
 async def _conflict(laptop: Device, place: Place) -> FolderConflict:

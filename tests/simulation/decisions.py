@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Final, TypeAlias
+from unittest import mock
 from uuid import UUID
 
 from simulation.backups import Backup
@@ -24,6 +25,7 @@ from simulation.promises import Meanwhile
 from simulation.runs import Outcome, Place
 from simulation.second_process import DECISIONS
 from simulation.whereabouts import Whereabouts
+from syncapi.client import durable
 from syncapi.client.folder.actions import Download, SetAside
 from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.ledger import PathKeys
@@ -130,10 +132,26 @@ class Decisions:
         await self._make(desk, conflict, NOTHING, Meanwhile(), was_turned=is_turned)
 
     async def _make_after_a_sync(self, desk: Desk, killed: Decided) -> None:
-        """Perhaps with an edit on the server before it. Each file has its own name after it."""
-        if self._rng.random() < 0.7:
+        """Before it the document is edited, their folder renamed, or a sync may not rename them.
+
+        Each file has its own name after it, and each document its id.
+        """
+        draw = self._rng.random()
+        if draw < 0.5:
             self._outcome.say(await self._colleague.edit_one(killed.conflict.id))
+        elif draw < 0.75:
+            self._rename_folder(desk.device, killed)
+        else:
+            await self._sync_without_right(desk.device, killed)
+        known = {entry.id for entry in desk.device.entries()}
         await self._sync(desk.device)
+        if draw >= 0.5:
+            gone = known - {entry.id for entry in desk.device.entries()}
+            gone &= {killed.conflict.id, killed.conflict.copy_id}
+            self._outcome.blame(
+                f"{desk.device.name}: {killed.conflict} lost its document {document}"
+                for document in gone
+            )
         which = killed.conflict.id, killed.conflict.seen_at
         for conflict in await desk.device.conflicts():
             if (conflict.id, conflict.seen_at) == which:
@@ -141,6 +159,26 @@ class Decisions:
                 self._outcome.blame(_passed_for_mine(desk.device, killed, found))
                 await self._make(desk, conflict, NOTHING, Meanwhile(), was_turned=False)
                 return
+
+    def _rename_folder(self, device: Device, killed: Decided) -> None:
+        folder = (device.root / killed.conflict.path).parent
+        new = folder.with_name(f"{folder.name} renamed")
+        if folder != device.root and folder.is_dir() and not new.exists():
+            folder.rename(new)
+            self._outcome.say(f"{device.name}: rename {folder.name}")
+
+    async def _sync_without_right(self, device: Device, killed: Decided) -> None:
+        """Sync while the names cannot be given back. Neither file is pushed for the other."""
+        mine, theirs = _sides(killed)
+        wrong = {(killed.conflict.id, mine), (killed.conflict.copy_id, theirs)}
+        before = set(device.entries())
+        with mock.patch.object(durable, "exchange", side_effect=PermissionError("no right")):
+            await device.sync_calmly()
+        self._outcome.blame(
+            f"{device.name}: {killed.conflict}: {entry} has the other side's bytes"
+            for entry in set(device.entries()) - before
+            if mine != theirs and (entry.id, entry.sha256) in wrong
+        )
 
     async def _make(
         self,
@@ -179,15 +217,17 @@ async def broken_off(place: Place, seed: int) -> list[str]:
             colleague = Colleague(client, rng, contents, device.new_id)
             decisions = Decisions(rng, outcome, colleague, Device.sync_calmly)
             for conflict in await _recorded(device, 6 * LONGEST):
-                befalling = Befalling(crash_moment=1 + int(conflict.path) % LONGEST)
+                number = int(conflict.path.partition("/")[0])
+                befalling = Befalling(crash_moment=1 + number % LONGEST)
                 await decisions.make(desk, conflict, befalling, Meanwhile())
     return outcome.faults
 
 
 async def _recorded(device: Device, conflicts: int) -> list[FolderConflict]:
     """Conflicts that only the device knows of, with files of documents."""
-    paths = [str(number) for number in range(conflicts)]
+    paths = [f"{number}/a" for number in range(conflicts)]
     for path in paths:
+        (device.root / path).parent.mkdir()
         (device.root / path).write_bytes(f"theirs {path}".encode())
     await device.sync_calmly()
     entries = {entry.path: entry for entry in device.entries()}
@@ -218,12 +258,17 @@ def _is_turned(decided: Decided) -> bool | None:
 
 def _passed_for_mine(device: Device, killed: Decided, copy: str | None) -> list[str]:
     """What is wrong with the copy after a sync, by its SHA-256."""
-    before, conflict = killed.before, killed.conflict
-    names = conflict.copy_path, conflict.path
-    mine, theirs = (before.get(name) for name in (names[::-1] if killed.was_turned else names))
+    mine, theirs = _sides(killed)
     if mine == theirs or copy is None or copy != theirs:
         return []
-    return [f"{device.name}: {conflict}: theirs passes for mine after a sync"]
+    return [f"{device.name}: {killed.conflict}: theirs passes for mine after a sync"]
+
+
+def _sides(killed: Decided) -> tuple[str | None, str | None]:
+    """SHA-256 of mine and of theirs before a decision."""
+    before, names = killed.before, (killed.conflict.copy_path, killed.conflict.path)
+    mine, theirs = names[::-1] if killed.was_turned else names
+    return before.get(mine), before.get(theirs)
 
 
 def _leave(path: Path) -> None:

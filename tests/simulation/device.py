@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 from uuid import UUID
 
-from pydantic import RootModel
+from pydantic import BaseModel, RootModel
 
 from simulation.crashes import Crashed, act_at, crash_at
 from simulation.faults import Faulty
@@ -27,6 +27,7 @@ from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.model import Base
 from syncapi.client.folder.observer import Keep, Options
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
+from syncapi.client.folder.rules import Direction
 from syncapi.client.folder.trash import Trash
 from syncapi.client.replica.replica import Replica
 from syncapi.client.retrying import RetryPolicy
@@ -61,6 +62,13 @@ class Befalling:
 
 
 NOTHING = Befalling()
+
+
+class _Asked(BaseModel):
+    """What the mirror keeps of older bytes that somebody was asked about, as far as it counts."""
+
+    version: datetime | None
+    decided: tuple[str, ...]
 
 
 class Device:
@@ -141,13 +149,14 @@ class Device:
         *,
         allow_mass_delete: bool = True,
         went_back: Keep | None = None,
+        direction: Direction = "both",
         is_standing: bool = False,
     ) -> str:
         """Sync once, whatever comes; say how it ended.
 
         Args:
             befalling: what comes.
-            allow_mass_delete, went_back: as of `Mirror.sync`.
+            allow_mass_delete, went_back, direction: as of `Mirror.sync`.
             is_standing: by a process that has the folder open since an earlier sync of its own.
         """
         self._begin()
@@ -156,9 +165,12 @@ class Device:
             with befalling.befall():
                 async with self._standing_by() if is_standing else self.opened() as mirror:
                     report = await mirror.sync(
-                        allow_mass_delete=allow_mass_delete, went_back=went_back
+                        direction=direction,
+                        allow_mass_delete=allow_mass_delete,
+                        went_back=went_back,
                     )
-                    self._end(mirror, report)
+                    if direction == "both":
+                        self._end(mirror, report)
         except Crashed as crash:
             await self.end()
             return f"{self.name}: crashed at {crash}"
@@ -271,11 +283,21 @@ class Device:
             for path, place in places.items()
         }
 
-    def asked_about(self) -> set[UUID]:
-        """Documents of which somebody was asked about older bytes."""
+    def decided_for(self) -> set[tuple[UUID, datetime | None, str]]:
+        """Documents, by version, and the SHA-256 that somebody decided to have in its place."""
         with Store.open(self.state) as store:
-            rows = store.table("folder_conflicts_asked", RootModel[object])
-            return {UUID(key) for key, _ in rows.items()}
+            rows = store.table("folder_conflicts_asked", _Asked)
+            return {
+                (UUID(key), row.version, sha256)
+                for key, row in rows.items()
+                for sha256 in row.decided
+            }
+
+    def set_aside(self) -> set[UUID | None]:
+        """Documents that are copies of open conflicts."""
+        with Store.open(self.state) as store:
+            rows = store.table("folder_conflicts", RootModel[FolderConflict])
+            return {row.root.copy_id for row in rows.values()}
 
     def pulled(self) -> set[UUID]:
         """Documents that live as far as this device has pulled, or that its last loss took."""

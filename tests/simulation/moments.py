@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Self
 from uuid import UUID
 
@@ -19,14 +20,16 @@ class Moment:
         tree: SHA-256 by path of the folder.
         identities: inodes and times of birth of the same files, by path.
         kept: SHA-256 of what is in the folder and in the trash.
-        asked: documents of which somebody was asked about older bytes.
+        decided: documents with their versions, and the SHA-256 that somebody decided for.
+        aside: documents that are copies of open conflicts.
         pulled: documents that live as far as the device knows.
     """
 
     tree: dict[str, str]
     identities: dict[str, tuple[int, int | None]]
     kept: set[str]
-    asked: set[UUID]
+    decided: set[tuple[UUID, datetime | None, str]]
+    aside: set[UUID | None]
     pulled: set[UUID]
     entries: tuple[Base, ...]
     covers: Callable[[str], bool]
@@ -39,7 +42,8 @@ class Moment:
             device.tree(),
             device.identities(),
             device.kept(),
-            device.asked_about(),
+            device.decided_for(),
+            device.set_aside(),
             device.pulled(),
             device.entries(),
             read_ignores(device.root).covers,

@@ -1,14 +1,18 @@
-"""A folder of which a copy is kept beside it, and that goes back to a backup."""
+"""A folder that goes back to a backup, of which a copy is kept beside it, or after an undo."""
 
 import random
 import shutil
 from collections.abc import Awaitable, Callable
 from itertools import count
 from pathlib import Path
+from typing import Final
 
 from simulation.desks import Desk
+from simulation.device import NOTHING, Decision
 from simulation.people import Contents
 from syncapi.client.folder.ignore_rules import read_ignores
+
+_ANSWERS: Final[tuple[Decision | None, ...]] = (None, None, "theirs", "mine")
 
 
 async def go_back_beside_copy(
@@ -43,6 +47,39 @@ async def go_back_beside_copy(
     return f"put a backup back that is older than {len(papers)} papers, beside a copy of them"
 
 
+async def go_back_to_what_was_asked(
+    desk: Desk,
+    rng: random.Random,
+    contents: Contents,
+    sync: Callable[[], Awaitable[object]],
+) -> str:
+    """Undo an edit, leave the question or answer it, and put a backup back; say so.
+
+    The backup has what was asked about, and lacks what came since.
+    """
+    folder = _new_folder(desk)
+    if folder is None:
+        return "papers are ignored"
+    paper = folder / "paper"
+    first = contents.new()
+    paper.write_bytes(first)
+    await sync()
+    desk.backup.make()
+    for number in range(rng.randint(1, 5)):
+        (folder / f"newer {number}").write_bytes(contents.new())
+    paper.write_bytes(contents.new())
+    await sync()
+    paper.write_bytes(first)
+    await sync()
+    answer = rng.choice(_ANSWERS)
+    if answer is not None:
+        path = paper.relative_to(desk.device.root).as_posix()
+        await desk.device.decide(path, answer, NOTHING)
+        await sync()
+    desk.backup.put_folder_back()
+    return f"put a backup back that has what was undone, which was answered by {answer}"
+
+
 def _new_folder(desk: Desk) -> Path | None:
     """Make a folder that is no other desk's; None if it would be ignored."""
     root, name = desk.device.root, f"papers of {desk.device.name}"
@@ -65,8 +102,10 @@ async def _go_on_with(
     sync: Callable[[], Awaitable[object]],
 ) -> None:
     if rng.random() < 0.3:
-        paper = _renamed(paper)
+        old, paper = paper, _renamed(paper)
         await sync()
+        if rng.random() < 0.5:
+            old.write_bytes(contents.new())
     paper.write_bytes(contents.new())
 
 

@@ -157,7 +157,7 @@ def _came_back_from_the_server(sync: Sync) -> list[str]:
     for entry in sync.before.agreed():
         there, since = sync.before.live.get(entry.id), sync.after.live.get(entry.id)
         is_missing = entry.path not in sync.before.tree and entry.sha256 not in held
-        is_deleted = is_missing and not entry.leaving
+        is_deleted = is_missing and not (entry.leaving or entry.coming)
         is_untouched = there is not None and there.version == entry.version
         if is_deleted and is_untouched and since == there and not sync.after.covers(entry.path):
             faults.append(f"{entry.path} was deleted here, and its document lives on: {entry}")

@@ -20,7 +20,7 @@ from simulation.desks import Desk, Interference
 from simulation.device import NOTHING, Befalling, Device
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.moments import Moment
-from simulation.older_copies import go_back_beside_copy
+from simulation.older_copies import go_back_beside_copy, go_back_to_what_was_asked
 from simulation.people import Contents, Person
 from simulation.promises import Meanwhile, Sync, broken, misjudged, not_given_back, owed
 from simulation.rest import differences
@@ -31,11 +31,13 @@ from simulation.whereabouts import Whereabouts
 from syncapi.client.api.client import Client
 from syncapi.client.folder.observer import Keep
 from syncapi.client.folder.reports import MirrorReport
+from syncapi.client.folder.rules import Direction
 
 _MOST_CALM_ROUNDS: Final = 8
 _LONGEST_SYNC: Final = 80  # changes of the disk
 _ACTS: Final = 4  # during a sync in which people act
 _ANSWERS: Final[tuple[Keep, ...]] = ("mine", "theirs")
+_DIRECTIONS: Final[tuple[Direction, ...]] = ("both", "both", "push")
 
 
 async def simulate(
@@ -105,7 +107,7 @@ class Simulation:
             self._colleague_works: 4,
             self._sync: 8,
             self._back_up: 2,
-            self._go_back_beside_copy: 1,
+            self._go_back: 2,
             self._move: 1,
             self._decide: 2,
         }
@@ -129,16 +131,33 @@ class Simulation:
         what = backup.make() if self._rng.random() < 0.5 else backup.put_back(self._rng)
         self._outcome.say(f"{desk.device.name}: {what}")
 
-    async def _go_back_beside_copy(self) -> None:
-        """Put a backup back whose bytes other documents have, and sync undisturbed."""
+    async def _go_back(self) -> None:
+        """Put a backup back, have others work meanwhile, and sync without a kill."""
         desk = self._rng.choice(self._desks)
         device = desk.device
         await device.end()
-        what = await go_back_beside_copy(
-            desk, self._rng, self._contents, lambda: self._sync_calmly(device)
-        )
+        go_back = self._rng.choice((go_back_beside_copy, go_back_to_what_was_asked))
+        what = await go_back(desk, self._rng, self._contents, lambda: self._sync_calmly(device))
         self._outcome.say(f"{device.name}: {what}")
-        await self._sync_once(desk, None, is_disturbed=False)
+        for _ in range(self._rng.choice((0, 0, 3))):
+            self._outcome.say(await self._colleague.act(may_erase=False))
+        direction = self._rng.choice(_DIRECTIONS)
+        await self._sync_once(desk, None, befalling=NOTHING, direction=direction)
+        if device.suspects_backup and self._rng.random() < 0.7:
+            await self._fetch_all_again(desk)
+
+    async def _fetch_all_again(self, desk: Desk) -> None:
+        """Answer that the server's versions are to stay; that sync may be killed."""
+        there = {document.id: document for document in await self._truth.live()}
+        befalling = self._befalling(str, acts=0)
+        await self._sync_once(desk, "theirs", befalling=befalling)
+        await self._sync_calmly(desk.device)
+        since = {document.id: document for document in await self._truth.live()}
+        self._outcome.blame(
+            f"{desk.device.name}: {document} was to stay, and is {since.get(document.id)}"
+            for document in there.values()
+            if document.id not in since or since[document.id].sha256 != document.sha256
+        )
 
     async def _move(self) -> None:
         """Move the folder, copy it, or have a copy take its place."""
@@ -214,15 +233,22 @@ class Simulation:
             await self._sync_once(desk, self._rng.choice(_ANSWERS))
 
     async def _sync_once(
-        self, desk: Desk, answer: Keep | None, *, is_disturbed: bool = True
+        self,
+        desk: Desk,
+        answer: Keep | None,
+        *,
+        befalling: Befalling | None = None,
+        direction: Direction = "both",
     ) -> None:
         device, interference = desk.device, self._interference(desk)
-        befalling = self._befalling(interference.act) if is_disturbed else NOTHING
+        if befalling is None:
+            befalling = self._befalling(interference.act)
         before, hidden = await Moment.now(device, self._truth), device.hidden
         said = await device.sync(
             befalling,
             allow_mass_delete=answer is not None or self._rng.random() < 0.8,
             went_back=answer,
+            direction=direction,
             is_standing=self._rng.random() < 0.3,
         )
         self._outcome.say(f"{said}{f', answered {answer}' if answer else ''}")

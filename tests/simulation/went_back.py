@@ -49,10 +49,11 @@ def deleted_unasked(before: Moment, after: Moment) -> list[str]:
         before, after: that sync, in which nobody else did anything.
     """
     entries = [entry for entry in before.agreed() if _is_as_on_server(entry, before)]
-    missing = _missing(before, entries)
+    missing, back = _missing(before, entries), _back(before, entries)
     deleted = [entry for entry in missing if entry.id not in after.live]
-    if not deleted or not (_back(before, entries) or _back_under_older_names(before, missing)):
+    if not deleted or not (back or _back_under_older_names(before, missing)):
         return []
+    deleted = [e for e in deleted if not (e.id in before.aside and e.sha256 in back.values())]
     return [f"{entry.path} was deleted, and nothing asked about a backup" for entry in deleted]
 
 
@@ -72,15 +73,16 @@ def _missing(moment: Moment, entries: Iterable[Base]) -> list[Base]:
     ]
 
 
-def _back(moment: Moment, entries: Iterable[Base]) -> set[UUID]:
-    """Documents whose files have the bytes of an older version, which nobody was asked about."""
+def _back(moment: Moment, entries: Iterable[Base]) -> dict[UUID, str]:
+    """SHA-256 of the files with the bytes of an older version that nobody has decided for."""
     had = {(version.id, version.sha256) for version in moment.versions}
     others = {(entry.inode, entry.birth_ns): entry.id for entry in entries}
     return {
-        entry.id
+        entry.id: sha256
         for entry in entries
-        if entry.id not in moment.asked
-        and (sha256 := moment.tree.get(entry.path)) not in (None, entry.sha256)
+        if (sha256 := moment.tree.get(entry.path)) is not None
+        and sha256 != entry.sha256
+        and (entry.id, entry.version, sha256) not in moment.decided
         and (entry.id, sha256) in had
         and others.get(moment.identities[entry.path], entry.id) == entry.id
     }

@@ -1,7 +1,7 @@
 """Conflicts of a folder: both versions are files, until a person has decided."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from pathlib import PurePosixPath
@@ -100,10 +100,12 @@ class FolderConflicts:
         """
         return self._asked.was_asked(document, sha256)
 
-    def ask_again(self, document_ids: Iterable[UUID]) -> None:
+    def ask_again(self, document_ids: Collection[UUID]) -> None:
         """Have the same bytes asked about again, as after a decision for the server's versions."""
-        for document_id in document_ids:
-            self._asked.forget(document_id)
+        if document_ids:
+            with self._store.transaction():
+                for document_id in document_ids:
+                    self._asked.forget(document_id)
 
     def was_decided(self, document: Document, sha256: str, file: LocalFile | None) -> bool:
         """Whether a person decided that these bytes take the place of this version of a document.

@@ -164,9 +164,8 @@ class Mirror:
                 self._guard(view)
             if went_back is None:
                 await self._backups.expect_no_older_names(view)
-            with self._ledger.transaction():
-                self._ledger.put(*view.restored)
-                self._conflicts.ask_again(view.given_up)  # if this sync ends before they give way
+            self._conflicts.ask_again(view.given_up)  # if this sync ends before they give way
+            self._ledger.put(*view.restored)
             tried |= await self._carry_out(view, report)
         return report
 
