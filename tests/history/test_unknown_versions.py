@@ -55,6 +55,13 @@ async def test_those_that_never_were(tenant: TestTenant, make_writer: MakeWriter
     assert await unknown(tenant.viewer, *asked) == [elsewhere, elsewhen]
 
 
+async def test_the_first_and_the_last_time_there_is(tenant: TestTenant) -> None:
+    """For the database they are no times, but before and after all others."""
+    times = ("0001-01-01T00:00:00.000000Z", "9999-12-31T23:59:59.999999Z")
+    asked = [named(uuid4(), time) for time in times]
+    assert await unknown(tenant.viewer, *asked) == asked
+
+
 async def test_a_pushed_version_is_known_when_the_history_is_shorter(
     tenant: TestTenant, make_writer: MakeWriter, collect: Collector
 ) -> None:

@@ -15,7 +15,7 @@ from syncapi.server.postgres.tables import document_history, files
 
 # What is in the feed was written, whether or not a trigger saw it.
 _UNKNOWN = """
-SELECT named.id, named.updated_at
+SELECT named.number
 FROM unnest($2::uuid[], $3::timestamptz[]) WITH ORDINALITY AS named (id, updated_at, number)
 WHERE NOT EXISTS (
   SELECT FROM document_history WHERE tenant_id = $1
@@ -65,7 +65,9 @@ async def unknown(
         [version.id for version in versions],
         [version.updated_at for version in versions],
     )
-    return [UnknownVersion(id=row["id"], updated_at=row["updated_at"]) for row in rows]
+    # By its number: the driver gives the first and the last time back as another one.
+    found = [versions[row["number"] - 1] for row in rows]
+    return [UnknownVersion(id=one.id, updated_at=one.updated_at) for one in found]
 
 
 async def find(
