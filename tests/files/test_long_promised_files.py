@@ -3,9 +3,11 @@
 Garbage collection took them, and a backup of the database brought the row back.
 """
 
+from datetime import datetime, timedelta, tzinfo
 from uuid import UUID, uuid4
 
 import pytest
+from typing_extensions import Self, override
 
 from fixtures.collecting import keys
 from fixtures.pulling import problem_of
@@ -16,6 +18,7 @@ from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from syncapi.server.postgres.databases import Databases
 from syncapi.server.storage.s3 import ObjectStore
+from syncapi.server.usecases import missing_bytes
 
 BYTES = b"promised long ago"
 
@@ -57,6 +60,19 @@ async def test_a_push_that_names_it_is_rejected_until_the_bytes_are_sent_again(
     assert await sent(tenant.user, BYTES) == lost
     results = await push(tenant.user, *changes)
     assert [result.status for result in results] == ["applied", "applied", "unchanged"]
+
+
+async def test_a_server_whose_clock_is_a_month_behind_looks_all_the_same(
+    tenant: TestTenant, lost: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Behind(datetime):
+        @classmethod
+        @override
+        def now(cls, tz: tzinfo | None = None) -> Self:
+            return super().now(tz) - timedelta(days=30)
+
+    monkeypatch.setattr(missing_bytes, "datetime", Behind, raising=False)
+    assert (await push_one(tenant.user, create(lost))).status == "rejected"
 
 
 async def test_a_change_that_names_it_is_refused(tenant: TestTenant, lost: UUID) -> None:

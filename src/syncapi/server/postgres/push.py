@@ -56,7 +56,11 @@ WHERE NOT EXISTS (
         IS DISTINCT FROM
         (base.folder, base.filename, base.mime_type, base.file_id, base.user_id, base.is_deleted))
 """
-_READ = "SELECT * FROM feed.known($1, $2, $3, $4, $5, $6)"
+# How long ago a file was promised says the database's own clock.
+_READ = """
+SELECT known.*, CASE kind WHEN 'file' THEN now() - version END AS promised_ago
+FROM feed.known($1, $2, $3, $4, $5, $6) AS known
+"""
 _WRITE = "SELECT stamp, written_at FROM feed.push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 _TAKES_CLOCK = "feed.tick("

@@ -1,8 +1,8 @@
 """Rows of files whose bytes are gone: a backup that is older than a collection has them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Collection, Iterable
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
+from datetime import timedelta
 from typing import Final, TypeVar
 from uuid import UUID
 
@@ -59,10 +59,9 @@ class Looks:
         self._age = age
         self._is_there: dict[str, bool] = {}
 
-    def doubtful(self, promised: Iterable[tuple[UUID, datetime | None]]) -> list[UUID]:
-        """Those of some files whose promise is over; without a time that is not known."""
-        over = datetime.now(UTC) - self._age
-        return [file_id for file_id, at in promised if at is not None and at <= over]
+    def doubtful(self, promised: Mapping[UUID, timedelta]) -> list[UUID]:
+        """Those of some files whose promise, given so long ago, is over."""
+        return [file_id for file_id, ago in promised.items() if ago >= self._age]
 
     async def lacking(self, tx: TenantConnection, file_ids: Collection[UUID]) -> set[UUID]:
         """Those of doubtful files that have no bytes.

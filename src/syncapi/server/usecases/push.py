@@ -111,7 +111,7 @@ async def apply(
     """
     known = await _known(connection, pushes)
     if looks is not None:
-        promised = [(id_, row["version"]) for id_, row in known.files.items()]
+        promised = {file_id: row["promised_ago"] for file_id, row in known.files.items()}
         for file_id in await looks.lacking(connection, looks.doubtful(promised)):
             del known.files[file_id]
     judge = _Judge(known, await _copied(connection, known), rules)
