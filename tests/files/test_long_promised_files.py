@@ -4,10 +4,11 @@ Garbage collection took them, and a backup of the database brought the row back.
 """
 
 from datetime import datetime, timedelta, tzinfo
+from typing import Self
 from uuid import UUID, uuid4
 
 import pytest
-from typing_extensions import Self, override
+from typing_extensions import override
 
 from fixtures.collecting import keys
 from fixtures.pulling import problem_of
