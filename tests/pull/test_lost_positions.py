@@ -7,6 +7,7 @@ on every new beginning. Now it holds everything at the end, or begins again, onc
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import ExitStack
+from itertools import pairwise
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,7 +15,7 @@ from pydantic import SecretStr
 from redis.asyncio import Redis
 from typing_extensions import override
 
-from feed.following import Client, raw
+from feed.following import PAGE, Client, raw
 from feed.raw_tenant import RawTenant
 from fixtures.flaky import FlakyRelay
 from fixtures.server import serving
@@ -23,7 +24,7 @@ from fixtures.until import until
 from fixtures.uploads import assert_problem
 from fixtures.worlds import MakeWorld
 from fixtures.writing import MakeWriter
-from soak.replica import ByTime
+from soak.replica import ByCursor, ByTime, Progress
 from soak.session import session
 from soak.world import Member, World
 from syncapi.server.domain.access import TenantScope
@@ -62,8 +63,8 @@ class Scene:
         self.tenant = tenant
         self._member = member
 
-    def device(self, *, takes_first: bool = False) -> Client:
-        return Client(self.world, self._member, ByTime(takes_first))
+    def device(self, *, takes_first: bool = False, by: Progress | None = None) -> Client:
+        return Client(self.world, self._member, by or ByTime(takes_first))
 
     async def equals_the_server(self, device: Client) -> bool:
         return await device.equals_the_server(self.tenant.db)
@@ -173,6 +174,31 @@ async def test_positions_of_a_key_that_is_rotated_out(
             await each.follow()
             assert await scene.equals_the_server(each)
     assert (before.expired, device.expired) == (1, 0)
+
+
+async def test_a_key_is_rotated_as_the_guide_says_while_processes_serve(
+    scene: Scene, settings_of: Callable[[str], Settings]
+) -> None:
+    """At each restart one process has the settings of before, and the other one the next."""
+    old, new = SecretStr("o" * 32), SecretStr("n" * 32)
+    steps = [(old, ()), (old, (new,)), (new, (old,))]
+    own = settings_of(scene.world.database_url)
+    by_number, by_cursor = scene.device(), scene.device(by=ByCursor())
+    for before, after in pairwise(steps):
+        with ExitStack() as stack:
+            scene.world.urls = [
+                stack.enter_context(serving(create_app(own.model_copy(update=_keys(*step)))))
+                for step in (before, after)
+            ]
+            for each in (by_number, by_cursor):
+                for _ in range(3):
+                    await each.turn_page()
+    for each in (by_number, by_cursor):
+        assert (each.expired, len(each.disk.documents)) == (0, 6 * PAGE)
+
+
+def _keys(key: SecretStr, previous: tuple[SecretStr, ...]) -> dict[str, object]:
+    return {"cursor_key": key, "cursor_previous_keys": previous}
 
 
 async def test_two_processes_of_the_service(

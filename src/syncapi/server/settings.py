@@ -144,7 +144,8 @@ class Settings(BaseSettings):
     )
     cursor_key: SecretStr = Field(description="Signs cursors: at least 32 characters.")
     cursor_previous_keys: tuple[SecretStr, ...] = Field(
-        default=(), description="Still verify cursors, so that the key can be rotated."
+        default=(),
+        description="Verify cursors too: former keys and the next one, while the key is rotated.",
     )
 
     # Limits
