@@ -1,4 +1,4 @@
-"""Uploads, archives and pushes in ``/metrics``: read before and after."""
+"""The work of the use cases in ``/metrics``: read before and after."""
 
 from uuid import UUID, uuid4
 
@@ -12,6 +12,7 @@ from fixtures.pushing import create, push, send, update
 from fixtures.sending import Content, complete, content_of, declare, pending
 from fixtures.sending import send as send_parts
 from fixtures.uploads import upload
+from syncapi.server.redis.page_positions import FIRST_DRAWN
 
 Samples = dict[str, float]
 
@@ -129,6 +130,25 @@ async def test_pushes(ground: Ground, counted: Difference) -> None:
         "push_group_pushes_sum{}": 3,
         "push_group_changes_count{}": 3,
         "push_group_changes_sum{}": 8,
+    }
+
+
+async def test_pulls(ground: Ground, counted: Difference) -> None:
+    async def pull(etag: str = "", **query: str | int) -> httpx.Response:
+        headers = {"If-None-Match": etag} if etag else {}
+        return await ground.client.get("/documents/sync", params=query, headers=headers)
+
+    await upload(ground.client)
+    everything = await pull(since="1970-01-01T00:00:00Z")
+    cursor = everything.json()["data"]["sync_token"]
+    etag = (await pull(cursor=cursor)).headers["ETag"]
+    assert (await pull(cursor=cursor, etag=etag)).status_code == 304
+    assert (await pull(since="1970-01-01T00:00:00Z", page=FIRST_DRAWN)).status_code == 410
+    assert await counted("idle", "pages", "rows", "cursors") == {
+        "idle_polls_total{}": 1,
+        "pages_total{}": 2,
+        "rows_total{added}": 1,
+        "cursors_expired_total{}": 1,
     }
 
 

@@ -127,6 +127,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
         positions,
         signer,
         url_seconds=settings.url_expires_seconds,
+        activity=activity,
     )
     transfers = _transfer_rules(settings)
     looks = partial(Looks, store, retention(settings).files)

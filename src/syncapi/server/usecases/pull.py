@@ -15,6 +15,7 @@ from syncapi.server.redis.page_positions import PagePositions, is_drawn
 from syncapi.server.storage.signing import UrlSigner
 from syncapi.server.usecases.head_memory import HeadMemory
 from syncapi.server.usecases.json_encoding import Json, utc
+from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
 
 COUNTED_ROWS = 5000
 """Rows up to which a client may count pages by itself: each page repeats those before it."""
@@ -95,8 +96,9 @@ class Pull:
         signer: UrlSigner,
         *,
         url_seconds: int,
+        activity: Activity = UNCOUNTED,
     ) -> None:
-        """Sign URLs that last ``url_seconds``."""
+        """Sign URLs that last ``url_seconds``, and report to ``activity``."""
         self._databases = databases
         self._heads = heads
         self._memory = HeadMemory(databases, heads)
@@ -104,6 +106,7 @@ class Pull:
         self._positions = positions
         self._signer = signer
         self._url_seconds = url_seconds
+        self._activity = activity
 
     async def page(self, scope: TenantScope, request: PullRequest) -> Page:
         """Read one page.
@@ -116,12 +119,21 @@ class Pull:
             Unavailable: the database does not answer, or Redis where it must be asked for the
                 page.
         """
-        start = await self._start(scope, request)
-        if await self._is_idle(scope, start):
-            assert start.cursor is not None  # noqa: S101 - only a cursor can be idle
-            token = self._codec.encode(start.cursor, scope.tenant_id)
-            return Page(token, from_micros(start.cursor.upper), is_idle=True)
-        return await self._read(scope, request, start)
+        try:
+            start = await self._start(scope, request)
+            if await self._is_idle(scope, start):
+                assert start.cursor is not None  # noqa: S101 - only a cursor can be idle
+                token = self._codec.encode(start.cursor, scope.tenant_id)
+                page = Page(token, from_micros(start.cursor.upper), is_idle=True)
+            else:
+                page = await self._read(scope, request, start)
+        except CursorExpired:
+            self._activity.cursor_expired()
+            raise
+        self._activity.page_served(
+            added=len(page.added), modified=len(page.modified), deleted=len(page.deleted)
+        )
+        return page
 
     async def newest(self, scope: TenantScope) -> datetime:
         """The newest version of the tenant: no `server_time` was later.
@@ -139,7 +151,10 @@ class Pull:
             Unavailable: as `page`.
         """
         decoded = self._codec.decode(cursor, scope.tenant_id)
-        return await self._is_idle(scope, Start.at(decoded, filters))
+        is_unchanged = await self._is_idle(scope, Start.at(decoded, filters))
+        if is_unchanged:
+            self._activity.poll_idle()
+        return is_unchanged
 
     async def _start(self, scope: TenantScope, request: PullRequest) -> Start:
         if request.since is None:

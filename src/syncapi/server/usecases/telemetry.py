@@ -1,4 +1,4 @@
-"""What use cases tell of their work, to whoever counts it."""
+"""What use cases report of their work, so that it can be counted."""
 
 from collections.abc import Mapping
 from typing import Literal
@@ -10,10 +10,19 @@ Way = Literal["form", "direct"]
 
 
 class Activity:
-    """Is told what happens, and keeps nothing of it: the base of those that count.
+    """Receives what happens and does nothing with it: the base class of what counts.
 
     No method may raise or wait.
     """
+
+    def poll_idle(self) -> None:
+        """A poll found nothing new, and cost no query of its own."""
+
+    def page_served(self, *, added: int, modified: int, deleted: int) -> None:
+        """A pull was answered with a page of so many rows of each kind."""
+
+    def cursor_expired(self) -> None:
+        """A pull was refused because its position is of no use any more."""
 
     def upload_begun(self, way: Way) -> None:
         """Bytes are expected."""

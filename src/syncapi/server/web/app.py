@@ -105,7 +105,7 @@ def _middleware(options: WebOptions, counted: metrics.Metrics) -> list[Middlewar
     """From the outside in."""
     return [
         *_cors(options),  # outermost: a browser needs its headers on every answer
-        Middleware(IdlePoll, metrics=counted),
+        Middleware(IdlePoll),
         Middleware(RequestContext, observers=(counted.observe, AccessLog())),
         Middleware(BodyLimit, max_bytes=options.request_max_bytes, streaming=STREAMING),
         Middleware(Compression),

@@ -1,4 +1,4 @@
-"""What routes ask for: the scope of a request, and the use cases.
+"""What routes ask for: the scope of a request, and the parts of the service.
 
 A route names the permission it needs by the type of its parameter::
 
@@ -9,7 +9,7 @@ None has a ``yield``: what runs after it would run after the answer.
 """
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, TypeVar
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Path, Request, Security
@@ -18,19 +18,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from syncapi.server.domain.access import Permission, TenantScope
 from syncapi.server.domain.errors import Unauthenticated
 from syncapi.server.redis.rate_limit import RateLimiter
-from syncapi.server.usecases.archives.archive import Archives
-from syncapi.server.usecases.direct_uploads import DirectUploads
-from syncapi.server.usecases.documents import Documents
-from syncapi.server.usecases.downloads import Downloads
-from syncapi.server.usecases.group_commit import GroupCommit
-from syncapi.server.usecases.history import History
-from syncapi.server.usecases.pull import Pull
-from syncapi.server.usecases.upload_completion import Completions
-from syncapi.server.usecases.uploads import Uploads
 from syncapi.server.web.context import RequestRecord, record_of
-from syncapi.server.web.metrics import Metrics
 from syncapi.server.web.query import refuse_unknown_query
-from syncapi.server.web.readiness import ReadinessChecks
 from syncapi.server.web.service import Service, service_of
 
 _NOBODYS = UUID(int=0)
@@ -103,21 +92,8 @@ def _tenant_id(text: str) -> UUID:
     return tenant_id if str(tenant_id) == text.lower() else _NOBODYS
 
 
-Part = TypeVar("Part")
-
-
-def _part(read: Callable[[Service], Part]) -> Callable[..., Awaitable[Part]]:
-    """The dependency on one part of the service."""
-
-    async def part(request: Request) -> Part:
-        return read(service_of(request))
-
-    return part
-
-
-async def _metrics(request: Request) -> Metrics:
-    metrics: Metrics = request.app.state.metrics
-    return metrics
+async def _service(request: Request) -> Service:
+    return service_of(request)
 
 
 ReadScope = Annotated[TenantScope, Depends(_admission(Permission.READ))]
@@ -125,16 +101,5 @@ WriteScope = Annotated[TenantScope, Depends(_admission(Permission.WRITE))]
 DeleteScope = Annotated[TenantScope, Depends(_admission(Permission.DELETE))]
 AdminScope = Annotated[TenantScope, Depends(_admission(Permission.ADMIN))]
 
-PullsWith = Annotated[Pull, Depends(_part(lambda service: service.pull))]
-PushesWith = Annotated[GroupCommit, Depends(_part(lambda service: service.pushes))]
-HistoryWith = Annotated[History, Depends(_part(lambda service: service.history))]
-DocumentsWith = Annotated[Documents, Depends(_part(lambda service: service.documents))]
-UploadsWith = Annotated[Uploads, Depends(_part(lambda service: service.uploads))]
-DownloadsWith = Annotated[Downloads, Depends(_part(lambda service: service.downloads))]
-DirectUploadsWith = Annotated[
-    DirectUploads, Depends(_part(lambda service: service.direct_uploads))
-]
-CompletionsWith = Annotated[Completions, Depends(_part(lambda service: service.completions))]
-ArchivesWith = Annotated[Archives, Depends(_part(lambda service: service.archives))]
-CountedIn = Annotated[Metrics, Depends(_metrics)]
-Readied = Annotated[ReadinessChecks, Depends(_part(lambda service: service.readiness))]
+RunningService = Annotated[Service, Depends(_service)]
+"""The parts of the service: a route takes the use case that it calls from here."""

@@ -31,11 +31,7 @@ class Metrics:
     for 100 µs, where the router has already said which one it was.
 
     Attributes:
-        idle_polls: polls answered 304 because nothing had changed.
-        pages: pages of a pull served.
-        rows: rows of those pages, by kind: ``added``, ``modified`` or ``deleted``.
-        cursors_expired: pulls answered 410.
-        activity: what use cases tell of uploads, archives and pushes.
+        activity: counts what the use cases report of their work.
     """
 
     def __init__(self) -> None:
@@ -52,14 +48,6 @@ class Metrics:
             registry=registry,
         )
         self.activity = ActivityMetrics(registry)
-        self.idle_polls = Counter(
-            "syncapi_idle_polls", "Polls that found nothing new.", registry=registry
-        )
-        self.pages = Counter("syncapi_pages", "Pages of pulls served.", registry=registry)
-        self.rows = Counter("syncapi_rows", "Rows served in pages.", ("kind",), registry=registry)
-        self.cursors_expired = Counter(
-            "syncapi_cursors_expired", "Pulls whose cursor had expired.", registry=registry
-        )
 
     def observe(self, served: Served) -> None:
         """Count a request that is over."""

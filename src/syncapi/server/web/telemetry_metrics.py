@@ -19,7 +19,7 @@ _GONE: Final = (ClientDisconnect, CancelledError, GeneratorExit)
 
 
 class ActivityMetrics(Activity):
-    """Counts uploads, archives and pushes. Labels are kinds, statuses and codes of problems."""
+    """Counts the work of use cases. Labels are kinds, statuses and codes of problems."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         def counter(name: str, text: str, *labels: str) -> Counter:
@@ -28,6 +28,10 @@ class ActivityMetrics(Activity):
         def histogram(name: str, text: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
             return Histogram(f"syncapi_{name}", text, labels, registry=registry, buckets=buckets)
 
+        self._idle_polls = counter("idle_polls", "Polls that found nothing new.")
+        self._pages = counter("pages", "Pages of pulls served.")
+        self._rows = counter("rows", "Rows served in pages.", "kind")
+        self._cursors_expired = counter("cursors_expired", "Pulls whose cursor had expired.")
         self._begun = counter("uploads_begun", "Uploads begun.", "way")
         self._completed = counter("uploads_completed", "Uploads whose bytes are kept.", "way")
         self._failed = counter("uploads_failed", "Uploads that failed.", "way", "reason")
@@ -45,6 +49,21 @@ class ActivityMetrics(Activity):
         self._group_changes = histogram(
             "push_group_changes", "Changes of one transaction.", _GROUP_CHANGES
         )
+
+    @override
+    def poll_idle(self) -> None:
+        self._idle_polls.inc()
+
+    @override
+    def page_served(self, *, added: int, modified: int, deleted: int) -> None:
+        self._pages.inc()
+        self._rows.labels("added").inc(added)
+        self._rows.labels("modified").inc(modified)
+        self._rows.labels("deleted").inc(deleted)
+
+    @override
+    def cursor_expired(self) -> None:
+        self._cursors_expired.inc()
 
     @override
     def upload_begun(self, way: Way) -> None:
@@ -83,7 +102,7 @@ class ActivityMetrics(Activity):
 
 
 def _reason(error: BaseException) -> str:
-    """The code of the problem that the client is told, as far as there is one."""
+    """The code of the problem that the client receives, where there is one."""
     if isinstance(error, Refusal):
         return error.code
     return "abandoned" if isinstance(error, _GONE) else "internal_error"

@@ -18,7 +18,6 @@ from syncapi.server.domain.access import Permission
 from syncapi.server.domain.cursor import CURSOR_LENGTH
 from syncapi.server.domain.errors import Refusal
 from syncapi.server.usecases.pull import filters_fingerprint
-from syncapi.server.web.metrics import Metrics
 from syncapi.server.web.middleware.request_context import NO_STORE, NOSNIFF, request_id
 from syncapi.server.web.openapi import TENANT_PREFIX
 from syncapi.server.web.routes.sync import SYNC_PATH, idle_etag
@@ -40,16 +39,14 @@ _VALID = {
 class IdlePoll:
     """A pure-ASGI middleware that needs nothing around it."""
 
-    def __init__(self, app: ASGIApp, *, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp) -> None:
         self._app = app
-        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         poll = _poll(scope)
         if poll is None or not await _is_idle(poll, scope["app"].state.service):
             await self._app(scope, receive, send)
             return
-        self._metrics.idle_polls.inc()
         headers = [
             (b"etag", idle_etag(poll.cursor).encode()),
             (b"x-request-id", request_id(scope).encode()),

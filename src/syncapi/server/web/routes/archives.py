@@ -7,7 +7,7 @@ from starlette.responses import Response
 
 from syncapi.protocol.archives import ArchiveRequest
 from syncapi.server.usecases.archives.archive import WRITERS
-from syncapi.server.web.dependencies import ArchivesWith, ReadScope
+from syncapi.server.web.dependencies import ReadScope, RunningService
 from syncapi.server.web.openapi import tenant_router
 from syncapi.server.web.streaming import Streamed
 
@@ -36,7 +36,7 @@ _ARCHIVE: Final[dict[int | str, dict[str, Any]]] = {
     responses=_ARCHIVE,
 )
 async def download_archive(
-    scope: ReadScope, request: ArchiveRequest, archives: ArchivesWith
+    scope: ReadScope, request: ArchiveRequest, service: RunningService
 ) -> Response:
     """Download up to 500 documents as one ZIP or TAR archive.
 
@@ -51,11 +51,11 @@ async def download_archive(
     If the bytes of a document cannot be read to the end, the connection is cut: a download that
     ends without error is complete. It cannot be resumed; ask again.
     """
-    pieces = archives.pieces(scope, request)
+    pieces = service.archives.pieces(scope, request)
     name = f'attachment; filename="documents.{request.format}"'
     return await Streamed.begun(
         pieces,
-        stall_seconds=archives.stall_seconds,
+        stall_seconds=service.archives.stall_seconds,
         media_type=WRITERS[request.format].media_type,
         headers={"Content-Disposition": name, "Accept-Ranges": "none"},
     )

@@ -21,9 +21,8 @@ from syncapi.protocol.filenames import LONGEST_FILENAME
 from syncapi.server.domain.listing import Listing
 from syncapi.server.web.dependencies import (
     DeleteScope,
-    DocumentsWith,
-    DownloadsWith,
     ReadScope,
+    RunningService,
     WriteScope,
 )
 from syncapi.server.web.openapi import header, problems, tenant_router
@@ -84,13 +83,13 @@ async def listing(
     response_model=Success[DocumentList],
 )
 async def list_documents(
-    scope: ReadScope, documents: DocumentsWith, asked: Annotated[Listing, Depends(listing)]
+    scope: ReadScope, service: RunningService, asked: Annotated[Listing, Depends(listing)]
 ) -> Response:
     """List the tenant's documents, newest first. Deleted ones are not listed.
 
     For people and small tenants: to keep a copy in step, use `pullChanges`.
     """
-    found, total = await documents.page(scope, asked)
+    found, total = await service.documents.page(scope, asked)
     pagination = Pagination(
         page=asked.page,
         per_page=asked.per_page,
@@ -112,10 +111,10 @@ async def list_documents(
     },
 )
 async def get_document(
-    scope: ReadScope, document_id: DocumentId, documents: DocumentsWith, known: IfNoneMatch
+    scope: ReadScope, document_id: DocumentId, service: RunningService, known: IfNoneMatch
 ) -> Response:
     """Read a document and what is known of its file."""
-    document = await documents.get(scope, document_id)
+    document = await service.documents.get(scope, document_id)
     if known is not None and known.fits(document.updated_at):
         return Response(
             status_code=HTTPStatus.NOT_MODIFIED.value, headers={"ETag": etag(document.updated_at)}
@@ -140,14 +139,14 @@ async def update_document(
     scope: WriteScope,
     document_id: DocumentId,
     changes: DocumentChanges,
-    documents: DocumentsWith,
+    service: RunningService,
     condition: IfMatch,
 ) -> Response:
     """Change the fields that are sent; what stays the same makes no new version.
 
     With `If-Match` it is refused if somebody else changed the document in between.
     """
-    document = await documents.change(scope, document_id, changes, condition)
+    document = await service.documents.change(scope, document_id, changes, condition)
     return document_answer("Document updated", document)
 
 
@@ -162,11 +161,11 @@ async def replace_document(
     scope: WriteScope,
     document_id: DocumentId,
     changes: DocumentChanges,
-    documents: DocumentsWith,
+    service: RunningService,
     condition: IfMatch,
 ) -> Response:
     """Do as `updateDocument` does, for clients that cannot send PATCH."""
-    document = await documents.change(scope, document_id, changes, condition)
+    document = await service.documents.change(scope, document_id, changes, condition)
     return document_answer("Document updated", document)
 
 
@@ -180,7 +179,7 @@ async def replace_document(
 async def delete_document(
     scope: DeleteScope,
     document_id: DocumentId,
-    documents: DocumentsWith,
+    service: RunningService,
     condition: IfMatch,
     *,
     hard: Annotated[
@@ -196,7 +195,7 @@ async def delete_document(
 
     Deleting what was deleted before succeeds, so that the request may be repeated.
     """
-    delete = documents.erase if hard else documents.delete
+    delete = service.documents.erase if hard else service.documents.delete
     await delete(scope, document_id, condition)
     message = "Document erased" if hard else "Document deleted"
     return success(message, DeletedDocument(deleted_document_id=document_id, hard_delete=hard))
@@ -211,7 +210,7 @@ async def delete_document(
 async def get_download_url(
     scope: ReadScope,
     document_id: DocumentId,
-    downloads: DownloadsWith,
+    service: RunningService,
     expires_in: Annotated[
         int, Query(ge=60, le=86_400, description="Seconds that the URL works for.")
     ] = 3600,
@@ -220,4 +219,4 @@ async def get_download_url(
 
     Send no `Authorization` with it: S3 refuses a request that is signed twice.
     """
-    return success("URL signed", await downloads.url(scope, document_id, expires_in))
+    return success("URL signed", await service.downloads.url(scope, document_id, expires_in))

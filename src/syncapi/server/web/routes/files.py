@@ -11,7 +11,7 @@ from syncapi.protocol.content import Digest
 from syncapi.protocol.files import MOST_PARTS_AT_ONCE, PARTS_AT_ONCE, FileDeclaration, FileState
 from syncapi.server.domain.transfers import MOST_PARTS
 from syncapi.server.usecases.upload_instructions import complete
-from syncapi.server.web.dependencies import CompletionsWith, DirectUploadsWith, WriteScope
+from syncapi.server.web.dependencies import RunningService, WriteScope
 from syncapi.server.web.idempotency import IdempotencyKey
 from syncapi.server.web.openapi import problems, tenant_router
 from syncapi.server.web.responses import success
@@ -36,7 +36,7 @@ FileId = Annotated[UUID, Path(description="The `id` that `declareFile` gave.")]
 async def declare_file(
     scope: WriteScope,
     declared: FileDeclaration,
-    uploads: DirectUploadsWith,
+    service: RunningService,
     key: IdempotencyKey,
 ) -> Response:
     """Say which bytes are to be uploaded, and learn where to send them, if anywhere.
@@ -47,7 +47,7 @@ async def declare_file(
     sent twice.
     """
     digest = Digest(declared.md5_hash, declared.sha256_hash, declared.file_size)
-    return _answer(await uploads.declare(scope, digest, declared.mime_type, key))
+    return _answer(await service.direct_uploads.declare(scope, digest, declared.mime_type, key))
 
 
 @router.get(
@@ -60,7 +60,7 @@ async def declare_file(
 async def get_file(
     scope: WriteScope,
     file_id: FileId,
-    uploads: DirectUploadsWith,
+    service: RunningService,
     *,
     after: Annotated[
         int, Query(ge=0, le=MOST_PARTS, description="Only parts behind this one.")
@@ -73,7 +73,7 @@ async def get_file(
 
     So an upload goes on after the client was started anew, or after its URLs expired.
     """
-    return _answer(await uploads.state(scope, file_id, after=after, most=per_page))
+    return _answer(await service.direct_uploads.state(scope, file_id, after=after, most=per_page))
 
 
 @router.post(
@@ -83,9 +83,7 @@ async def get_file(
     response_model=Success[FileState],
     responses={200: {"description": "The file; documents can refer to it."}, **problems(409)},
 )
-async def complete_file(
-    scope: WriteScope, file_id: FileId, completions: CompletionsWith
-) -> Response:
+async def complete_file(scope: WriteScope, file_id: FileId, service: RunningService) -> Response:
     """Have the bytes verified and made a file.
 
     `upload_incomplete` names the parts to send first. `content_mismatch` says that the bytes are
@@ -94,7 +92,7 @@ async def complete_file(
     time-out it is the way to go on. The answer may have another `id` than the upload, where the
     same bytes have arrived by another way meanwhile.
     """
-    return _answer(complete(await completions.complete(scope, file_id)))
+    return _answer(complete(await service.completions.complete(scope, file_id)))
 
 
 def _answer(state: FileState) -> Response:

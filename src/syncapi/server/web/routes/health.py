@@ -6,7 +6,7 @@ from starlette.responses import Response
 from syncapi.protocol.base import Success
 from syncapi.protocol.health import Liveness, ReadinessReport
 from syncapi.server.domain.errors import FieldError, Unavailable
-from syncapi.server.web.dependencies import Readied
+from syncapi.server.web.dependencies import RunningService
 from syncapi.server.web.openapi import problems
 from syncapi.server.web.query import refuse_unknown_query
 from syncapi.server.web.readiness import Readiness
@@ -39,12 +39,12 @@ async def livez() -> Response:
     response_model=Success[ReadinessReport],
     responses=problems(503),
 )
-async def readyz(checks: Readied) -> Response:
+async def readyz(service: RunningService) -> Response:
     """Asks every dependency. Send requests elsewhere while this answers 503.
 
     The answer is shared by all who ask within a second.
     """
-    found = await checks.look()
+    found = await service.readiness.look()
     if found.missing:
         raise _not_ready(found)
     status = "degraded" if found.is_degraded else "ready"

@@ -13,7 +13,7 @@ from syncapi.protocol.history import (
     UnknownVersions,
     VersionsRequest,
 )
-from syncapi.server.web.dependencies import HistoryWith, ReadScope, WriteScope
+from syncapi.server.web.dependencies import ReadScope, RunningService, WriteScope
 from syncapi.server.web.idempotency import IdempotencyKey
 from syncapi.server.web.openapi import header, problems, tenant_router
 from syncapi.server.web.preconditions import IfMatch, document_answer
@@ -32,14 +32,16 @@ router: APIRouter = tenant_router("documents")
 async def list_versions(
     scope: ReadScope,
     document_id: DocumentId,
-    history: HistoryWith,
+    service: RunningService,
     before: Annotated[
         Instant | None, Query(description="Only versions older than this one.")
     ] = None,
     per_page: Annotated[int, Query(ge=1, le=100, description="Versions to a page.")] = 20,
 ) -> Response:
     """List who changed the document and when, newest first, also of a deleted document."""
-    found, has_older = await history.versions(scope, document_id, before=before, most=per_page)
+    found, has_older = await service.history.versions(
+        scope, document_id, before=before, most=per_page
+    )
     next_before = found[-1].updated_at if has_older else None
     data = DocumentHistory(versions=list(found), next_before=next_before)
     return success(f"{len(found)} versions", data)
@@ -53,7 +55,7 @@ async def list_versions(
     responses=problems(413, 415),
 )
 async def find_unknown_versions(
-    scope: ReadScope, asked: VersionsRequest, history: HistoryWith
+    scope: ReadScope, asked: VersionsRequest, service: RunningService
 ) -> Response:
     """Name those of some versions that the server does not know; nothing is changed.
 
@@ -61,7 +63,7 @@ async def find_unknown_versions(
     shorter and after the document was erased. So a client whose pushed version was overtaken
     finds out whether others came after it, or the server has lost it.
     """
-    unknown = await history.unknown(scope, asked.versions)
+    unknown = await service.history.unknown(scope, asked.versions)
     return success(f"{len(unknown)} unknown", UnknownVersions(unknown=unknown))
 
 
@@ -79,7 +81,7 @@ async def restore_document(
     scope: WriteScope,
     document_id: DocumentId,
     asked: RestoreRequest,
-    history: HistoryWith,
+    service: RunningService,
     condition: IfMatch,
     key: IdempotencyKey,
 ) -> Response:
@@ -87,5 +89,5 @@ async def restore_document(
 
     It also brings back a deleted document. Doing it twice changes nothing more.
     """
-    document = await history.restore(scope, document_id, asked.updated_at, condition, key)
+    document = await service.history.restore(scope, document_id, asked.updated_at, condition, key)
     return document_answer("Document restored", document)

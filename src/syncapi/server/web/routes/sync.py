@@ -1,7 +1,7 @@
 """Pull and push: what changed here, and what a client changed."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request
 from starlette.responses import Response
@@ -16,8 +16,7 @@ from syncapi.server.domain.feed import from_micros, to_micros
 from syncapi.server.redis.page_positions import LAST_PAGE
 from syncapi.server.usecases.json_encoding import encode
 from syncapi.server.usecases.pull import Page, Pull, PullRequest
-from syncapi.server.usecases.push import Outcome
-from syncapi.server.web.dependencies import CountedIn, PullsWith, PushesWith, ReadScope, WriteScope
+from syncapi.server.web.dependencies import ReadScope, RunningService, WriteScope
 from syncapi.server.web.openapi import header, problems, tenant_router
 from syncapi.server.web.preconditions import names
 from syncapi.server.web.responses import success_json
@@ -100,8 +99,7 @@ async def pull_changes(
     request: Request,
     scope: ReadScope,
     asked: Annotated[PullRequest, Depends(pull_request)],
-    pull: PullsWith,
-    metrics: CountedIn,
+    service: RunningService,
 ) -> Response:
     """Give what was added, modified and deleted, in the order of writing, a page at a time.
 
@@ -110,21 +108,23 @@ async def pull_changes(
     it never skips one. A page without changes carries an `ETag`: polls that send it as
     `If-None-Match` cost next to nothing.
     """
-    await _refuse_future(scope, asked, pull)
-    page = await pull.page(scope, asked)
-    metrics.pages.inc()
-    for kind, rows in (
-        ("added", page.added),
-        ("modified", page.modified),
-        ("deleted", page.deleted),
-    ):
-        metrics.rows.labels(kind).inc(len(rows))
+    await _refuse_future(scope, asked, service.pull)
+    page = await service.pull.page(scope, asked)
     headers = {}
     if page.is_idle and asked.cursor is not None:
         headers["ETag"] = idle_etag(asked.cursor)
         if names(request.headers.getlist("If-None-Match"), headers["ETag"]):
             return Response(status_code=304, headers=headers)
-    return success_json(_message(page), encode(_body(page)), headers=headers)
+    body = {
+        "added": page.added,
+        "modified": page.modified,
+        "deleted": page.deleted,
+        "sync_token": page.sync_token,
+        "has_more": page.has_more,
+        "next_page": page.next_page,
+        "server_time": format_time(page.complete_to),
+    }
+    return success_json(_message(page), encode(body), headers=headers)
 
 
 def idle_etag(cursor: str) -> str:
@@ -145,18 +145,6 @@ async def _refuse_future(scope: TenantScope, asked: PullRequest, pull: Pull) -> 
     raise InvalidInput.of("since", f"It lies in the future: it is {format_time(now)} here.")
 
 
-def _body(page: Page) -> dict[str, Any]:
-    return {
-        "added": page.added,
-        "modified": page.modified,
-        "deleted": page.deleted,
-        "sync_token": page.sync_token,
-        "has_more": page.has_more,
-        "next_page": page.next_page,
-        "server_time": format_time(page.complete_to),
-    }
-
-
 def _message(page: Page) -> str:
     found = len(page.added) + len(page.modified) + len(page.deleted)
     return f"{found} changes, more to come" if page.has_more else f"{found} changes, up to date"
@@ -172,7 +160,7 @@ def _message(page: Page) -> str:
         **problems(413, 415),
     },
 )
-async def push_changes(scope: WriteScope, asked: PushRequest, pushes: PushesWith) -> Response:
+async def push_changes(scope: WriteScope, asked: PushRequest, service: RunningService) -> Response:
     """Apply the changes that a client made, with optimistic concurrency.
 
     Every change gets its own result. One that was made from another version than the server's is
@@ -181,10 +169,7 @@ async def push_changes(scope: WriteScope, asked: PushRequest, pushes: PushesWith
     same push again is harmless, whatever became of the first: a change is known by its
     `change_id`.
     """
-    outcome = await pushes.push(scope, asked)
-    return success_json(_told(outcome), encode({"results": outcome.results}))
-
-
-def _told(outcome: Outcome) -> str:
+    outcome = await service.pushes.push(scope, asked)
     counts = sorted(outcome.statuses.items())
-    return ", ".join(f"{count} {status}" for status, count in counts)
+    message = ", ".join(f"{count} {status}" for status, count in counts)
+    return success_json(message, encode({"results": outcome.results}))

@@ -19,7 +19,7 @@ from syncapi.protocol.filenames import (
 from syncapi.protocol.media_types import LONGEST_MEDIA_TYPE, MEDIA_TYPE_PATTERN
 from syncapi.server.domain.field_checks import checked_filename, checked_folder
 from syncapi.server.usecases.uploads import Description
-from syncapi.server.web.dependencies import UploadsWith, WriteScope
+from syncapi.server.web.dependencies import RunningService, WriteScope
 from syncapi.server.web.idempotency import IdempotencyKey
 from syncapi.server.web.multipart import Check, FileForm
 from syncapi.server.web.openapi import header, problems, tenant_router
@@ -91,7 +91,7 @@ _LOCATION: Final = {
     openapi_extra=_UPLOAD,
 )
 async def create_document(
-    request: Request, scope: WriteScope, uploads: UploadsWith, key: IdempotencyKey
+    request: Request, scope: WriteScope, service: RunningService, key: IdempotencyKey
 ) -> Response:
     """Upload a file as a new document.
 
@@ -102,11 +102,11 @@ async def create_document(
     checks: dict[str, Check] = {
         "folder": _check_folder,
         "filename": _check_filename,
-        "mime_type": uploads.rules.check_type,
+        "mime_type": service.uploads.rules.check_type,
     }
     form = FileForm(request.headers.get("Content-Type", ""), request.stream(), checks)
     async with aclosing(form.chunks()) as chunks:
-        document = await uploads.upload(scope, chunks, lambda: _description(form), key)
+        document = await service.uploads.upload(scope, chunks, lambda: _description(form), key)
     location = f"{request.url.path}/{document.id}"
     return document_answer(
         "Document created",
