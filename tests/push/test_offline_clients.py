@@ -26,14 +26,12 @@ from soak.truth import Miss
 from soak.verdict import verify_pushes
 from soak.world import Member, World
 from syncapi.protocol.merging import Fields, Merged
-from syncapi.protocol.push import PushRequest
+from syncapi.protocol.push import OnConflict, PushRequest
 from syncapi.server.domain import conflict_rules
 from syncapi.server.domain.access import Role, TenantScope
 from syncapi.server.domain.conflict_rules import (
     Change,
     Decision,
-    Status,
-    Strategy,
     Version,
     decide,
 )
@@ -137,7 +135,7 @@ async def test_nothing_is_lost_and_no_conflict_is_swallowed(play: Play) -> None:
 
 def _deciding(monkeypatch: pytest.MonkeyPatch, judge: Callable[..., Decision]) -> None:
     def judged(
-        change: Change, server: Version | None, base: Fields | None, strategy: Strategy
+        change: Change, server: Version | None, base: Fields | None, strategy: OnConflict
     ) -> Decision:
         return judge(change, server, base, strategy)
 
@@ -162,7 +160,7 @@ def drop_the_ledger(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def overwrite_on_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
     def judge(change: Change, server: Version | None, base: Fields | None, _: object) -> Decision:
-        return decide(change, server, base, Strategy.LAST_WRITE_WINS)
+        return decide(change, server, base, "last_write_wins")
 
     _deciding(monkeypatch, judge)
 
@@ -170,7 +168,7 @@ def overwrite_on_conflict(monkeypatch: pytest.MonkeyPatch) -> None:
 def swallow_conflicts(monkeypatch: pytest.MonkeyPatch) -> None:
     def judge(*given: object) -> Decision:
         decision = decide(*given)  # type: ignore[arg-type]  # passed through
-        return Decision(Status.UNCHANGED) if decision.status is Status.CONFLICT else decision
+        return Decision("unchanged") if decision.status == "conflict" else decision
 
     _deciding(monkeypatch, judge)
 

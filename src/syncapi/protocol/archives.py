@@ -12,6 +12,7 @@ MOST_DOCUMENTS: Final = 500
 MANIFEST_NAME: Final = "manifest.json"
 
 ArchiveFormat = Literal["zip", "tar"]
+MemberFault = Literal["not_found", "missing", "wrong_size", "wrong_content"]
 
 
 def _distinct(ids: list[UUID]) -> list[UUID]:
@@ -39,7 +40,7 @@ class MemberError(WireModel):
     bytes in the archive do not have the document's hash.
     """
 
-    code: Literal["not_found", "missing", "wrong_size", "wrong_content"]
+    code: MemberFault
     message: str
 
 

@@ -6,6 +6,8 @@ from pydantic import Field
 
 from syncapi.protocol.base import WireModel
 
+DependencyState = Literal["up", "down"]
+
 
 class Liveness(WireModel):
     status: Literal["alive"]
@@ -17,7 +19,7 @@ class ReadinessReport(WireModel):
     status: Literal["ready", "degraded"] = Field(
         description="`degraded`: something that can be done without is down."
     )
-    checks: dict[str, Literal["up", "down"]] = Field(
+    checks: dict[str, DependencyState] = Field(
         description="The state of each dependency.",
         examples=[{"database": "up", "storage": "up", "redis": "up"}],
     )

@@ -14,6 +14,20 @@ MOST_CHANGES = 500
 CHANGEABLE = ("folder", "filename", "mime_type", "file_id")
 """The fields of a document that clients change, and that conflicts and merges are about."""
 
+PushMode = Literal["partial", "atomic"]
+"""Whether the other changes of a push are applied where one is not."""
+
+OnConflict = Literal["reject", "last_write_wins", "first_write_wins", "merge"]
+"""What the server does where a change was made from another version than its own."""
+
+ChangeStatus = Literal["applied", "unchanged", "conflict", "rejected"]
+
+Resolution = Literal["open", "server", "client", "merged"]
+"""How a conflict was settled; ``open`` leaves it to the client."""
+
+ProblemCode = Literal["not_found", "forbidden", "invalid_file", "unsupported_type", "not_applied"]
+"""Why a change was rejected."""
+
 ChangeId = Annotated[
     UUID,
     Field(description="Made by the client; the same change sent again is not applied again."),
@@ -74,11 +88,11 @@ class PushRequest(RequestModel):
     """Changes of one client, each document at most once."""
 
     changes: list[PushedChange] = Field(min_length=1, max_length=MOST_CHANGES)
-    mode: Literal["partial", "atomic"] = Field(
+    mode: PushMode = Field(
         default="partial",
         description="`partial`: a conflict never sinks the others. `atomic`: all or none.",
     )
-    on_conflict: Literal["reject", "last_write_wins", "first_write_wins", "merge"] = "reject"
+    on_conflict: OnConflict = "reject"
 
 
 class BaseFields(WireModel):
@@ -94,7 +108,7 @@ class BaseFields(WireModel):
 class ConflictDetail(WireModel):
     """Both sides had changed the document."""
 
-    resolution: Literal["open", "server", "client", "merged"] = Field(
+    resolution: Resolution = Field(
         description="`open`: the client decides. Else what the strategy settled on."
     )
     fields: list[str] = Field(
@@ -107,7 +121,7 @@ class ConflictDetail(WireModel):
 
 
 class ChangeProblem(WireModel):
-    code: Literal["not_found", "forbidden", "invalid_file", "unsupported_type", "not_applied"]
+    code: ProblemCode
     detail: str
 
 
@@ -116,7 +130,7 @@ class ChangeResult(WireModel):
 
     change_id: UUID
     id: UUID
-    status: Literal["applied", "unchanged", "conflict", "rejected"]
+    status: ChangeStatus
     document: Document | None = Field(
         description="The server's document now; null if there is none."
     )

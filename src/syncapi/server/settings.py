@@ -9,6 +9,9 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from syncapi.protocol.content import LARGEST_OBJECT
 from syncapi.server.domain.transfers import LARGEST_PART, LEAST_PART, MIB
+from syncapi.server.identity.jwks import PublicAlgorithm
+from syncapi.server.storage.bucket import AddressingStyle
+from syncapi.server.web.logging import LogFormat
 
 _PLAIN_SCHEMES = ("postgresql://", "postgres://")
 
@@ -43,7 +46,7 @@ class IssuerSettings(BaseModel):
     audience: str
     jwks_url: str | None = None
     jwks_file: Path | None = None
-    algorithm: Literal["RS256", "ES256"] = "RS256"
+    algorithm: PublicAlgorithm = "RS256"
 
     @model_validator(mode="after")
     def _one_source(self) -> Self:
@@ -107,7 +110,7 @@ class Settings(BaseSettings):
     )
     s3_access_key_id: str = Field(description="May read, write, list and delete in the bucket.")
     s3_secret_access_key: SecretStr = Field(description="Of that key; it signs URLs too.")
-    s3_addressing_style: Literal["path", "virtual"] = Field(
+    s3_addressing_style: AddressingStyle = Field(
         default="path", description="Whether the bucket stands in the path or in the host name."
     )
     s3_checksums: bool = Field(
@@ -222,7 +225,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Names of files and the like are said at debug alone."
     )
-    log_format: Literal["json", "console"] = Field(
+    log_format: LogFormat = Field(
         default="json", description="console is for people."
     )
 

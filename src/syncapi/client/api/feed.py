@@ -4,19 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Literal
 
 from syncapi.client.api.requests import TenantRequests, Value
 from syncapi.client.api.responses import data_of
 from syncapi.protocol.base import Success
-from syncapi.protocol.push import PushedChange, PushOutcome, PushRequest
+from syncapi.protocol.push import OnConflict, PushedChange, PushMode, PushOutcome, PushRequest
 from syncapi.protocol.sync import SyncPage
 from syncapi.protocol.versions import EPOCH
-
-"""A run from here brings everything."""
-
-PushMode = Literal["partial", "atomic"]
-OnConflict = Literal["reject", "last_write_wins", "first_write_wins", "merge"]
 
 
 @dataclass(frozen=True, slots=True)

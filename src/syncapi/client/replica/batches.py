@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from typing import Final, TypeAlias
 
 from syncapi.client.api.client import Client
-from syncapi.client.api.feed import OnConflict
 from syncapi.client.errors import ApiError, Forbidden, InvalidRequest, TooLarge
-from syncapi.protocol.push import ChangeResult, PushedChange
+from syncapi.protocol.push import ChangeResult, OnConflict, PushedChange
 
 Answer: TypeAlias = ChangeResult | ApiError
 """What became of a change; an error where the whole request was refused for its sake."""

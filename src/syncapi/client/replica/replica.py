@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 from syncapi.client.api.client import Client
-from syncapi.client.api.feed import OnConflict
 from syncapi.client.errors import SyncError
 from syncapi.client.replica.conflict_handler import Settling
 from syncapi.client.replica.conflicts import (
@@ -36,7 +35,7 @@ from syncapi.client.store.store import Store
 from syncapi.client.transfer.contents import AnyContent, Content
 from syncapi.client.transfer.downloads import Downloader
 from syncapi.protocol.documents import Document
-from syncapi.protocol.push import ChangeResult, PushedChange
+from syncapi.protocol.push import ChangeResult, OnConflict, PushedChange
 
 
 def utc_now() -> datetime:

@@ -4,12 +4,17 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 from syncapi.client.api.client import Client
-from syncapi.client.api.feed import OnConflict
 from syncapi.client.errors import ApiError
 from syncapi.client.replica.batches import Answer, push_each
 from syncapi.client.replica.remote import Remote
 from syncapi.client.replica.tables import Tables
-from syncapi.protocol.push import MOST_CHANGES, ChangeProblem, ChangeResult, PushedChange
+from syncapi.protocol.push import (
+    MOST_CHANGES,
+    ChangeProblem,
+    ChangeResult,
+    OnConflict,
+    PushedChange,
+)
 
 
 async def submit(

@@ -3,38 +3,13 @@
 The table in docs/protocol.md says the same in words, and drives the tests.
 """
 
-import enum
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TypeAlias
 from uuid import UUID
 
 from syncapi.protocol.merging import Fields, differing, merge
-
-
-class Strategy(enum.StrEnum):
-    """What the server does where a change was made from another version than its own."""
-
-    REJECT = "reject"
-    LAST_WRITE_WINS = "last_write_wins"
-    FIRST_WRITE_WINS = "first_write_wins"
-    MERGE = "merge"
-
-
-class Status(enum.StrEnum):
-    APPLIED = "applied"
-    UNCHANGED = "unchanged"
-    CONFLICT = "conflict"
-    REJECTED = "rejected"
-
-
-class Resolution(enum.StrEnum):
-    """How a conflict was settled; OPEN leaves it to the client."""
-
-    OPEN = "open"
-    SERVER = "server"
-    CLIENT = "client"
-    MERGED = "merged"
+from syncapi.protocol.push import ChangeStatus, OnConflict, Resolution
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,18 +83,18 @@ class Decision:
         problem: why it was rejected.
     """
 
-    status: Status
+    status: ChangeStatus
     write: Write | None = None
     disagreement: Disagreement | None = None
     problem: str | None = None
 
 
-_UNCHANGED = Decision(Status.UNCHANGED)
+_UNCHANGED = Decision("unchanged")
 _GONE = "There is no such document. It may have been deleted long ago: push it as a create."
 
 
 def decide(
-    change: Change, server: Version | None, base: Fields | None, strategy: Strategy
+    change: Change, server: Version | None, base: Fields | None, strategy: OnConflict
 ) -> Decision:
     """Judge one change.
 
@@ -138,10 +113,10 @@ def decide(
             return _delete(change, server, strategy)
 
 
-def _create(change: Create, server: Version | None, strategy: Strategy) -> Decision:
+def _create(change: Create, server: Version | None, strategy: OnConflict) -> Decision:
     write = Write(change.fields, is_deleted=False)
     if server is None:
-        return Decision(Status.APPLIED, write)
+        return Decision("applied", write)
     if server.is_deleted:
         return _edit_against_deletion(write, strategy)
     fields = differing(change.fields, server.fields or {})
@@ -152,61 +127,61 @@ def _create(change: Create, server: Version | None, strategy: Strategy) -> Decis
 
 
 def _update(
-    change: Update, server: Version | None, base: Fields | None, strategy: Strategy
+    change: Update, server: Version | None, base: Fields | None, strategy: OnConflict
 ) -> Decision:
     if server is None or server.fields is None:
-        return Decision(Status.REJECTED, problem=_GONE)
+        return Decision("rejected", problem=_GONE)
     wanted = {**server.fields, **change.fields}
     write = Write(wanted, is_deleted=False)
     if change.base == server.updated_at:
         same = wanted == server.fields and not server.is_deleted
-        return _UNCHANGED if same else Decision(Status.APPLIED, write)
+        return _UNCHANGED if same else Decision("applied", write)
     if server.is_deleted:
         return _edit_against_deletion(write, strategy)
     if wanted == server.fields:
         return _UNCHANGED  # both sides made the same edit
-    if strategy is Strategy.MERGE and base is not None:
+    if strategy == "merge" and base is not None:
         return _merge(change.fields, server.fields, base)
     return _settle(write, differing(wanted, server.fields), strategy)
 
 
-def _delete(change: Delete, server: Version | None, strategy: Strategy) -> Decision:
+def _delete(change: Delete, server: Version | None, strategy: OnConflict) -> Decision:
     if server is None or server.fields is None or server.is_deleted:
         return _UNCHANGED
     write = Write(server.fields, is_deleted=True)
     if change.base == server.updated_at:
-        return Decision(Status.APPLIED, write)
-    if strategy is Strategy.MERGE:  # the edit survives
-        return _refused(("is_deleted",), Resolution.SERVER)
+        return Decision("applied", write)
+    if strategy == "merge":  # the edit survives
+        return _refused(("is_deleted",), "server")
     return _settle(write, ("is_deleted",), strategy)
 
 
 def _merge(mine: Fields, theirs: Fields, base: Fields) -> Decision:
     merged = merge(base, {**base, **mine}, theirs)
     if merged.conflicts:
-        return _refused(merged.conflicts, Resolution.OPEN)
+        return _refused(merged.conflicts, "open")
     if merged.fields == theirs:
         return _UNCHANGED
-    joined = Disagreement(differing(merged.fields, theirs), Resolution.MERGED)
-    return Decision(Status.APPLIED, Write(merged.fields, is_deleted=False), joined)
+    joined = Disagreement(differing(merged.fields, theirs), "merged")
+    return Decision("applied", Write(merged.fields, is_deleted=False), joined)
 
 
-def _edit_against_deletion(write: Write, strategy: Strategy) -> Decision:
-    if strategy is Strategy.MERGE:  # the edit survives
-        return _settle(write, ("is_deleted",), Strategy.LAST_WRITE_WINS)
+def _edit_against_deletion(write: Write, strategy: OnConflict) -> Decision:
+    if strategy == "merge":  # the edit survives
+        return _settle(write, ("is_deleted",), "last_write_wins")
     return _settle(write, ("is_deleted",), strategy)
 
 
-def _settle(write: Write, fields: tuple[str, ...], strategy: Strategy) -> Decision:
+def _settle(write: Write, fields: tuple[str, ...], strategy: OnConflict) -> Decision:
     match strategy:
-        case Strategy.LAST_WRITE_WINS:
-            over = Disagreement(fields, Resolution.CLIENT)
-            return Decision(Status.APPLIED, write, over)
-        case Strategy.FIRST_WRITE_WINS:
-            return _refused(fields, Resolution.SERVER)
-        case Strategy.REJECT | Strategy.MERGE:
-            return _refused(fields, Resolution.OPEN)
+        case "last_write_wins":
+            over = Disagreement(fields, "client")
+            return Decision("applied", write, over)
+        case "first_write_wins":
+            return _refused(fields, "server")
+        case "reject" | "merge":
+            return _refused(fields, "open")
 
 
 def _refused(fields: tuple[str, ...], resolution: Resolution) -> Decision:
-    return Decision(Status.CONFLICT, disagreement=Disagreement(fields, resolution))
+    return Decision("conflict", disagreement=Disagreement(fields, resolution))

@@ -10,6 +10,7 @@ from syncapi.protocol.push import (
     CHANGEABLE,
     CreateChange,
     DeleteChange,
+    OnConflict,
     PushedChange,
     PushRequest,
     UpdateChange,
@@ -20,8 +21,6 @@ from syncapi.server.domain.conflict_rules import (
     Create,
     Decision,
     Delete,
-    Status,
-    Strategy,
     Update,
     decide,
 )
@@ -34,8 +33,8 @@ from syncapi.server.usecases.missing_bytes import Looks
 from syncapi.server.usecases.push_results import Judged, Problem, Results
 from syncapi.server.usecases.uploads import UploadRules
 
-_UNCHANGED = Decision(Status.UNCHANGED)
-_REJECTED = Decision(Status.REJECTED)
+_UNCHANGED = Decision("unchanged")
+_REJECTED = Decision("rejected")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +48,7 @@ class Push:
 
     scope: TenantScope
     changes: tuple[Change, ...]
-    strategy: Strategy
+    strategy: OnConflict
     is_atomic: bool
     touches: frozenset[UUID]
     files: frozenset[UUID]
@@ -68,9 +67,14 @@ class Push:
         if len(touches) < 2 * len(changes):
             _refuse_repeats("id", ids)
             _refuse_repeats("change_id", change_ids)
-        strategy = Strategy(request.on_conflict)
-        is_atomic = request.mode == "atomic"
-        return cls(scope, changes, strategy, is_atomic, touches, _files_named(changes))
+        return cls(
+            scope,
+            changes,
+            request.on_conflict,
+            is_atomic=request.mode == "atomic",
+            touches=touches,
+            files=_files_named(changes),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +190,7 @@ class _Judge:
     def all_of(self, push: Push) -> list[Judged]:
         """Judge a push: of an atomic one all changes are applied, or none."""
         judged = [self._judged(push, change) for change in push.changes]
-        refused = {Status.CONFLICT, Status.REJECTED}
+        refused = {"conflict", "rejected"}
         if not push.is_atomic or not any(one.decision.status in refused for one in judged):
             return judged
         return [one if one.decision.write is None else _withheld(one) for one in judged]

@@ -3,9 +3,10 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID
 
+from syncapi.protocol.push import ProblemCode
 from syncapi.server.domain.conflict_rules import Change, Decision, Write
 from syncapi.server.postgres.push import Base, Known, Row, State, Written
 from syncapi.server.usecases.json_encoding import Json, utc
@@ -15,7 +16,7 @@ from syncapi.server.usecases.json_encoding import Json, utc
 class Problem:
     """Why a change was rejected."""
 
-    code: Literal["not_found", "forbidden", "invalid_file", "unsupported_type", "not_applied"]
+    code: ProblemCode
     detail: str
 
 
@@ -61,7 +62,7 @@ class Results:
         return {
             "change_id": change.change_id,
             "id": change.id,
-            "status": decision.status.value,
+            "status": decision.status,
             "document": before if write is None else self._after(change.id, write, before, user),
             "conflict": _conflict(judged, before),
             "problem": problem and {"code": problem.code, "detail": problem.detail},
@@ -112,7 +113,7 @@ def _conflict(judged: Judged, before: Json | None) -> Json | None:
     if disagreement is None:
         return None
     return {
-        "resolution": disagreement.resolution.value,
+        "resolution": disagreement.resolution,
         "fields": disagreement.fields,
         "server": before,
         "base": base and _base(base),

@@ -4,11 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
-from typing import Literal
 
 import structlog
 
-CheckState = Literal["up", "down"]
+from syncapi.protocol.health import DependencyState
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +15,7 @@ class Check:
     """One dependency.
 
     Attributes:
-        name: as told to those who ask.
+        name: as the report gives it.
         probe: returns if the dependency answers, raises if not.
         is_needed: False where the service goes on without it, if less well.
     """
@@ -30,7 +29,7 @@ class Check:
 class Readiness:
     """What the last round of checks found."""
 
-    states: dict[str, CheckState]
+    states: dict[str, DependencyState]
     needed: frozenset[str]
 
     @property
@@ -85,7 +84,7 @@ class ReadinessChecks:
         needed = frozenset(check.name for check in self._checks if check.is_needed)
         return Readiness(dict(zip(names, states, strict=True)), needed)
 
-    async def _state(self, check: Check) -> CheckState:
+    async def _state(self, check: Check) -> DependencyState:
         try:
             async with asyncio.timeout(self._timeout):
                 await check.probe()

@@ -18,7 +18,13 @@ from uuid import UUID
 
 from structlog import get_logger
 
-from syncapi.protocol.archives import MANIFEST_NAME, ArchiveFormat, ArchiveRequest, ManifestEntry
+from syncapi.protocol.archives import (
+    MANIFEST_NAME,
+    ArchiveFormat,
+    ArchiveRequest,
+    ManifestEntry,
+    MemberFault,
+)
 from syncapi.server.domain.access import TenantScope
 from syncapi.server.domain.archive_names import archive_paths
 from syncapi.server.domain.errors import Unavailable
@@ -29,7 +35,7 @@ from syncapi.server.storage.reading import OpenObject
 from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.archives.archive_format import ArchiveWriter, Member
-from syncapi.server.usecases.archives.manifest import Fault, Found, Wanted, entry_of, manifest_of
+from syncapi.server.usecases.archives.manifest import Found, Wanted, entry_of, manifest_of
 from syncapi.server.usecases.archives.prefetch import opened_in_order
 from syncapi.server.usecases.archives.slots import Slots
 from syncapi.server.usecases.archives.tar import TarWriter
@@ -204,7 +210,7 @@ class _Archive:
         writer = self._writer
         return writer.begin(member) + writer.add(manifest) + writer.end() + writer.finish()
 
-    def _note(self, one: Wanted, fault: Fault | None) -> None:
+    def _note(self, one: Wanted, fault: MemberFault | None) -> None:
         self._entries.append(entry_of(one, fault))
         if fault is not None and one.found is not None:
             log.error(

@@ -2,15 +2,13 @@
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 from uuid import UUID
 
-from syncapi.protocol.archives import ArchiveManifest, ManifestEntry, MemberError
+from syncapi.protocol.archives import ArchiveManifest, ManifestEntry, MemberError, MemberFault
 from syncapi.protocol.documents import Document
 
-Fault = Literal["not_found", "missing", "wrong_size", "wrong_content"]
-
-FAULTS: Final[dict[Fault, str]] = {
+FAULTS: Final[dict[MemberFault, str]] = {
     "not_found": "There is no such document in this tenant, or it was deleted.",
     "missing": "The object store does not have the document's bytes.",
     "wrong_size": "The object store has bytes of another size; they were left out.",
@@ -45,7 +43,7 @@ class Wanted:
         return None if self.found is None else self.found.s3_path
 
 
-def entry_of(wanted: Wanted, fault: Fault | None) -> ManifestEntry:
+def entry_of(wanted: Wanted, fault: MemberFault | None) -> ManifestEntry:
     """What became of one document."""
     error = None if fault is None else MemberError(code=fault, message=FAULTS[fault])
     if wanted.found is None:
