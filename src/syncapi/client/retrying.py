@@ -1,6 +1,5 @@
 """How failed requests are repeated: exponential backoff with jitter, and `Retry-After`."""
 
-import random
 from dataclasses import dataclass
 from typing import Final
 
@@ -8,11 +7,10 @@ import anyio
 import httpx
 
 from syncapi.client.errors import Unreachable
+from syncapi.protocol.backoff import backoff
 
 RETRIED_STATUSES: Final = frozenset({429, 502, 503, 504})
 """RFC 6585 §4 and RFC 9110 §15.6: the same request may succeed later."""
-
-_MOST_DOUBLINGS = 30  # whatever `attempts` is, the wait stays a number
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,15 @@ class RetryPolicy:
             failures: so far, of this request.
             retry_after: seconds that the server asked for; it is not asked again before.
         """
-        doubled = self.first_wait * 2.0 ** min(failures - 1, _MOST_DOUBLINGS)
-        backoff = min(self.longest_wait, doubled)
-        if retry_after is not None:
-            return min(retry_after, self.longest_wait) + self._by_chance(backoff)
-        return backoff * (1 - self.jitter) + self._by_chance(backoff)
+        first, longest = self.first_wait, self.longest_wait
+        if retry_after is None:
+            return backoff(failures, first=first, longest=longest, jitter=self.jitter)
+        by_chance = self.jitter * backoff(failures, first=first, longest=longest, jitter=1)
+        return min(retry_after, longest) + by_chance
 
     async def pause(self, failures: int, retry_after: float | None = None) -> None:
         """Wait before the next attempt."""
         await anyio.sleep(self.wait(failures, retry_after))
-
-    def _by_chance(self, backoff: float) -> float:
-        return random.uniform(0, backoff * self.jitter)  # noqa: S311 - it keeps no secret
 
 
 def unreachable(error: httpx.RequestError) -> Unreachable:

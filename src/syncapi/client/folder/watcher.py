@@ -14,6 +14,7 @@ from typing import Protocol
 from syncapi.client.errors import RateLimited, ServerError, StoreBusy, SyncError, Unreachable
 from syncapi.client.folder.ignore_rules import is_part_file
 from syncapi.client.folder.reports import MirrorReport
+from syncapi.protocol.backoff import backoff
 
 _LOOK_MILLISECONDS = 2000
 """Between two looks whether the folder is still the one that is watched."""
@@ -106,22 +107,24 @@ class _Watcher:
         on_report: Callable[[MirrorReport], None],
         on_trouble: Callable[[SyncError, float], None],
     ) -> None:
-        wait = self._rhythm.retry
+        rhythm, failures = self._rhythm, 0
         while await self._woken():
             try:
                 report = await self._mirror.sync()
             except PASSING as error:
+                failures += 1
+                wait = backoff(failures, first=rhythm.retry, longest=rhythm.longest_retry)
                 on_trouble(error, wait)
                 self._again_in(wait)
-                wait = min(2 * wait, self._rhythm.longest_retry)
                 continue
             on_report(report)
             if report.failures or report.left:
+                failures += 1
+                wait = backoff(failures, first=rhythm.retry, longest=rhythm.longest_retry)
                 self._again_in(wait)
-                wait = min(2 * wait, self._rhythm.longest_retry)
             else:
-                wait = self._rhythm.retry
-                self._again_in(self._rhythm.rescan)
+                failures = 0
+                self._again_in(rhythm.rescan)
 
     async def look_at_folder(self) -> None:
         """Wake up for changes that a sync would see."""

@@ -1,7 +1,6 @@
 """Bounded pools of connections, one per database, and the ways into a tenant's data."""
 
 import asyncio
-import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -15,6 +14,7 @@ import structlog
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from syncapi.protocol.backoff import backoff
 from syncapi.server.domain.access import TenantScope
 from syncapi.server.postgres.engines import (
     DEFAULT_DATABASE,
@@ -219,8 +219,8 @@ class Databases:
                 if failures == WRITE_ATTEMPTS:
                     raise unavailable(scope.database) from failure
             log.debug("transaction_retried", failures=failures, database=scope.database)
-            pause = 0.01 * 2 ** (failures + 1)
-            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311 - jitter
+            # All of it by chance: those who met in a lock or a deadlock must not meet again.
+            await asyncio.sleep(backoff(failures + 1, first=0.02, jitter=1))
 
     async def attempt(
         self,

@@ -1,7 +1,6 @@
 """Telling every process at once that a membership has changed."""
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -12,6 +11,8 @@ import structlog
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
+
+from syncapi.protocol.backoff import backoff
 
 _QUIET_SECONDS = 10.0  # after which a connection is asked whether it still lives
 _ANSWER_SECONDS = 2.0
@@ -105,8 +106,8 @@ class Invalidations:
                 failures += 1
                 if failures == 1:
                     _log.warning("invalidation_connection_lost", error=str(error))
-            pause = min(_LONGEST_PAUSE, 0.1 * 2 ** min(failures, 10))
-            await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 - jitter
+            pause = backoff(failures, first=0.2, longest=_LONGEST_PAUSE, jitter=0.5)
+            await asyncio.sleep(pause)
 
     async def _listen(self, subscription: PubSub) -> None:
         """Pass messages on until the connection fails."""

@@ -7,6 +7,7 @@ from typing import Any, Final, cast
 
 from structlog import get_logger
 
+from syncapi.protocol.backoff import backoff
 from syncapi.server.domain.errors import NotFound, Unavailable
 from syncapi.server.storage.calls import BROKEN, Absent, S3Calls, unavailable
 
@@ -36,7 +37,7 @@ class Patience:
     def renew(self) -> None:
         """Something succeeded."""
         self._failing_since: float | None = None
-        self._pause = _FIRST_PAUSE
+        self._failures = 0
 
     async def bear(self, failure: Unavailable) -> None:
         """Wait a little; raise ``failure`` when it has gone on for too long."""
@@ -45,8 +46,8 @@ class Patience:
             self._failing_since = now
         if now - self._failing_since >= self._seconds:
             raise failure
-        await asyncio.sleep(self._pause)
-        self._pause = min(2 * self._pause, _LONGEST_PAUSE)
+        self._failures += 1
+        await asyncio.sleep(backoff(self._failures, first=_FIRST_PAUSE, longest=_LONGEST_PAUSE))
 
 
 class _Pace:

@@ -14,7 +14,7 @@ from syncapi.server.domain.expiring_cache import ExpiringCache
 from syncapi.server.identity.tokens import TokenVerifier
 from syncapi.server.postgres.control import ControlStore
 from syncapi.server.redis.invalidation import Change, Invalidations
-from syncapi.server.usecases.single_flight import SharedWork
+from syncapi.server.usecases.single_flight import SingleFlight
 
 CONFIRM_SECONDS = 1.0
 """A transaction waits so long to hear what a member may do, as it does for a lock."""
@@ -98,12 +98,13 @@ class AccessGate:
         self._cache_seconds = cache_seconds
         self._now = now
         self._known: ExpiringCache[_Key, _Known] = ExpiringCache(_CACHED_MEMBERSHIPS)
-        self._reads: dict[_Key, asyncio.Task[Membership | None]] = {}
-        self._confirmations = SharedWork[Membership | None]()
+        self._reads = SingleFlight[_Key, Membership | None]()
+        self._confirmations = SingleFlight[object, Membership | None]()
         invalidations.subscribe(self._forget)
 
     async def close(self) -> None:
-        """Stop what is read for nobody any more."""
+        """Stop the reads that still run."""
+        await self._reads.close()
         await self._confirmations.close()
 
     async def scope(self, token: str, tenant_id: UUID, permission: Permission) -> TenantScope:
@@ -148,32 +149,17 @@ class AccessGate:
         known = self._known.get(key, self._now())
         if known is not None:
             return known.membership
-        read = self._reads.get(key)
-        if read is None:
-            read = self._reads[key] = asyncio.create_task(self._read(key))
-            read.add_done_callback(_retrieve)
-        # A client that hangs up must not take the answer from the others that wait for it.
-        return await asyncio.shield(read)
 
-    async def _read(self, key: _Key) -> Membership | None:
-        tenant_id, user_id = key
-        asked_at = self._now()
-        try:
+        async def read() -> Membership | None:
+            tenant_id, user_id = key
+            asked_at = self._now()
             membership = await self._control.membership(user_id, tenant_id)
-            if self._reads.get(key) is asyncio.current_task():
+            if self._reads.is_joinable(key):
                 self._known.put(key, _Known(membership), asked_at + self._cache_seconds)
             return membership
-        finally:
-            if self._reads.get(key) is asyncio.current_task():
-                del self._reads[key]
+
+        return await self._reads.run(key, read)
 
     def _forget(self, change: Change) -> None:
         self._known.drop_where(lambda key: change.concerns(*key))
-        for key in [key for key in self._reads if change.concerns(*key)]:
-            del self._reads[key]
-
-
-def _retrieve(read: asyncio.Task[Membership | None]) -> None:
-    """Mark a failure as seen, also when everyone who waited for it has hung up."""
-    if not read.cancelled():
-        read.exception()
+        self._reads.part_with(lambda key: change.concerns(*key))

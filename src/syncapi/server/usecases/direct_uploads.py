@@ -13,7 +13,7 @@ from syncapi.protocol.content import Digest
 from syncapi.protocol.files import PARTS_AT_ONCE, FileState
 from syncapi.server.domain.access import TenantScope
 from syncapi.server.domain.errors import FieldError, InvalidInput, NotFound, TooLarge
-from syncapi.server.domain.idempotency import KeyedRequest, keyed
+from syncapi.server.domain.idempotency import keyed
 from syncapi.server.domain.transfers import TransferRules, differences
 from syncapi.server.postgres import direct_uploads as store
 from syncapi.server.postgres import files, idempotency
@@ -85,18 +85,33 @@ class DirectUploads:
             Unavailable: S3 or the database is down.
         """
         try:
-            self._admit(declared, mime_type)
-            request = keyed(key, "declareFile", declared, mime_type)
-            await self._see_that_it_is_no_other(scope, request)
-            found = await self._declared(scope, declared, mime_type)
-            if request is not None:
-                # Last of all: a declaration that fails leaves its key free. Nothing of the answer
-                # is kept: a repeat is answered how the upload is doing then.
-                await self._writes.writing(scope, partial(idempotency.claim, request=request))
-            return self._told(found)
+            return await self._declare(scope, declared, mime_type, key)
         except BaseException as error:
             self._activity.upload_failed("direct", error)
             raise
+
+    async def _declare(
+        self, scope: TenantScope, declared: Digest, mime_type: str, key: str | None
+    ) -> FileState:
+        if declared.file_size > (most := self._transfers.max_bytes):
+            message = f"The file is larger than the {most} bytes that are accepted."
+            raise TooLarge(message, errors=[FieldError("body.file_size", message)])
+        self._rules.check_type(mime_type)
+        request = keyed(key, "declareFile", declared, mime_type)
+        if request is not None:
+            # A key that came with another request is refused before anything is done.
+            async with self._databases.reading(scope) as connection:
+                earlier = await idempotency.find(connection, request.key)
+            if earlier is not None:
+                earlier.require_same(request)
+        found = await self._find_or_begin(scope, declared, mime_type)
+        if request is not None:
+            # Last of all: a declaration that fails leaves its key free. Nothing of the answer
+            # is kept: a repeat is answered how the upload is doing then.
+            await self._writes.writing(scope, partial(idempotency.claim, request=request))
+        if isinstance(found, StoredFile):
+            return complete(found)
+        return self._invitations.invite(found, after=0, most=PARTS_AT_ONCE)
 
     async def state(
         self, scope: TenantScope, upload_id: UUID, *, after: int, most: int
@@ -111,34 +126,12 @@ class DirectUploads:
         found = await find(self._databases, self._objects, scope, upload_id, terms.expires_at)
         if isinstance(found, StoredFile):
             return complete(found)
-        underway = await self._followed(found, terms)
+        underway = await self._follow(found, terms)
         if underway is None:
             return complete(await lost(self._databases, scope, upload_id))
-        return self._told(underway, after=after, most=most)
+        return self._invitations.invite(underway, after=after, most=most)
 
-    def _told(
-        self, found: StoredFile | Underway, *, after: int = 0, most: int = PARTS_AT_ONCE
-    ) -> FileState:
-        if isinstance(found, StoredFile):
-            return complete(found)
-        return self._invitations.invite(found, after=after, most=most)
-
-    async def _see_that_it_is_no_other(
-        self, scope: TenantScope, request: KeyedRequest | None
-    ) -> None:
-        """Refuse a key that came with another request, before anything is done.
-
-        Raises:
-            IdempotencyKeyReused: it did.
-        """
-        if request is None:
-            return
-        async with self._databases.reading(scope) as connection:
-            earlier = await idempotency.find(connection, request.key)
-        if earlier is not None:
-            earlier.require_same(request)
-
-    async def _declared(
+    async def _find_or_begin(
         self, scope: TenantScope, declared: Digest, mime_type: str
     ) -> StoredFile | Underway:
         terms = self._terms()
@@ -151,36 +144,38 @@ class DirectUploads:
         found = await self._writes.writing(scope, known)
         if isinstance(found, StoredFile):
             if await self._objects.head(found.s3_path) is not None:
-                return _agreed(found, declared)
+                return _require_size(found, declared)
             missing_path = found.s3_path
             found = await self._writes.writing(scope, known)
         if isinstance(found, StoredFile):  # somebody has sent them meanwhile
-            return _agreed(found, declared)
+            return _require_size(found, declared)
         if found is not None:
-            underway = await self._followed(found, terms)
+            underway = await self._follow(found, terms)
             if underway is not None:
                 return underway
             await self._writes.writing(scope, partial(store.drop, upload_id=found.id))
-        return await self._begun(scope, declared, mime_type, missing_path)
-
-    def _admit(self, declared: Digest, mime_type: str) -> None:
-        most = self._transfers.max_bytes
-        if declared.file_size > most:
-            message = f"The file is larger than the {most} bytes that are accepted."
-            raise TooLarge(message, errors=[FieldError("body.file_size", message)])
-        self._rules.check_type(mime_type)
+        return await self._begin(scope, declared, mime_type, missing_path)
 
     def _terms(self) -> UrlTerms:
         return UrlTerms(self._now().replace(microsecond=0), self._url_seconds)
 
-    async def _begun(
+    async def _begin(
         self, scope: TenantScope, declared: Digest, mime_type: str, missing_path: str | None
     ) -> StoredFile | Underway:
         """Begin an upload, unless somebody else is a moment earlier.
 
         A crash in between leaves an upload in S3 that no row knows; it is collected.
         """
-        upload = await self._new_upload(scope, declared, mime_type)
+        path, multipart = f"{scope.tenant_id}/{uuid4()}", self._objects.multipart
+        is_single = self._transfers.is_single(declared.file_size)
+        upload = DirectUpload(
+            id=uuid4(),
+            digest=declared,
+            mime_type=mime_type,
+            s3_path=path,
+            s3_upload_id=None if is_single else await multipart.begin(path, mime_type),
+            plan=self._transfers.plan(declared.file_size),
+        )
         terms = self._terms()
 
         async def first(tx: TenantConnection) -> StoredFile | DirectUpload:
@@ -200,46 +195,29 @@ class DirectUploads:
             return Underway(upload, {}, terms)
         await self._abort(upload)
         if isinstance(kept, StoredFile):
-            return _agreed(kept, declared)
-        return await self._followed(kept, terms) or await lost(self._databases, scope, kept.id)
-
-    async def _new_upload(
-        self, scope: TenantScope, declared: Digest, mime_type: str
-    ) -> DirectUpload:
-        key = f"{scope.tenant_id}/{uuid4()}"
-        is_single = self._transfers.is_single(declared.file_size)
-        return DirectUpload(
-            id=uuid4(),
-            digest=declared,
-            mime_type=mime_type,
-            s3_path=key,
-            s3_upload_id=None
-            if is_single
-            else await self._objects.multipart.begin(key, mime_type),
-            plan=self._transfers.plan(declared.file_size),
-        )
+            return _require_size(kept, declared)
+        return await self._follow(kept, terms) or await lost(self._databases, scope, kept.id)
 
     async def _abort(self, upload: DirectUpload) -> None:
         if upload.s3_upload_id is not None:
             key, multipart = upload.s3_path, self._objects.multipart
             await self._objects.clean_up(key, partial(multipart.abort, key, upload.s3_upload_id))
 
-    async def _followed(self, upload: DirectUpload, terms: UrlTerms) -> Underway | None:
+    async def _follow(self, upload: DirectUpload, terms: UrlTerms) -> Underway | None:
         """How far it has come; None if S3 has lost it."""
-        received = await self._received(upload)
-        return None if received is None else Underway(upload, received, terms)
-
-    async def _received(self, upload: DirectUpload) -> dict[int, int] | None:
         if upload.s3_upload_id is not None:
             parts = await self._objects.multipart.parts(upload.s3_path, upload.s3_upload_id)
             if parts is not None:
-                return {number: part.size for number, part in parts.items()}
+                sizes = {number: part.size for number, part in parts.items()}
+                return Underway(upload, sizes, terms)
         stored = await self._objects.head(upload.s3_path)
         if upload.s3_upload_id is None:
-            return {} if stored is None else {1: stored.size}
+            return Underway(upload, {} if stored is None else {1: stored.size}, terms)
+        if stored is None:
+            return None
         # Put together already, by a completion that did not come to its end.
         numbers = range(1, upload.plan.part_count + 1)
-        return None if stored is None else {n: upload.plan.size(n) for n in numbers}
+        return Underway(upload, {n: upload.plan.size(n) for n in numbers}, terms)
 
 
 async def find(
@@ -286,7 +264,7 @@ async def lost(databases: Databases, scope: TenantScope, upload_id: UUID) -> Sto
     return file
 
 
-def _agreed(file: StoredFile, declared: Digest) -> StoredFile:
+def _require_size(file: StoredFile, declared: Digest) -> StoredFile:
     faults = differences(declared, file.digest)
     if faults:
         errors = [FieldError(f"body.{fault.field}", fault.message) for fault in faults]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from syncapi.server.domain.access import TenantScope
-from syncapi.server.domain.cursor import Cursor, CursorCodec
+from syncapi.server.domain.cursor import CursorCodec
 from syncapi.server.domain.errors import CursorExpired, ExpiryReason, InvalidCursor, InvalidInput
 from syncapi.server.domain.feed import Head, Run, Start, begin, from_micros, is_idle
 from syncapi.server.postgres.databases import Databases
@@ -160,20 +160,23 @@ class Pull:
         if request.since is None:
             assert request.cursor is not None  # noqa: S101 - the request has one of the two
             cursor = self._codec.decode(request.cursor, scope.tenant_id)
-        elif is_drawn(request.page):
-            cursor = await self._numbered(scope, request)
-        else:
-            _refuse_counting_on(request)
+            return Start.at(cursor, request.filters)
+        if not is_drawn(request.page):
+            if request.page > 1 and request.rows > COUNTED_ROWS:
+                raise InvalidInput.of(
+                    "page",
+                    f"Pages may be counted up to {COUNTED_ROWS} rows, and {request.page} pages of "
+                    f"{request.per_page} are more. Send the `next_page` of the last page, or "
+                    "better its `sync_token` as `cursor`.",
+                )
             return Start.since(request.since, request.filters, is_begun=request.page > 1)
-        return Start.at(cursor, request.filters)
-
-    async def _numbered(self, scope: TenantScope, request: PullRequest) -> Cursor:
         kept = await self._positions.find(
             scope.tenant_id, scope.user_id, request.run, request.page
         )
         if kept is not None:
             with suppress(InvalidCursor):  # of a key that was rotated out
-                return self._codec.decode(kept, scope.tenant_id)
+                cursor = self._codec.decode(kept, scope.tenant_id)
+                return Start.at(cursor, request.filters)
         raise CursorExpired(
             f"Where page {request.page} begins is not known, or not with this `since` and "
             "`include_deleted`. Start again with page=1, or better: send the `sync_token` of the "
@@ -226,16 +229,6 @@ class Pull:
             (page.added if is_new else page.modified).append(_document(row, url))
         if run.tells_deletions:
             page.deleted += [_tombstone(row) for row in rows if row["s3_path"] is None]
-
-
-def _refuse_counting_on(request: PullRequest) -> None:
-    if request.page > 1 and request.rows > COUNTED_ROWS:
-        raise InvalidInput.of(
-            "page",
-            f"Pages may be counted up to {COUNTED_ROWS} rows, and {request.page} pages of "
-            f"{request.per_page} are more. Send the `next_page` of the last page, or better its "
-            "`sync_token` as `cursor`.",
-        )
 
 
 def _document(row: FeedRow, url: str | None) -> Json:

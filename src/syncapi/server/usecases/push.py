@@ -121,14 +121,21 @@ async def apply(
     judge = _Judge(known, await _copied(connection, known), rules)
     judged = [judge.all_of(push) for push in pushes]
     planned = [
-        plan
+        PlannedWrite(
+            one.change.id,
+            one.change.change_id,
+            None if one.state is None else one.state.version.updated_at,
+            push.scope.user_id,
+            one.decision.write,
+        )
         for push, judgements in zip(pushes, judged, strict=True)
-        for plan in _plans(push, judgements)
+        for one in judgements
+        if one.decision.write is not None
     ]
     written = await store.write(connection, planned) if planned else None
-    told = Results(known, written)
+    results = Results(known, written)
     return [
-        Outcome(told.of(judgements, push.scope.user_id))
+        Outcome(results.of(judgements, push.scope.user_id))
         for push, judgements in zip(pushes, judged, strict=True)
     ]
 
@@ -189,23 +196,30 @@ class _Judge:
 
     def all_of(self, push: Push) -> list[Judged]:
         """Judge a push: of an atomic one all changes are applied, or none."""
-        judged = [self._judged(push, change) for change in push.changes]
+        judged = [self._judge(push, change) for change in push.changes]
         refused = {"conflict", "rejected"}
         if not push.is_atomic or not any(one.decision.status in refused for one in judged):
             return judged
-        return [one if one.decision.write is None else _withheld(one) for one in judged]
+        detail = "Another change of this atomic push was not applied, so none was."
+        problem = Problem("not_applied", detail)
+        return [
+            one
+            if one.decision.write is None
+            else Judged(one.change, _REJECTED, one.state, problem=problem)
+            for one in judged
+        ]
 
-    def _judged(self, push: Push, change: Change) -> Judged:
+    def _judge(self, push: Push, change: Change) -> Judged:
         known = self._known
         state = known.states.get(change.id)
         if known.applied and known.applied.get(change.change_id) == change.id:
             return Judged(change, _UNCHANGED, state)
-        problem = self._inadmissible(push, change)
+        problem = self._find_problem(push, change)
         if problem is not None:
             return Judged(change, _REJECTED, state, problem=problem)
         base = None if isinstance(change, Create) else known.bases.get((change.id, change.base))
         decision = decide(
-            self._rebased(change),
+            self._rebase(change),
             None if state is None else state.version,
             None if base is None else base.fields,
             push.strategy,
@@ -214,57 +228,37 @@ class _Judge:
             problem = Problem("not_found", decision.problem)
         return Judged(change, decision, state, base, problem)
 
-    def _rebased(self, change: Change) -> Change:
+    def _rebase(self, change: Change) -> Change:
         """The change as one of the server's version, where that is a copy of its base."""
         if isinstance(change, Create) or (change.id, change.base) not in self._copied:
             return change
         return replace(change, base=self._known.states[change.id].version.updated_at)
 
-    def _inadmissible(self, push: Push, change: Change) -> Problem | None:
+    def _find_problem(self, push: Push, change: Change) -> Problem | None:
         if self._known.applied and change.change_id in self._known.applied:
             detail = "This change_id was used for another document. Make one for each change."
             return Problem("not_applied", detail)
         if isinstance(change, Delete):
-            return _not_allowed(push.scope)
+            role = push.scope.role
+            if Permission.DELETE in role.permissions:
+                return None
+            detail = f"Deleting needs the permission 'delete', which the role '{role}' lacks."
+            return Problem("forbidden", detail)
         file_id, mime_type = change.fields.get("file_id"), change.fields.get("mime_type")
         if file_id is not None and file_id not in self._known.files:
             detail = f"file_id: The tenant has no complete file {file_id}. Upload it first."
             return Problem("invalid_file", detail)
-        return self._of_type(mime_type) if isinstance(mime_type, str) else None
+        return self._problem_of_type(mime_type) if isinstance(mime_type, str) else None
 
-    def _of_type(self, mime_type: str) -> Problem | None:
+    def _problem_of_type(self, mime_type: str) -> Problem | None:
         if mime_type not in self._unsupported:
-            self._unsupported[mime_type] = _unsupported(mime_type, self._rules)
+            self._unsupported[mime_type] = None
+            try:
+                self._rules.check_type(mime_type, "mime_type")
+            except Refusal as refusal:
+                problem = Problem("unsupported_type", refusal.detail)
+                self._unsupported[mime_type] = problem
         return self._unsupported[mime_type]
-
-
-def _withheld(judged: Judged) -> Judged:
-    detail = "Another change of this atomic push was not applied, so none was."
-    return Judged(judged.change, _REJECTED, judged.state, problem=Problem("not_applied", detail))
-
-
-def _unsupported(mime_type: str, rules: UploadRules) -> Problem | None:
-    try:
-        rules.check_type(mime_type, "mime_type")
-    except Refusal as refusal:
-        return Problem("unsupported_type", refusal.detail)
-    return None
-
-
-def _not_allowed(scope: TenantScope) -> Problem | None:
-    if Permission.DELETE in scope.role.permissions:
-        return None
-    detail = f"Deleting needs the permission 'delete', which the role '{scope.role}' lacks."
-    return Problem("forbidden", detail)
-
-
-def _plans(push: Push, judged: Iterable[Judged]) -> Iterable[PlannedWrite]:
-    author = push.scope.user_id
-    for one in judged:
-        write, state = one.decision.write, one.state
-        if write is not None:
-            seen = None if state is None else state.version.updated_at
-            yield PlannedWrite(one.change.id, one.change.change_id, seen, author, write)
 
 
 def _change(change: PushedChange) -> Change:

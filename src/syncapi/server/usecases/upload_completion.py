@@ -19,7 +19,7 @@ from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.direct_uploads import find, lost
 from syncapi.server.usecases.missing_bytes import missing_path
 from syncapi.server.usecases.object_cleanup import Leftovers
-from syncapi.server.usecases.single_flight import SharedWork
+from syncapi.server.usecases.single_flight import SingleFlight
 from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
 from syncapi.server.usecases.verification import Verifier
 from syncapi.server.usecases.writes import Writes
@@ -45,8 +45,8 @@ class Completions:
         self._verifier = verifier
         self._activity = activity
         self._leftovers = Leftovers(databases, objects)
-        self._completions = SharedWork[StoredFile]()
-        self._readings = SharedWork[Digest | None]()
+        self._completions = SingleFlight[tuple[TenantScope, UUID], StoredFile]()
+        self._readings = SingleFlight[str, Digest | None]()
 
     async def close(self) -> None:
         """Stop what is under way: who wanted it asks again."""
@@ -67,27 +67,38 @@ class Completions:
             ContentMismatch: they are not the declared ones; they and the upload are gone.
             Unavailable: S3 or the database is down.
         """
-        key = (scope, upload_id)
-        return await self._completions.run(key, partial(self._complete, scope, upload_id))
+
+        async def work() -> StoredFile:
+            try:
+                return await self._complete(scope, upload_id)
+            except BaseException as error:
+                self._activity.upload_failed("direct", error)
+                raise
+
+        return await self._completions.run((scope, upload_id), work)
 
     async def _complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
-        try:
-            return await self._completed(scope, upload_id)
-        except BaseException as error:
-            self._activity.upload_failed("direct", error)
-            raise
-
-    async def _completed(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
         upload = await self._find(scope, upload_id)
         if isinstance(upload, StoredFile):
             return upload
         digest = await self._readings.run(upload.s3_path, partial(self._read, upload))
         if digest is None:
-            return await self._without_bytes(scope, upload_id)
+            upload = await self._find(scope, upload_id)
+            if isinstance(upload, StoredFile):  # somebody else was quicker
+                return upload
+            if upload.s3_upload_id is not None:
+                return await lost(self._databases, scope, upload_id)
+            raise UploadIncomplete(
+                "The bytes have not arrived. Send them, and complete the upload then.",
+                errors=[FieldError("parts.1", "It has not arrived.")],
+            )
         faults = differences(upload.digest, digest)
         if not faults:
-            return await self._finish(scope, upload)
-        await self._discard(scope, upload)
+            return await self._make_file(scope, upload)
+        # The row goes first, and only then the bytes: whoever has a file's bytes has its row.
+        if await self._databases.writing(scope, partial(store.drop, upload_id=upload.id)):
+            key = upload.s3_path
+            await self._objects.clean_up(key, partial(self._objects.delete, key))
         message = "The bytes are not the declared ones and were deleted. Declare the file again."
         raise ContentMismatch(f"{message} {faults[0].message}", errors=faults)
 
@@ -96,39 +107,25 @@ class Completions:
         return await find(self._databases, self._objects, scope, upload_id, kept_until)
 
     async def _read(self, upload: DirectUpload) -> Digest | None:
-        await self._put_together(upload)
+        """Have S3 put the parts together, and read the digest of the whole."""
+        multipart, plan = self._objects.multipart, upload.plan
+        parts = None
+        if upload.s3_upload_id is not None:
+            parts = await multipart.parts(upload.s3_path, upload.s3_upload_id)
+        if upload.s3_upload_id is not None and parts is not None:  # no earlier try came so far
+            sizes = {number: part.size for number, part in parts.items()}
+            missing = plan.missing(sizes)
+            if missing:
+                raise UploadIncomplete(
+                    f"{len(missing)} of {plan.part_count} parts are missing or have another "
+                    "length. Get their URLs, send them, and complete the upload then.",
+                    errors=plan.faults(sizes),
+                )
+            wanted = {number: parts[number] for number in range(1, plan.part_count + 1)}
+            await multipart.complete(upload.s3_path, upload.s3_upload_id, wanted)
         return await self._verifier.digest(upload.s3_path, upload.digest)
 
-    async def _put_together(self, upload: DirectUpload) -> None:
-        if upload.s3_upload_id is None:
-            return
-        multipart = self._objects.multipart
-        parts = await multipart.parts(upload.s3_path, upload.s3_upload_id)
-        if parts is None:  # an earlier completion came as far as this
-            return
-        sizes = {number: part.size for number, part in parts.items()}
-        missing = upload.plan.missing(sizes)
-        if missing:
-            raise UploadIncomplete(
-                f"{len(missing)} of {upload.plan.part_count} parts are missing or have another "
-                "length. Get their URLs, send them, and complete the upload then.",
-                errors=upload.plan.faults(sizes),
-            )
-        wanted = {number: parts[number] for number in range(1, upload.plan.part_count + 1)}
-        await multipart.complete(upload.s3_path, upload.s3_upload_id, wanted)
-
-    async def _without_bytes(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
-        upload = await self._find(scope, upload_id)
-        if isinstance(upload, StoredFile):
-            return upload
-        if upload.s3_upload_id is not None:
-            return await lost(self._databases, scope, upload_id)
-        raise UploadIncomplete(
-            "The bytes have not arrived. Send them, and complete the upload then.",
-            errors=[FieldError("parts.1", "It has not arrived.")],
-        )
-
-    async def _finish(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
+    async def _make_file(self, scope: TenantScope, upload: DirectUpload) -> StoredFile:
         missing = await missing_path(self._databases, self._objects, scope, upload.digest)
 
         async def finish(tx: TenantConnection) -> tuple[StoredFile | None, bool]:
@@ -144,9 +141,3 @@ class Completions:
         if is_leftover:
             await self._leftovers.settle(scope, upload.file)
         return kept
-
-    async def _discard(self, scope: TenantScope, upload: DirectUpload) -> None:
-        """Drop the row, and only then the bytes: whoever has a file's bytes has its row."""
-        if await self._databases.writing(scope, partial(store.drop, upload_id=upload.id)):
-            key = upload.s3_path
-            await self._objects.clean_up(key, partial(self._objects.delete, key))

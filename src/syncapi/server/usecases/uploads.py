@@ -114,21 +114,21 @@ class Uploads:
             NotFound, Forbidden: the right to upload was lost while the bytes came.
             Unavailable: S3 or the database is down.
         """
-        earlier = await self._earlier(scope, key)
+        earlier = await self._find_earlier(scope, key)
         if earlier is not None:
             digest = await digest_of(chunks, self.rules.max_bytes)
-            request = _request(key, self._named(describe()), digest)
-            return await self._repeated(scope, earlier, request)
+            request = _keyed_request(key, self._check(describe()), digest)
+            return await self._repeat(scope, earlier, request)
         self._activity.upload_begun("form")
         try:
-            document = await self._taken_in(scope, chunks, describe, key)
+            document = await self._keep(scope, chunks, describe, key)
         except BaseException as error:
             self._activity.upload_failed("form", error)
             raise
         self._activity.upload_completed("form", document.file.file_size)
         return document
 
-    async def _taken_in(
+    async def _keep(
         self,
         scope: TenantScope,
         chunks: AsyncIterator[bytes],
@@ -136,12 +136,19 @@ class Uploads:
         key: str | None,
     ) -> Document:
         path = f"{scope.tenant_id}/{uuid4()}"
-        digest = await self._sent(path, chunks)
+        try:
+            async with asyncio.timeout(self.rules.max_seconds):
+                digest = await self._store.upload(path, chunks, limit=self.rules.max_bytes)
+        except TimeoutError as error:
+            raise TooLarge(
+                f"The upload took longer than {self.rules.max_seconds:g} seconds. Send a file of "
+                "this size straight to the object store: declare it by POST /files."
+            ) from error
         file = StoredFile(uuid4(), path, digest)
         kept = None
         try:
-            names = self._named(describe())
-            request = _request(key, names, digest)
+            names = self._check(describe())
+            request = _keyed_request(key, names, digest)
             # The bytes may have taken hours: the tenant may be elsewhere by now.
             read_at = time.monotonic()
             scope = await self._rights.confirmed(scope)
@@ -153,7 +160,7 @@ class Uploads:
                 await self._leftovers.settle(scope, file)
         return document
 
-    async def _earlier(self, scope: TenantScope, key: str | None) -> Earlier | None:
+    async def _find_earlier(self, scope: TenantScope, key: str | None) -> Earlier | None:
         """The first upload with this key, if it is over: then nothing has to be stored.
 
         None also where its bytes are lost: those of the repeat take their place. Without a key,
@@ -170,7 +177,7 @@ class Uploads:
                 return None
         return earlier
 
-    async def _repeated(
+    async def _repeat(
         self, scope: TenantScope, earlier: Earlier, request: KeyedRequest | None
     ) -> Document:
         """The answer of before, which promises the file anew."""
@@ -183,17 +190,7 @@ class Uploads:
         await self._writes.writing(scope, promise, read_at=read_at)
         return document
 
-    async def _sent(self, key: str, chunks: AsyncIterator[bytes]) -> Digest:
-        try:
-            async with asyncio.timeout(self.rules.max_seconds):
-                return await self._store.upload(key, chunks, limit=self.rules.max_bytes)
-        except TimeoutError as error:
-            raise TooLarge(
-                f"The upload took longer than {self.rules.max_seconds:g} seconds. Send a file of "
-                "this size straight to the object store: declare it by POST /files."
-            ) from error
-
-    def _named(self, description: Description) -> "_Names":
+    def _check(self, description: Description) -> "_Names":
         if not description.filename:
             raise InvalidInput.of(
                 "body.filename", "It is required where the part 'file' brings no name of its own."
@@ -239,7 +236,7 @@ class _Recording:
         return kept or await files.adopt(tx, self.file, self.missing_path), document
 
 
-def _request(key: str | None, names: _Names, digest: Digest) -> KeyedRequest | None:
+def _keyed_request(key: str | None, names: _Names, digest: Digest) -> KeyedRequest | None:
     said = [names.filename, names.mime_type, digest.sha256_hash]
     if names.folder:  # without one it is the request that it was when there were no folders
         said.append(names.folder)

@@ -50,18 +50,15 @@ class Verifier:
         if stored.size != declared.file_size:
             return Digest(declared.md5_hash, declared.sha256_hash, stored.size)
         async with self._slots:
-            return await self._read(key)
-
-    async def _read(self, key: str) -> Digest | None:
-        opened = await self._store.open(key, reading=_PATIENCE)
-        if opened is None:
-            return None
-        with closing(opened):
-            async with aclosing(opened.pieces()) as pieces:
-                try:
-                    return await _digest_of(pieces)
-                except NotFound:  # deleted while it was read
-                    return None
+            opened = await self._store.open(key, reading=_PATIENCE)
+            if opened is None:
+                return None
+            with closing(opened):
+                async with aclosing(opened.pieces()) as pieces:
+                    try:
+                        return await _hash(pieces)
+                    except NotFound:  # deleted while it was read
+                        return None
 
 
 def _is_confirmed(stored: StoredObject, declared: Digest) -> bool:
@@ -73,7 +70,7 @@ def _is_confirmed(stored: StoredObject, declared: Digest) -> bool:
     )
 
 
-async def _digest_of(pieces: AsyncIterator[bytes]) -> Digest:
+async def _hash(pieces: AsyncIterator[bytes]) -> Digest:
     md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     size = 0
     gulp = bytearray()

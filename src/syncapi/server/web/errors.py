@@ -20,7 +20,6 @@ from syncapi.server.domain.errors import (
     Conflict,
     ContentMismatch,
     CursorExpired,
-    FieldError,
     Forbidden,
     IdempotencyKeyReused,
     InvalidCursor,
@@ -100,6 +99,8 @@ def refusal_problem(
     refusal: Refusal, request_id: str, headers: Mapping[str, str] | None = None
 ) -> Response:
     """Answer a refusal of the service."""
+    seconds = refusal.retry_after
+    retry_after = {} if seconds is None else {"Retry-After": str(math.ceil(seconds))}
     return problem(
         request_id,
         STATUS[type(refusal)],
@@ -107,7 +108,7 @@ def refusal_problem(
         title=refusal.title,
         detail=refusal.detail,
         refusal=refusal,
-        headers={**_retry_after(refusal), **(headers or {})},
+        headers={**retry_after, **(headers or {})},
     )
 
 
@@ -143,7 +144,11 @@ async def _on_unforeseen(_request: Request, error: Exception) -> Response:
 
 async def _on_refusal(request: Request, refusal: Exception) -> Response:
     assert isinstance(refusal, Refusal)  # noqa: S101 - as registered above
-    headers = _challenge(request.headers) if isinstance(refusal, Unauthenticated) else None
+    headers = {}
+    if isinstance(refusal, Unauthenticated):
+        # Without an error code where no token was sent (RFC 6750 §3.1).
+        error = ', error="invalid_token"' if "authorization" in request.headers else ""
+        headers["WWW-Authenticate"] = f'Bearer realm="syncapi"{error}'
     return refusal_problem(refusal, record_of(request.scope).request_id, headers)
 
 
@@ -153,7 +158,10 @@ async def _on_invalid_request(request: Request, error: Exception) -> Response:
         refusal: Refusal = UnsupportedType("Send the body as Content-Type: application/json.")
     else:
         errors = field_errors(error.errors())
-        refusal = InvalidInput(_summary(errors), errors=errors)
+        detail = f"{errors[0].field}: {errors[0].message}"
+        if len(errors) > 1:
+            detail += f" (and {len(errors) - 1} more, see `errors`)"
+        refusal = InvalidInput(detail, errors=errors)
     return refusal_problem(refusal, record_of(request.scope).request_id)
 
 
@@ -192,7 +200,11 @@ def _framework_refusal(request: Request, error: HTTPException) -> Refusal | None
 
 
 def _method_not_allowed(request: Request, request_id: str) -> Response:
-    allowed = ", ".join(sorted(_methods_of(request)))
+    # Of the path, not only of the first route that has it (RFC 9110).
+    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
+    matching = (route for route in routes if route.path_regex.match(path))
+    allowed = ", ".join(sorted({method for route in matching for method in route.methods or ()}))
     return problem(
         request_id,
         HTTPStatus.METHOD_NOT_ALLOWED,
@@ -203,37 +215,9 @@ def _method_not_allowed(request: Request, request_id: str) -> Response:
     )
 
 
-def _methods_of(request: Request) -> set[str]:
-    """All methods of the requested path, not only of the first route that has it (RFC 9110)."""
-    path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
-    routes = [route for route in request.app.routes if isinstance(route, APIRoute)]
-    matching = (route for route in routes if route.path_regex.match(path))
-    return {method for route in matching for method in route.methods or ()}
-
-
-def _retry_after(refusal: Refusal) -> dict[str, str]:
-    if refusal.retry_after is None:
-        return {}
-    return {"Retry-After": str(math.ceil(refusal.retry_after))}
-
-
-def _challenge(headers: Headers) -> dict[str, str]:
-    """``WWW-Authenticate``: without an error code where no token was sent (RFC 6750 §3.1)."""
-    if "authorization" not in headers:
-        return {"WWW-Authenticate": 'Bearer realm="syncapi"'}
-    return {"WWW-Authenticate": 'Bearer realm="syncapi", error="invalid_token"'}
-
-
 def _is_untyped_body(headers: Headers, errors: Sequence[Any]) -> bool:
     """Whether a JSON body came under another content type, so that it was not even parsed."""
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type == "application/json" or media_type.endswith("+json"):
         return False
     return any(tuple(e["loc"]) == ("body",) and isinstance(e["input"], bytes) for e in errors)
-
-
-def _summary(errors: Sequence[FieldError]) -> str:
-    first = f"{errors[0].field}: {errors[0].message}"
-    if len(errors) == 1:
-        return first
-    return f"{first} (and {len(errors) - 1} more, see `errors`)"

@@ -30,13 +30,12 @@ from syncapi.server.domain.archive_names import archive_paths
 from syncapi.server.domain.errors import Unavailable
 from syncapi.server.postgres import documents
 from syncapi.server.postgres.databases import Databases
-from syncapi.server.postgres.documents import KeptDocument
 from syncapi.server.storage.reading import OpenObject
 from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.archives.archive_format import ArchiveWriter, Member
 from syncapi.server.usecases.archives.manifest import Found, Wanted, entry_of, manifest_of
-from syncapi.server.usecases.archives.prefetch import opened_in_order
+from syncapi.server.usecases.archives.prefetch import open_in_order
 from syncapi.server.usecases.archives.slots import Slots
 from syncapi.server.usecases.archives.tar import TarWriter
 from syncapi.server.usecases.archives.zip import ZipWriter
@@ -82,7 +81,7 @@ class Archives:
             store: used for nothing else, so that slow readers cannot keep others from S3.
             slots: bounds how many archives are made at once.
             stall_seconds: that a reader may take nothing before it is given up.
-            activity: is told of archives that end.
+            activity: receives how each archive ended.
             now: the time of the manifest.
         """
         self._databases = databases
@@ -96,7 +95,7 @@ class Archives:
     async def pieces(self, scope: TenantScope, request: ArchiveRequest) -> AsyncGenerator[bytes]:
         """The bytes of the archive, made as fast as they are asked for. Close it after use.
 
-        What is wrong with a document is told in the manifest. What S3 cannot give in the end
+        The manifest says what is wrong with a document. What S3 cannot give in the end
         breaks the archive off: there is no right end to a member that has begun. A reader who
         may not read any more gets no further document.
 
@@ -109,10 +108,17 @@ class Archives:
         sent, started = 0, monotonic()
         failure: BaseException | None = None
         try:
-            async with aclosing(self._made(scope, request)) as pieces:
-                async for piece in pieces:
-                    sent += len(piece)
-                    yield piece
+            with self._slots.taken(scope.tenant_id), closing(WRITERS[request.format]()) as writer:
+                wanted = await self._snapshot(scope, request.document_ids)
+                still_allowed = partial(self._rights.confirmed, scope)
+                archive = _Archive(self._store, writer, self._now(), still_allowed)
+                async with (
+                    aclosing(archive.pieces(wanted)) as small,
+                    aclosing(_join_small(small)) as pieces,
+                ):
+                    async for piece in pieces:
+                        sent += len(piece)
+                        yield piece
         except BaseException as error:
             failure = error
             raise
@@ -120,23 +126,18 @@ class Archives:
             seconds = monotonic() - started
             self._activity.archive_ended(request.format, error=failure, sent=sent, seconds=seconds)
 
-    async def _made(self, scope: TenantScope, request: ArchiveRequest) -> AsyncGenerator[bytes]:
-        with self._slots.taken(scope.tenant_id), closing(WRITERS[request.format]()) as writer:
-            wanted = await self._snapshot(scope, request.document_ids)
-            still_allowed = partial(self._rights.confirmed, scope)
-            archive = _Archive(self._store, writer, self._now(), still_allowed)
-            async with (
-                aclosing(archive.pieces(wanted)) as small,
-                aclosing(_put_together(small)) as pieces,
-            ):
-                async for piece in pieces:
-                    yield piece
-
     async def _snapshot(self, scope: TenantScope, ids: Sequence[UUID]) -> list[Wanted]:
-        """All documents as of one moment; the connection is given back at once."""
+        """All documents as of one moment, in the order of the ids, with their paths."""
         async with self._databases.reading(scope) as connection:
-            found = await documents.find_live(connection, ids)
-        return _wanted(ids, found)
+            kept = await documents.find_live(connection, ids)
+        there = [kept[id_] for id_ in ids if id_ in kept]
+        places = [(one.document.folder, one.document.filename) for one in there]
+        names = archive_paths(places, taken=[MANIFEST_NAME])
+        found = {
+            one.document.id: Found(one.document, one.s3_path, name)
+            for one, name in zip(there, names, strict=True)
+        }
+        return [Wanted(id_, found.get(id_)) for id_ in ids]
 
 
 class _Archive:
@@ -158,24 +159,20 @@ class _Archive:
 
     async def pieces(self, wanted: Sequence[Wanted]) -> AsyncGenerator[bytes]:
         keys = [(one, one.s3_path) for one in wanted]
-        async with aclosing(opened_in_order(self._store, keys)) as opened:
+        async with aclosing(open_in_order(self._store, keys)) as opened:
             async for one, content in opened:
                 async with aclosing(self._document(one, content)) as pieces:
                     async for piece in pieces:
                         yield piece
-                await self._see_that_it_is_allowed()
-        yield self._manifest()
-
-    async def _see_that_it_is_allowed(self) -> None:
-        """Break off, every few seconds, where the reader's right has ended.
-
-        That the control database does not answer is no reason to: it did when this began.
-        """
-        if monotonic() - self._allowed_at < CONFIRM_SECONDS:
-            return
-        with suppress(Unavailable):
-            await self._still_allowed()
-        self._allowed_at = monotonic()
+                if monotonic() - self._allowed_at >= CONFIRM_SECONDS:
+                    # A reader whose right has ended gets no further. That the control database
+                    # does not answer is no reason to break off: it did when this began.
+                    with suppress(Unavailable):
+                        await self._still_allowed()
+                    self._allowed_at = monotonic()
+        manifest = manifest_of(self._entries, self._created_at)
+        writer, member = self._writer, Member(MANIFEST_NAME, len(manifest), self._created_at)
+        yield writer.begin(member) + writer.add(manifest) + writer.end() + writer.finish()
 
     async def _document(self, one: Wanted, content: OpenObject | None) -> AsyncGenerator[bytes]:
         if one.found is None:
@@ -186,29 +183,17 @@ class _Archive:
             content.close()
             self._note(one, "wrong_size")
         else:
-            sha256 = hashlib.sha256()
+            document, sha256 = one.found.document, hashlib.sha256()
             with closing(content):
-                async with aclosing(self._file(one.found, content, sha256)) as pieces:
+                member = Member(one.found.name, content.size, document.updated_at)
+                yield self._writer.begin(member)
+                async with aclosing(content.pieces()) as pieces:
                     async for piece in pieces:
-                        yield piece
-            is_right = sha256.hexdigest() == one.found.document.file.sha256_hash
+                        sha256.update(piece)
+                        yield self._writer.add(piece)
+                yield self._writer.end()
+            is_right = sha256.hexdigest() == document.file.sha256_hash
             self._note(one, None if is_right else "wrong_content")
-
-    async def _file(
-        self, found: Found, content: OpenObject, sha256: "hashlib._Hash"
-    ) -> AsyncGenerator[bytes]:
-        yield self._writer.begin(Member(found.name, content.size, found.document.updated_at))
-        async with aclosing(content.pieces()) as pieces:
-            async for piece in pieces:
-                sha256.update(piece)
-                yield self._writer.add(piece)
-        yield self._writer.end()
-
-    def _manifest(self) -> bytes:
-        manifest = manifest_of(self._entries, self._created_at)
-        member = Member(MANIFEST_NAME, len(manifest), self._created_at)
-        writer = self._writer
-        return writer.begin(member) + writer.add(manifest) + writer.end() + writer.finish()
 
     def _note(self, one: Wanted, fault: MemberFault | None) -> None:
         self._entries.append(entry_of(one, fault))
@@ -218,19 +203,7 @@ class _Archive:
             )
 
 
-def _wanted(ids: Sequence[UUID], kept: Mapping[UUID, KeptDocument]) -> list[Wanted]:
-    """Name the documents that there are, in the order of the ids."""
-    there = [kept[id_] for id_ in ids if id_ in kept]
-    places = [(one.document.folder, one.document.filename) for one in there]
-    names = archive_paths(places, taken=[MANIFEST_NAME])
-    found = {
-        one.document.id: Found(one.document, one.s3_path, name)
-        for one, name in zip(there, names, strict=True)
-    }
-    return [Wanted(id_, found.get(id_)) for id_ in ids]
-
-
-async def _put_together(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
+async def _join_small(pieces: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:
     held: list[bytes] = []
     size = 0
     async for piece in pieces:

@@ -18,13 +18,13 @@ _Item = TypeVar("_Item")
 _Opening = asyncio.Task[OpenObject | None]
 
 
-async def opened_in_order(
+async def open_in_order(
     store: ObjectStore, wanted: Iterable[tuple[_Item, str | None]]
 ) -> AsyncGenerator[tuple[_Item, OpenObject | None]]:
     """Each item with its object, which the caller closes; None where there is none.
 
     Args:
-        store: that has the objects.
+        store: has the objects.
         wanted: items and the keys of their objects, None for those without.
 
     Raises:
@@ -37,30 +37,24 @@ async def opened_in_order(
         while True:
             while len(openings) <= AHEAD and (following := next(rest, None)) is not None:
                 item, key = following
-                openings.append((item, _opening(store, key, patience)))
+                opening = None
+                if key is not None:
+                    opened = store.open(key, opening=patience, reading=_PATIENCE)
+                    opening = asyncio.create_task(opened)
+                openings.append((item, opening))
                 patience = _PATIENCE
             if not openings:
                 return
             item, opening = openings[0]
-            opened = None if opening is None else await opening
+            content = None if opening is None else await opening
             openings.popleft()
-            yield item, opened
+            yield item, content
     finally:
+        # This awaits nothing: a caller that is being cancelled may be so again and again.
         for _, opening in openings:
             if opening is not None:
-                _abandon(opening)
-
-
-def _opening(store: ObjectStore, key: str | None, patience: float) -> _Opening | None:
-    if key is None:
-        return None
-    return asyncio.create_task(store.open(key, opening=patience, reading=_PATIENCE))
-
-
-def _abandon(opening: _Opening) -> None:
-    """Let nothing come of it. Awaits nothing: who is being cancelled may be so again and again."""
-    opening.cancel()
-    opening.add_done_callback(_close)
+                opening.cancel()
+                opening.add_done_callback(_close)
 
 
 def _close(opening: _Opening) -> None:

@@ -11,8 +11,6 @@ from syncapi.server.postgres import files as file_store
 from syncapi.server.postgres import gc as store
 from syncapi.server.postgres.databases import TenantConnection
 from syncapi.server.postgres.files import StoredFile
-from syncapi.server.postgres.gc import AbandonedUpload
-from syncapi.server.storage.listing import ListedObject, ListedUpload
 from syncapi.server.usecases.gc.rows import BEFORE_ALL
 from syncapi.server.usecases.gc.tenant_run import Turn
 
@@ -30,7 +28,10 @@ async def uploads(turn: Turn) -> None:
     )
     while True:
         count, abandoned = await turn.writing(collect)
-        await _clear_away(turn, abandoned)
+        for upload in abandoned:
+            if upload.s3_upload_id is not None:
+                await turn.objects.multipart.abort(upload.s3_path, upload.s3_upload_id)
+        await turn.objects.delete_many([upload.s3_path for upload in abandoned])
         turn.note(Kind.UPLOADS, count)
         if count < turn.batch:
             return
@@ -38,6 +39,12 @@ async def uploads(turn: Turn) -> None:
 
 async def files(turn: Turn) -> None:
     """Files that no document and no version refers to."""
+
+    async def drop(tx: TenantConnection) -> Sequence[StoredFile]:
+        return await file_store.drop_unreferenced(
+            tx, page.ids, unpromised_for=turn.retention.files
+        )
+
     after: UUID | None = BEFORE_ALL
     while after is not None:
         async with turn.reading() as connection:
@@ -47,7 +54,9 @@ async def files(turn: Turn) -> None:
         if turn.is_dry:
             turn.note(Kind.FILES, len(page.ids), page.file_bytes)
         elif page.ids:
-            await _drop(turn, page.ids)
+            dropped = await turn.writing(drop)
+            await turn.objects.delete_many([file.s3_path for file in dropped])
+            turn.note(Kind.FILES, len(dropped), sum(file.digest.file_size for file in dropped))
         after = page.last
 
 
@@ -60,45 +69,21 @@ async def orphans(turn: Turn) -> None:
     before = datetime.now(UTC) - turn.retention.files
     async with aclosing(turn.objects.listing.objects(turn.prefix, before)) as pages:
         async for page in pages:
-            await _orphaned_objects(turn, page)
+            written = {listed.key: listed.written_at for listed in page}
+            known = await _known(turn, store.known_paths, written)
+            unknown = [listed for listed in page if listed.key not in known]
+            if not turn.is_dry:
+                await turn.objects.delete_many([listed.key for listed in unknown])
+            turn.note(Kind.OBJECTS, len(unknown), sum(listed.size for listed in unknown))
     async with aclosing(turn.objects.listing.uploads(turn.prefix, before)) as upload_pages:
         async for upload_page in upload_pages:
-            await _orphaned_uploads(turn, upload_page)
-
-
-async def _clear_away(turn: Turn, abandoned: Sequence[AbandonedUpload]) -> None:
-    for upload in abandoned:
-        if upload.s3_upload_id is not None:
-            await turn.objects.multipart.abort(upload.s3_path, upload.s3_upload_id)
-    await turn.objects.delete_many([upload.s3_path for upload in abandoned])
-
-
-async def _drop(turn: Turn, ids: Sequence[UUID]) -> None:
-    async def work(tx: TenantConnection) -> Sequence[StoredFile]:
-        return await file_store.drop_unreferenced(tx, ids, unpromised_for=turn.retention.files)
-
-    dropped = await turn.writing(work)
-    await turn.objects.delete_many([file.s3_path for file in dropped])
-    turn.note(Kind.FILES, len(dropped), sum(file.digest.file_size for file in dropped))
-
-
-async def _orphaned_objects(turn: Turn, page: Sequence[ListedObject]) -> None:
-    names = {listed.key: listed.written_at for listed in page}
-    known = await _known(turn, store.known_paths, names)
-    orphaned = [listed for listed in page if listed.key not in known]
-    if not turn.is_dry:
-        await turn.objects.delete_many([listed.key for listed in orphaned])
-    turn.note(Kind.OBJECTS, len(orphaned), sum(listed.size for listed in orphaned))
-
-
-async def _orphaned_uploads(turn: Turn, page: Sequence[ListedUpload]) -> None:
-    names = {listed.upload_id: listed.begun_at for listed in page}
-    known = await _known(turn, store.known_uploads, names)
-    orphaned = [listed for listed in page if listed.upload_id not in known]
-    if not turn.is_dry:
-        for listed in orphaned:
-            await turn.objects.multipart.abort(listed.key, listed.upload_id)
-    turn.note(Kind.MULTIPART_UPLOADS, len(orphaned))
+            begun = {listed.upload_id: listed.begun_at for listed in upload_page}
+            known = await _known(turn, store.known_uploads, begun)
+            orphaned = [listed for listed in upload_page if listed.upload_id not in known]
+            if not turn.is_dry:
+                for listed in orphaned:
+                    await turn.objects.multipart.abort(listed.key, listed.upload_id)
+            turn.note(Kind.MULTIPART_UPLOADS, len(orphaned))
 
 
 async def _known(

@@ -83,74 +83,57 @@ class GarbageCollection:
         """
         by_database = attrgetter("database")
         groups = groupby(sorted(tenants, key=by_database), by_database)
-        runs = [self._in_turn(list(group), progress, finished) for _, group in groups]
+
+        async def collect(database: str, tenants: Sequence[Tenant]) -> list[Outcome]:
+            async with self._slots:
+                trouble = None
+                try:
+                    await self._databases.check(database)
+                except Unavailable as refusal:
+                    trouble = refusal.detail
+                outcomes = []
+                for tenant in tenants:
+                    outcome = (
+                        await self._collect(tenant, progress)
+                        if trouble is None
+                        else Outcome(tenant, Collected(), trouble)
+                    )
+                    finished(outcome)
+                    outcomes.append(outcome)
+                return outcomes
+
+        runs = [collect(database, list(group)) for database, group in groups]
         return [outcome for outcomes in await asyncio.gather(*runs) for outcome in outcomes]
 
-    async def _in_turn(
-        self,
-        tenants: Sequence[Tenant],
-        progress: Progress,
-        finished: Callable[[Outcome], None],
-    ) -> list[Outcome]:
-        async with self._slots:
-            return await self._database(tenants, progress, finished)
-
-    async def _database(
-        self,
-        tenants: Sequence[Tenant],
-        progress: Progress,
-        finished: Callable[[Outcome], None],
-    ) -> list[Outcome]:
-        trouble = await self._trouble_with(tenants[0].database)
-        outcomes = []
-        for tenant in tenants:
-            if trouble is None:
-                outcome = await self._outcome(tenant, progress)
-            else:
-                outcome = Outcome(tenant, Collected(), trouble)
-            finished(outcome)
-            outcomes.append(outcome)
-        return outcomes
-
-    async def _trouble_with(self, database: str) -> str | None:
-        try:
-            await self._databases.check(database)
-        except Unavailable as refusal:
-            return refusal.detail
-        return None
-
-    async def _outcome(self, tenant: Tenant, progress: Progress) -> Outcome:
+    async def _collect(self, listed: Tenant, progress: Progress) -> Outcome:
+        """Collect the garbage of one tenant, step by step."""
         collected = Collected()
         try:
-            await self._turn(tenant, collected, progress)
+            # It may have moved since; while it is suspended its rows may be on the way.
+            tenant = await self._control.tenant(listed.id)
+            if tenant is not None and tenant.is_active:
+                turn = Turn(
+                    self._control,
+                    self._databases,
+                    self._objects,
+                    tenant,
+                    self._retention.for_tenant(tenant.settings),
+                    progress,
+                    self._is_dry,
+                    self._batch,
+                    collected,
+                )
+                turn = await self._check_feed(turn)
+                for step in _STEPS:
+                    await step(turn)
         except Refusal as refusal:
-            return Outcome(tenant, collected, refusal.detail)
+            return Outcome(listed, collected, refusal.detail)
         except Exception as error:
-            log.exception("collection_failed", tenant=str(tenant.id))
-            return Outcome(tenant, collected, f"{type(error).__name__}: {error}")
-        return Outcome(tenant, collected)
+            log.exception("collection_failed", tenant=str(listed.id))
+            return Outcome(listed, collected, f"{type(error).__name__}: {error}")
+        return Outcome(listed, collected)
 
-    async def _turn(self, listed: Tenant, collected: Collected, progress: Progress) -> None:
-        # It may have moved since; while it is suspended its rows may be on the way.
-        tenant = await self._control.tenant(listed.id)
-        if tenant is None or not tenant.is_active:
-            return
-        turn = Turn(
-            self._control,
-            self._databases,
-            self._objects,
-            tenant,
-            self._retention.for_tenant(tenant.settings),
-            progress,
-            self._is_dry,
-            self._batch,
-            collected,
-        )
-        turn = await self._see_the_feed(turn)
-        for step in _STEPS:
-            await step(turn)
-
-    async def _see_the_feed(self, turn: Turn) -> Turn:
+    async def _check_feed(self, turn: Turn) -> Turn:
         """See that the tenant is where its row says: elsewhere its bytes look like unused ones.
 
         Returns:
@@ -162,6 +145,11 @@ class GarbageCollection:
             Conflict: the database has another feed, or an older state of it, or cannot be asked.
         """
         tenant = turn.tenant
+
+        async def find_start(tx: TenantConnection) -> FeedPlace:
+            await note_fork(tx.driver, tx.tenant_id)  # it may be elsewhere than before
+            return await find_place(tx.driver, tx.tenant_id)
+
         before, start = await self._control.collected_at(tenant.id), None
         try:
             async with turn.reading() as connection:
@@ -169,7 +157,7 @@ class GarbageCollection:
                     connection.driver, tenant.id, before
                 )
             if goes_on and not self._is_dry:
-                start = await turn.writing(_settled)
+                start = await turn.writing(find_start)
                 await self._control.note_collection(tenant.id, start)
         except Unavailable as refusal:
             raise Conflict(f"{refusal.detail} Nothing was deleted.") from refusal
@@ -180,9 +168,3 @@ class GarbageCollection:
                 "that database's URL lead; if it was restored, run `syncapi feed void`."
             )
         return replace(turn, is_cautious=before is not None, start=start)
-
-
-async def _settled(tx: TenantConnection) -> FeedPlace:
-    """Where the feed is, after it has noticed whether it is somewhere else than before."""
-    await note_fork(tx.driver, tx.tenant_id)
-    return await find_place(tx.driver, tx.tenant_id)
