@@ -1,13 +1,11 @@
 """Rate limits shared by processes through Valkey, and what remains of them when it is gone."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from uuid import UUID, uuid4
 
-import limits
 import pytest
-from limits.aio.storage import RedisStorage
-from limits.aio.strategies import SlidingWindowCounterRateLimiter
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
@@ -48,7 +46,7 @@ async def test_processes_share_one_limit(redis: Redis, member: tuple[UUID, UUID]
     assert await admitted(one, member, 3) == 3
     assert await admitted(other, member, 3) == 2
     with pytest.raises(RateLimited) as refusal:
-        await one.check(*member)
+        (await one.hit(*member)).enforce()
     assert 0 < (refusal.value.retry_after or 0) <= 3601
 
 
@@ -121,29 +119,27 @@ def test_a_rate_that_cannot_be_read_is_a_mistake(rate: str) -> None:
         RateLimiter(rate, None)
 
 
-async def test_it_counts_as_the_limits_library_does(
+async def test_the_bucket_refills_by_the_clock_of_redis(
     redis: Redis, member: tuple[UUID, UUID]
 ) -> None:
-    """Processes of older versions counted by that library, on the same keys."""
-    item = limits.parse(RATE)
-    storage = RedisStorage(
-        "async+redis://",
-        implementation="redispy",
-        key_prefix="syncapi:rate",
-        connection_pool=redis.connection_pool,  # type: ignore[arg-type]  # as its docs say
-    )
-    theirs = SlidingWindowCounterRateLimiter(storage)
-    name = "{}/{}".format(*member)
-    key = f"syncapi:rate:{{{item.key_for(name)}}}"
-    ours = shared(redis)
-    assert await admitted(ours, member, 2) == 2
-    assert [await theirs.hit(item, name) for _ in range(2)] == [True, True]
-    assert await admitted(ours, member, 3) == 1
-    assert not await theirs.hit(item, name)
-    # Three quarters of an hour are left of the next window, so three of the five hits count.
-    await redis.pexpire(key, 2_700_000)
-    assert await admitted(ours, member, 1) == 1
-    assert await theirs.hit(item, name)
-    quota = await ours.hit(*member)
-    assert (quota.is_admitted, quota.remaining) == (False, 0)
-    assert (await theirs.get_window_stats(item, name)).remaining == 0
+    """Five an hour: one comes back each 720 seconds, and the last of them makes it full."""
+    limiter = shared(redis)
+    key = "syncapi:bucket:{}/{}".format(*member)
+    assert await admitted(limiter, member, 9) == 5
+    assert 3_500_000 < await redis.pttl(key) <= 3_600_000
+    seconds, micros = await redis.time()
+    now = seconds * 1_000_000 + micros
+    await redis.set(key, now + 2 * 720_000_000, px=3_600_000)
+    quota = await limiter.hit(*member)
+    assert (quota.is_admitted, quota.remaining) == (True, 2)
+    assert 600 < quota.reset <= 720
+    assert await admitted(limiter, member, 9) == 2
+    await redis.set(key, now + 3_601_000_000, px=3_600_000)  # the clock was set back
+    assert await admitted(limiter, member, 9) == 5
+
+
+async def test_hits_at_once_are_counted_each(redis: Redis, member: tuple[UUID, UUID]) -> None:
+    limiters = [shared(redis) for _ in range(4)]
+    quotas = await asyncio.gather(*(limiters[n % 4].hit(*member) for n in range(40)))
+    assert sum(quota.is_admitted for quota in quotas) == 5
+    assert sorted(quota.remaining for quota in quotas if quota.is_admitted) == [0, 1, 2, 3, 4]

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-import limits
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from syncapi.protocol.content import LARGEST_OBJECT
+from syncapi.server.domain.rates import Rate
 from syncapi.server.domain.transfers import LARGEST_PART, LEAST_PART, MIB
 from syncapi.server.identity.jwks import PublicAlgorithm
 from syncapi.server.storage.bucket import AddressingStyle
@@ -26,12 +26,13 @@ PostgresUrl = Annotated[SecretStr, AfterValidator(_postgres_url)]
 
 
 def _rate(text: str) -> str:
-    try:
-        if not text or limits.parse(text).amount:
-            return text
-    except ValueError:
-        pass
-    raise ValueError("write it as 3000/minute or 100 per 10 seconds, or leave it empty")
+    if text:
+        try:
+            Rate.parse(text)
+        except ValueError:
+            hint = "write it as 3000/minute or 100 per 10 seconds, or leave it empty"
+            raise ValueError(hint) from None
+    return text
 
 
 RateLimit = Annotated[str, AfterValidator(_rate)]
@@ -225,9 +226,7 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="Names of files and the like are said at debug alone."
     )
-    log_format: LogFormat = Field(
-        default="json", description="console is for people."
-    )
+    log_format: LogFormat = Field(default="json", description="console is for people.")
 
     @model_validator(mode="after")
     def _issuers_differ(self) -> Self:

@@ -5,14 +5,12 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
-import limits
 import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from syncapi.server.redis.local_windows import LocalWindows
-from syncapi.server.redis.quota import Quota
-from syncapi.server.redis.shared_windows import SharedWindows
+from syncapi.server.domain.rates import Quota, Rate
+from syncapi.server.redis.buckets import LocalBuckets, SharedBuckets
 
 _log = structlog.get_logger(__name__)
 
@@ -39,9 +37,9 @@ class RateLimiter:
         Raises:
             ValueError: the rate is not written so.
         """
-        self._item = _parsed(rate)
-        self._local = LocalWindows(self._item.amount, self._item.get_expiry())
-        self._shared = SharedWindows(self._item, redis, key_prefix) if redis else None
+        allowed = Rate.parse(rate)
+        self._local = LocalBuckets(allowed)
+        self._shared = SharedBuckets(allowed, redis, key_prefix) if redis else None
         self._patience = patience
         self._retry_interval = retry_interval
         self._now = now
@@ -54,49 +52,22 @@ class RateLimiter:
             quota = await self._hit_shared(self._shared, f"{tenant_id}/{user_id}")
             if quota is not None:
                 return quota
-        return self.hit_here(tenant_id, user_id)
-
-    def hit_here(self, tenant_id: UUID, user_id: UUID | None) -> Quota:
-        """Count a request in this process alone: for what costs less than asking Redis does."""
         return self._local.hit((tenant_id, user_id))
 
-    async def check(self, tenant_id: UUID, user_id: UUID | None) -> Quota:
-        """Count a request.
-
-        Raises:
-            RateLimited: it is over the limit.
-        """
-        quota = await self.hit(tenant_id, user_id)
-        quota.enforce()
-        return quota
-
-    async def _hit_shared(self, windows: SharedWindows, key: str) -> Quota | None:
+    async def _hit_shared(self, buckets: SharedBuckets, key: str) -> Quota | None:
         if self._is_down:  # one request tries; the others do not wait for what it finds
             self._ask_again_at = self._now() + self._retry_interval
         try:
             async with asyncio.timeout(self._patience):
-                quota = await windows.hit(key)
+                quota = await buckets.hit(key)
         except (RedisError, OSError, TimeoutError) as error:
-            self._note_down(error)
+            self._ask_again_at = self._now() + self._retry_interval
+            if not self._is_down:
+                self._is_down = True
+                _log.warning("rate_limit_without_redis", error=f"{type(error).__name__}: {error}")
             return None
-        self._note_up()
-        return quota
-
-    def _note_down(self, error: Exception) -> None:
-        self._ask_again_at = self._now() + self._retry_interval
-        if not self._is_down:
-            self._is_down = True
-            _log.warning("rate_limit_without_redis", error=f"{type(error).__name__}: {error}")
-
-    def _note_up(self) -> None:
         self._ask_again_at = float("-inf")
         if self._is_down:
             self._is_down = False
             _log.info("rate_limit_with_redis_again")
-
-
-def _parsed(rate: str) -> limits.RateLimitItem:
-    try:
-        return limits.parse(rate)
-    except ValueError as error:
-        raise ValueError(f"the rate {rate!r} is not written as '3000/minute'") from error
+        return quota
