@@ -91,7 +91,7 @@ def test_a_rate_is_read(text: str, rate: Rate) -> None:
     assert Rate.parse(text) == rate
 
 
-@pytest.mark.parametrize(("before", "at"), [(0, 0), (10, 30), (59.5, 59.75), (0, 60), (30, 60)])
+@pytest.mark.parametrize(("before", "at"), [(0, 0), (10, 15.9), (59.5, 59.75), (0, 5.5), (30, 35)])
 def test_whoever_waits_as_told_is_admitted(before: float, at: float) -> None:
     timeline = Timeline()
     timeline.admitted(before, 10)
