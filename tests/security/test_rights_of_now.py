@@ -500,7 +500,7 @@ async def test_a_group_asks_for_who_has_waited_longest(
         )
         for is_long in waited
     ]
-    admitted, _ = await pushes._admitted(group)
+    admitted, _ = await pushes._admit(group)
     assert admitted == group
     assert [remembered for _, remembered in rights.asked] == [not any(waited)]
 

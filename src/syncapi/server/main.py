@@ -45,7 +45,7 @@ from syncapi.server.usecases.missing_bytes import Looks
 from syncapi.server.usecases.pull import Pull
 from syncapi.server.usecases.telemetry import Activity
 from syncapi.server.usecases.upload_completion import Completions
-from syncapi.server.usecases.upload_instructions import Invitations
+from syncapi.server.usecases.upload_instructions import UploadInstructions
 from syncapi.server.usecases.uploads import UploadRules, Uploads
 from syncapi.server.usecases.verification import Verifier
 from syncapi.server.web.app import WebOptions, build_app
@@ -160,7 +160,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
             store,
             rules,
             transfers,
-            Invitations(signer, binds_content=transfers.binds_content),
+            UploadInstructions(signer, binds_content=transfers.binds_content),
             url_seconds=settings.upload_url_seconds,
             activity=activity,
         ),

@@ -75,7 +75,7 @@ def grant(membership: Membership | None, permission: Permission) -> TenantScope:
 
     Raises:
         NotFound: no membership, or a suspended tenant. A tenant that is not yours and one that
-            does not exist are told in the same words.
+            does not exist are refused in the same words.
         Forbidden: the role lacks the permission.
     """
     if membership is None or not membership.is_active:

@@ -114,7 +114,7 @@ class IdempotencyKeyReused(Conflict):
 
 
 class ExpiryReason(enum.StrEnum):
-    """Why a cursor goes on no more. Of what a client then misses, each tells something else."""
+    """Why a cursor goes on no more. Of what a client then misses, each means something else."""
 
     TOMBSTONES_COLLECTED = "tombstones_collected"
     HISTORY_LOST = "history_lost"

@@ -144,7 +144,7 @@ def begin(start: Start, head: Head) -> Run:
             a history that is lost.
     """
     if start.cursor is not None:
-        _check_lineage(start.cursor, head)  # first: of what is lost no tombstone tells
+        _check_lineage(start.cursor, head)  # first: of what is lost there is no tombstone
     is_first = start.is_from_nothing(head.opened_at)
     if not is_first and Position(head.tombstone_floor, LAST_ID) > start.position:
         raise _history_lost() if start.position.time < head.voided_at else _collected()

@@ -69,16 +69,16 @@ class UrlKeySource:
     async def find(self, key_id: str | None) -> tuple[PublicKey, ...]:
         keys = self._keys
         if keys is None or self._older_than(max(self._cache_seconds, self._min_interval)):
-            keys = await self._refreshed()
+            keys = await self._refresh()
         found = matching(keys, key_id)
         if not found:
-            found = matching(await self._refreshed(), key_id)
+            found = matching(await self._refresh(), key_id)
         return found
 
     def _older_than(self, seconds: float) -> bool:
         return self._now() - self._attempted_at >= seconds
 
-    async def _refreshed(self) -> tuple[PublicKey, ...]:
+    async def _refresh(self) -> tuple[PublicKey, ...]:
         """The keys after a fetch by this caller, or by the one that it waited for."""
         seen = self._attempts
         async with self._turn:

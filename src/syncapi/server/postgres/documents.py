@@ -148,7 +148,7 @@ async def add(
     mime_type: str,
     file: StoredFile,
 ) -> Document:
-    """Insert a document of the scope's user, whose version `committed` will tell."""
+    """Insert a document of the scope's user, whose version `committed` will return."""
     user = tx.scope.user_id
     row = {
         "tenant_id": tx.tenant_id,
@@ -220,7 +220,7 @@ async def committed(tx: TenantConnection, document: Document) -> Document:
 
 
 def file_info(file: StoredFile) -> FileInfo:
-    """What the API tells of a file."""
+    """What the API says of a file."""
     digest = file.digest
     return FileInfo(
         id=file.id,

@@ -85,7 +85,7 @@ def _told_by_driver(error: BaseException) -> BaseException | None:
 
 
 def unavailable(database: str) -> Unavailable:
-    """The refusal that tells a caller to come back."""
+    """The refusal that asks a caller to come back."""
     return Unavailable(
         f"The database '{database}' does not answer at the moment. Try again shortly.",
         retry_after=RETRY_AFTER,

@@ -1,4 +1,4 @@
-"""Telling every process at once that a membership has changed."""
+"""Notices to every process that a membership has changed."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

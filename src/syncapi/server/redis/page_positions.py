@@ -16,7 +16,7 @@ number that is drawn at random for this answer alone.
 Without Redis the numbers are kept in this process, and so is one that Redis did not take: it is
 handed over as soon as Redis is back. Until then another process cannot know that number, and must
 not call it forgotten: a client that begins again because of that, each time that Redis is away for
-a moment, never comes to an end. It can tell such a number by its height. It waits for it for some
+a moment, never comes to an end. It knows such a number by its height. It waits for it for some
 seconds after Redis is back: the process that drew it may have ended.
 """
 
@@ -184,7 +184,7 @@ class PagePositions:
 
         Raises:
             Unavailable: this process does not know the number, and Redis cannot be asked, or
-                another process may be about to tell it.
+                another process may be about to hand it over.
         """
         key = self._key(tenant, user)
         here = self._here.get(key, self._now())
@@ -257,7 +257,7 @@ class PagePositions:
                 return _Kept(key, number, entry, asked)
 
     async def _hand_over(self, redis: Redis) -> None:
-        """Tell Redis of the numbers that it did not take, until it has them all."""
+        """Give Redis the numbers that it did not take, until it has them all."""
         while self._unsent:
             first = self._unsent[0]
             try:

@@ -13,7 +13,7 @@ from syncapi.server.domain.errors import Unavailable
 log = get_logger(__name__)
 
 RETRY_AFTER: Final = 5.0
-"""Seconds that a client is told to wait when S3 fails."""
+"""Seconds that a client is asked to wait when S3 fails."""
 
 BROKEN: Final = (
     BotoCoreError,

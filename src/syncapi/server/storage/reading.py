@@ -51,7 +51,7 @@ class Patience:
 
 
 class _Pace:
-    """Tells an S3 that gives from one that drips."""
+    """Distinguishes an S3 that gives from one that drips."""
 
     def __init__(self) -> None:
         self._bytes, self._seconds = 0, 0.0
@@ -103,7 +103,7 @@ class OpenObject:
         """
         while self._offset < self.size:
             try:
-                piece = await self._timely()
+                piece = await self._read_in_time()
             except Unavailable as failure:
                 self.close()
                 await self._patience.bear(failure)
@@ -117,7 +117,7 @@ class OpenObject:
             self._body.close()
             self._body = None
 
-    async def _timely(self) -> bytes:
+    async def _read_in_time(self) -> bytes:
         started = monotonic()
         piece = await self._read()
         # The reader's own time does not count: S3 is not to blame for it.
@@ -127,7 +127,7 @@ class OpenObject:
 
     async def _read(self) -> bytes:
         if self._body is None:
-            self._body = await self._reopened()
+            self._body = await self._reopen()
         try:
             piece = cast("bytes", await self._body.read(_PIECE))
         except BROKEN as error:
@@ -137,7 +137,7 @@ class OpenObject:
             raise unavailable()
         return piece
 
-    async def _reopened(self) -> Any:  # noqa: ANN401 - untyped
+    async def _reopen(self) -> Any:  # noqa: ANN401 - untyped
         try:
             answer = await self._call(
                 "get_object", Key=self._key, Range=f"bytes={self._offset}-", IfMatch=self._etag

@@ -85,11 +85,11 @@ class UrlSigner:
         signed = {"host": self._address.host}
         terms = self._terms(now, expires, signed)
         path = self._address.prefix + quote(key, safe="/~")
-        upload = f"&uploadId={_encoded(upload_id)}"
+        upload = f"&uploadId={_encode(upload_id)}"
         # Parameters are signed in the order of their names, in which capitals come first.
-        head = f"PUT\n{path}\n{_joined(sorted(terms.parameters))}&partNumber="
+        head = f"PUT\n{path}\n{_join(sorted(terms.parameters))}&partNumber="
         tail = f"{upload}{_canonical_headers(signed)}"
-        url, rest = f"{self._address.origin}{path}?partNumber=", _joined(terms.parameters)
+        url, rest = f"{self._address.origin}{path}?partNumber=", _join(terms.parameters)
         return [
             f"{url}{number}{upload}&{rest}&X-Amz-Signature={terms.sign(f'{head}{number}{tail}')}"
             for number in numbers
@@ -107,12 +107,12 @@ class UrlSigner:
         """Compute all that URLs of one moment share, and return what signs a key."""
         signed = _signed_headers({**headers, "host": self._address.host})
         terms = self._terms(now, expires, signed)
-        given = [(_encoded(name), _encoded(value)) for name, value in query.items()]
+        given = [(_encode(name), _encode(value)) for name, value in query.items()]
         parameters = given + terms.parameters
         address, sign = self._address, terms.sign
         head = f"{method}\n"
-        tail = f"\n{_joined(sorted(parameters))}{_canonical_headers(signed)}"
-        url_tail = f"?{_joined(parameters)}&X-Amz-Signature="
+        tail = f"\n{_join(sorted(parameters))}{_canonical_headers(signed)}"
+        url_tail = f"?{_join(parameters)}&X-Amz-Signature="
 
         def url(key: str) -> str:
             path = address.prefix + (key if _is_plain(key) else quote(key, safe="/~"))
@@ -142,7 +142,7 @@ class UrlSigner:
         }
         if self._bucket.session_token is not None:
             parameters["X-Amz-Security-Token"] = self._bucket.session_token
-        return [(name, _encoded(value)) for name, value in parameters.items()]
+        return [(name, _encode(value)) for name, value in parameters.items()]
 
     def _signing_key(self, day: str) -> bytes:
         known, key = self._day_key
@@ -200,9 +200,9 @@ def _canonical_headers(signed: Mapping[str, str]) -> str:
     return f"\n{lines}\n{';'.join(signed)}\nUNSIGNED-PAYLOAD"
 
 
-def _joined(query: Iterable[tuple[str, str]]) -> str:
+def _join(query: Iterable[tuple[str, str]]) -> str:
     return "&".join(f"{name}={value}" for name, value in query)
 
 
-def _encoded(text: str) -> str:
+def _encode(text: str) -> str:
     return quote(text, safe="-_.~")

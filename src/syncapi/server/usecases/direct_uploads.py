@@ -1,6 +1,6 @@
 """Uploads that go from the client straight to the object store.
 
-The service only signs and checks: it begins an upload, tells what is missing, and makes the file
+The service only signs and checks: it begins an upload, says what is missing, and makes the file
 when all bytes are there and are the declared ones. No document can refer to it before that.
 """
 
@@ -23,7 +23,12 @@ from syncapi.server.postgres.files import StoredFile
 from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
-from syncapi.server.usecases.upload_instructions import Invitations, Underway, UrlTerms, complete
+from syncapi.server.usecases.upload_instructions import (
+    Underway,
+    UploadInstructions,
+    UrlTerms,
+    complete,
+)
 from syncapi.server.usecases.uploads import UploadRules
 from syncapi.server.usecases.writes import Writes
 
@@ -42,7 +47,7 @@ class DirectUploads:
         objects: ObjectStore,
         rules: UploadRules,
         transfers: TransferRules,
-        invitations: Invitations,
+        instructions: UploadInstructions,
         *,
         url_seconds: int,
         activity: Activity = UNCOUNTED,
@@ -56,9 +61,9 @@ class DirectUploads:
             objects: where bytes go.
             rules: which media types are taken.
             transfers: how bytes are taken in.
-            invitations: signs the URLs.
+            instructions: signs the URLs.
             url_seconds: that signed URLs work for.
-            activity: is told of uploads that begin.
+            activity: receives which uploads begin and fail.
             now: the time that URLs are signed at.
         """
         self._databases = databases
@@ -66,7 +71,7 @@ class DirectUploads:
         self._objects = objects
         self._rules = rules
         self._transfers = transfers
-        self._invitations = invitations
+        self._instructions = instructions
         self._url_seconds = url_seconds
         self._activity = activity
         self._now = now
@@ -111,7 +116,7 @@ class DirectUploads:
             await self._writes.writing(scope, partial(idempotency.claim, request=request))
         if isinstance(found, StoredFile):
             return complete(found)
-        return self._invitations.invite(found, after=0, most=PARTS_AT_ONCE)
+        return self._instructions.make(found, after=0, most=PARTS_AT_ONCE)
 
     async def state(
         self, scope: TenantScope, upload_id: UUID, *, after: int, most: int
@@ -129,7 +134,7 @@ class DirectUploads:
         underway = await self._follow(found, terms)
         if underway is None:
             return complete(await lost(self._databases, scope, upload_id))
-        return self._invitations.invite(underway, after=after, most=most)
+        return self._instructions.make(underway, after=after, most=most)
 
     async def _find_or_begin(
         self, scope: TenantScope, declared: Digest, mime_type: str

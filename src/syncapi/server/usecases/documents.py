@@ -17,7 +17,7 @@ from syncapi.server.postgres.files import StoredFile
 from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.missing_bytes import Looks
-from syncapi.server.usecases.object_cleanup import Leftovers
+from syncapi.server.usecases.object_cleanup import ObjectCleanup
 from syncapi.server.usecases.uploads import UploadRules
 from syncapi.server.usecases.writes import Writes
 
@@ -43,7 +43,7 @@ class Documents:
         self._databases = databases
         self._writes = Writes(databases, rights)
         self._store = store
-        self._leftovers = Leftovers(databases, store)
+        self._cleanup = ObjectCleanup(databases, store)
         self._rules = rules
 
     async def page(self, scope: TenantScope, listing: Listing) -> tuple[Sequence[Document], int]:
@@ -81,7 +81,7 @@ class Documents:
 
         async def work(tx: TenantConnection) -> Document:
             current = live(await documents.find_locked(tx, document_id)).document
-            wanted = await _changed(tx, current, changes, looks)
+            wanted = await _change(tx, current, changes, looks)
             if wanted == current:
                 return current
             condition.require(current.updated_at)
@@ -165,7 +165,7 @@ class Documents:
             await self._writes.writing(scope, work)
         finally:
             for file in dropped:
-                await self._leftovers.settle(scope, file)
+                await self._cleanup.settle(scope, file)
 
     async def _drop(self, tx: TenantConnection, ids: Collection[UUID]) -> Sequence[StoredFile]:
         if await may_be_copy(tx.driver, tx.tenant_id):
@@ -195,7 +195,7 @@ async def _found_or_gone(tx: TenantConnection, document_id: UUID) -> Document | 
     return None
 
 
-async def _changed(
+async def _change(
     tx: TenantConnection, current: Document, changes: DocumentChanges, looks: Looks
 ) -> Document:
     """What ``current`` becomes."""

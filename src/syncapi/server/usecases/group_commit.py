@@ -35,7 +35,7 @@ from syncapi.server.usecases.uploads import UploadRules
 from syncapi.server.usecases.writes import Confirmation
 
 MOST_WAITING = 2000
-"""Pushes of a tenant in this process; more are told to come back."""
+"""Pushes of a tenant in this process; more are asked to come back."""
 
 GROUP_SECONDS = 5.0
 """A group that takes longer is broken off, and each of its pushes is tried by itself."""
@@ -76,7 +76,7 @@ class GroupCommit:
             databases: where the documents are.
             rights: says whether a member may still push.
             rules: what may be kept.
-            activity: is told of what is done.
+            activity: receives what is done.
             patience: a push that could not be carried out for so many seconds fails.
             looks: makes what looks for the bytes of files; without it they are taken to be there.
         """
@@ -158,7 +158,7 @@ class GroupCommit:
             case _:
                 self._fail(group, error)
 
-    async def _admitted(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Push]]:
+    async def _admit(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Push]]:
         """Those of the group who may still push, with their rights of now; the others fail."""
         scopes = await rights_of(self._rights, group)
         admitted, pushes = [], []
@@ -180,7 +180,7 @@ class GroupCommit:
                 async with self._databases.autocommitting(
                     scope, until=until, is_held_up=line.clock_is_held
                 ) as connection:
-                    return await self._applied(connection, self._admission(group))
+                    return await self._apply(connection, self._admission(group))
         except HeldUp:
             raise
         except Raced:
@@ -188,7 +188,7 @@ class GroupCommit:
 
             async def work(tx: TenantConnection) -> dict[Waiting, Outcome]:
                 await pushing.lock(tx, [one.push for one in _unanswered(group)])
-                return await self._applied(tx, admission)
+                return await self._apply(tx, admission)
 
             async def ask() -> None:
                 async with _in_time():
@@ -198,9 +198,9 @@ class GroupCommit:
                 return await self._databases.attempt(scope, work, until=until, ask=ask)
 
     def _admission(self, group: Sequence[Waiting]) -> Admission:
-        return Admission(lambda: self._admitted(_unanswered(group)))
+        return Admission(lambda: self._admit(_unanswered(group)))
 
-    async def _applied(
+    async def _apply(
         self, connection: TenantConnection, admission: Admission
     ) -> dict[Waiting, Outcome]:
         """Carry out those of the group that may be: each may have waited for the connection."""

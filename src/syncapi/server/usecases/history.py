@@ -91,7 +91,7 @@ class History:
                     file=file,
                 )
                 return await documents.committed(tx, added)
-            wanted = _restored(kept.document, version, file)
+            wanted = _restore(kept.document, version, file)
             if wanted == kept.document:
                 return wanted
             condition.require(kept.document.updated_at)
@@ -127,7 +127,7 @@ async def _file(tx: TenantConnection, file_id: UUID, looks: Looks) -> StoredFile
     return file
 
 
-def _restored(document: Document, version: KeptVersion, file: StoredFile) -> Document:
+def _restore(document: Document, version: KeptVersion, file: StoredFile) -> Document:
     changes = {**_columns(version), "file": documents.file_info(file)}
     del changes["file_id"]
     return document.model_copy(update=changes)

@@ -9,7 +9,7 @@ from syncapi.server.postgres.files import StoredFile
 from syncapi.server.storage.s3 import ObjectStore
 
 
-class Leftovers:
+class ObjectCleanup:
     """Deletes bytes once it is certain that no row keeps them."""
 
     def __init__(self, databases: Databases, store: ObjectStore) -> None:

@@ -217,7 +217,7 @@ class Pull:
 
     def _fill(self, page: Page, rows: Sequence[FeedRow], run: Run, *, sign: bool) -> None:
         # Only a live document brings its file. One that is gone without a word (deleted while
-        # triggers were disabled) is told as deleted, never left out.
+        # triggers were disabled) is reported as deleted, never left out.
         live = [row for row in rows if row["s3_path"] is not None]
         urls: Sequence[str | None] = [None] * len(live)
         if sign:

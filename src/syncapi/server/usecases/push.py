@@ -113,12 +113,12 @@ async def apply(
     Raises:
         Unseen: files are to be looked for first; nothing is written.
     """
-    known = await _known(connection, pushes)
+    known = await _read_known(connection, pushes)
     if looks is not None:
         promised = {file_id: row["promised_ago"] for file_id, row in known.files.items()}
         for file_id in await looks.lacking(connection, looks.doubtful(promised)):
             del known.files[file_id]
-    judge = _Judge(known, await _copied(connection, known), rules)
+    judge = _Judge(known, await _find_copied(connection, known), rules)
     judged = [judge.all_of(push) for push in pushes]
     planned = [
         PlannedWrite(
@@ -156,7 +156,7 @@ def _named_by(pushes: Iterable[Push]) -> tuple[set[UUID], set[UUID]]:
     return ids, {file_id for push in pushes for file_id in push.files}
 
 
-async def _known(connection: TenantConnection, pushes: Sequence[Push]) -> Known:
+async def _read_known(connection: TenantConnection, pushes: Sequence[Push]) -> Known:
     changes = [change for push in pushes for change in push.changes]
     based = [change for change in changes if not isinstance(change, Create)]
     return await store.read(
@@ -168,7 +168,7 @@ async def _known(connection: TenantConnection, pushes: Sequence[Push]) -> Known:
     )
 
 
-async def _copied(connection: TenantConnection, known: Known) -> set[tuple[UUID, datetime]]:
+async def _find_copied(connection: TenantConnection, known: Known) -> set[tuple[UUID, datetime]]:
     """The bases that the server's versions are mere copies of."""
     alike = []
     for (document, version), base in known.bases.items():
@@ -264,14 +264,14 @@ class _Judge:
 def _change(change: PushedChange) -> Change:
     match change:
         case CreateChange():
-            return Create(change.change_id, change.id, _named(change))
+            return Create(change.change_id, change.id, _fields(change))
         case UpdateChange():
-            return Update(change.change_id, change.id, change.base_updated_at, _named(change))
+            return Update(change.change_id, change.id, change.base_updated_at, _fields(change))
         case DeleteChange():
             return Delete(change.change_id, change.id, change.base_updated_at)
 
 
-def _named(change: CreateChange | UpdateChange) -> dict[str, object]:
+def _fields(change: CreateChange | UpdateChange) -> dict[str, object]:
     sent = change.__dict__
     return {name: sent[name] for name in CHANGEABLE if sent[name] is not None}
 

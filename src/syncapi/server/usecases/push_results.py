@@ -38,7 +38,7 @@ class Judged:
 
 
 class Results:
-    """Tells what became of changes, which were judged by what was `known`.
+    """Says what became of changes, which were judged by what was `known`.
 
     Args:
         known: from before the write.

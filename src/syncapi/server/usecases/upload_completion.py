@@ -18,7 +18,7 @@ from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.direct_uploads import find, lost
 from syncapi.server.usecases.missing_bytes import missing_path
-from syncapi.server.usecases.object_cleanup import Leftovers
+from syncapi.server.usecases.object_cleanup import ObjectCleanup
 from syncapi.server.usecases.single_flight import SingleFlight
 from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
 from syncapi.server.usecases.verification import Verifier
@@ -44,7 +44,7 @@ class Completions:
         self._objects = objects
         self._verifier = verifier
         self._activity = activity
-        self._leftovers = Leftovers(databases, objects)
+        self._cleanup = ObjectCleanup(databases, objects)
         self._completions = SingleFlight[tuple[TenantScope, UUID], StoredFile]()
         self._readings = SingleFlight[str, Digest | None]()
 
@@ -139,5 +139,5 @@ class Completions:
             return await lost(self._databases, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)
         if is_leftover:
-            await self._leftovers.settle(scope, upload.file)
+            await self._cleanup.settle(scope, upload.file)
         return kept

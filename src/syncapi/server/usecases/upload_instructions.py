@@ -1,4 +1,4 @@
-"""What a client is told to do for an upload: signed URLs of the parts that are missing."""
+"""What a client must do for an upload: signed URLs of the parts that are missing."""
 
 from base64 import b64encode
 from dataclasses import dataclass
@@ -42,7 +42,7 @@ class Underway:
     terms: UrlTerms
 
 
-class Invitations:
+class UploadInstructions:
     """Signs URLs for uploads.
 
     Args:
@@ -54,7 +54,7 @@ class Invitations:
         self._signer = signer
         self._binds_content = binds_content
 
-    def invite(self, underway: Underway, *, after: int, most: int) -> FileState:
+    def make(self, underway: Underway, *, after: int, most: int) -> FileState:
         """Sign at most ``most`` of the missing parts that come behind the part ``after``."""
         upload, plan = underway.upload, underway.upload.plan
         missing = plan.missing(underway.received)

@@ -29,7 +29,7 @@ from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.idempotency import answer_of, once
 from syncapi.server.usecases.missing_bytes import missing_path
-from syncapi.server.usecases.object_cleanup import Leftovers
+from syncapi.server.usecases.object_cleanup import ObjectCleanup
 from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
 from syncapi.server.usecases.writes import Writes
 
@@ -54,8 +54,8 @@ class UploadRules:
     Attributes:
         max_bytes: of one file.
         allowed_types: media types, also as ``image/*``.
-        max_seconds: that an upload may take: garbage collection takes bytes for nobody's that
-            are without a row for longer.
+        max_seconds: that an upload may take: garbage collection deletes bytes that
+            have been without a row for longer.
     """
 
     max_bytes: int
@@ -87,7 +87,7 @@ class Uploads:
         self._writes = Writes(databases, rights)
         self._rights = rights
         self._store = store
-        self._leftovers = Leftovers(databases, store)
+        self._cleanup = ObjectCleanup(databases, store)
         self._activity = activity
         self.rules = rules
 
@@ -157,7 +157,7 @@ class Uploads:
             kept, document = await self._writes.writing(scope, recording, read_at=read_at)
         finally:
             if kept is None or kept.s3_path != path:
-                await self._leftovers.settle(scope, file)
+                await self._cleanup.settle(scope, file)
         return document
 
     async def _find_earlier(self, scope: TenantScope, key: str | None) -> Earlier | None:

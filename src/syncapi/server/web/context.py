@@ -11,7 +11,7 @@ _SCOPE_KEY = "syncapi.record"
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request, as its log lines and its answer will tell it.
+    """One request, as its log lines and its answer will show it.
 
     Attributes:
         request_id: of the client, if it sent a sane one, else made here.

@@ -22,7 +22,7 @@ from syncapi.server.web.context import RequestRecord, record_of
 from syncapi.server.web.query import refuse_unknown_query
 from syncapi.server.web.service import Service, service_of
 
-_NOBODYS = UUID(int=0)
+_NO_TENANT = UUID(int=0)
 
 _bearer = HTTPBearer(
     scheme_name="bearerToken",
@@ -88,8 +88,8 @@ def _tenant_id(text: str) -> UUID:
     try:
         tenant_id = UUID(text)
     except ValueError:
-        return _NOBODYS
-    return tenant_id if str(tenant_id) == text.lower() else _NOBODYS
+        return _NO_TENANT
+    return tenant_id if str(tenant_id) == text.lower() else _NO_TENANT
 
 
 async def _service(request: Request) -> Service:

@@ -113,7 +113,7 @@ def refusal_problem(
 
 
 def internal_problem(request_id: str) -> Response:
-    """Answer an unhandled exception: nothing of its inside is told, the log has it all."""
+    """Answer an unhandled exception: it reveals nothing of its inside, the log has it all."""
     return problem(
         request_id,
         HTTPStatus.INTERNAL_SERVER_ERROR,

@@ -14,7 +14,7 @@ from syncapi.server.web.context import Served, current_record
 LogFormat = Literal["json", "console"]
 
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})
-# Their lines at info and debug tell whole URLs, signatures and credentials.
+# Their lines at info and debug show whole URLs, signatures and credentials.
 _INDISCREET = (
     "httpx",
     "httpcore",
@@ -87,7 +87,7 @@ def _common() -> list[Processor]:
 
 def _processors(log_format: LogFormat, stream: TextIO) -> list[Processor]:
     renderer = _console(stream) if log_format == "console" else _JSON
-    # Plain tracebacks: rich ones tell local variables, and take seconds.
+    # Plain tracebacks: rich ones show local variables, and take seconds.
     return [structlog.processors.format_exc_info, _scrub, renderer]
 
 
@@ -100,11 +100,11 @@ def _console(stream: TextIO) -> Processor:
 
 
 def _route_others(threshold: int) -> None:
-    """Let uvicorn's lines come to the root handler, and quieten what tells too much."""
+    """Let uvicorn's lines come to the root handler, and quieten what says too much."""
     for name, is_heard in (("uvicorn", True), ("uvicorn.error", True), ("uvicorn.access", False)):
         logger = logging.getLogger(name)
         logger.handlers.clear()
-        logger.propagate = is_heard  # the access log tells query strings; ours does not
+        logger.propagate = is_heard  # the access log shows query strings; ours does not
     for name in _INDISCREET:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 

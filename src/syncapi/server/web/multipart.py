@@ -51,7 +51,7 @@ class FileForm:
         self.fields: dict[str, str] = {}
         self.head: PartHead | None = None
         self._checks = checks
-        self._events = form_events(content_type, self._counted(body, idle_seconds))
+        self._events = form_events(content_type, self._count(body, idle_seconds))
         self._besides = 0
         self._seen: set[str] = set()
         self._part: str | None = None
@@ -74,7 +74,7 @@ class FileForm:
         if self.head is None:
             raise InvalidInput.of(f"{BODY}.{FILE}", "It is required: the file to upload.")
 
-    async def _counted(
+    async def _count(
         self, body: AsyncIterator[bytes], idle_seconds: float
     ) -> AsyncGenerator[bytes]:
         while True:

@@ -47,7 +47,7 @@ def with_plain_booleans(node: Any) -> Any:  # noqa: ANN401 - any JSON
 
 
 def plain_parameter(parameter: Json) -> None:
-    """A parameter may be left out, but it cannot be null; its description is told once."""
+    """A parameter may be left out, but it cannot be null; its description is given once."""
     schema = parameter["schema"]
     if schema.get("description") == parameter.get("description"):
         schema.pop("description", None)

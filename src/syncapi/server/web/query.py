@@ -32,7 +32,7 @@ async def refuse_unknown_query(request: Request) -> None:
         return
     known = request.app.state.query_names[request.scope["endpoint"]]
     given = Counter(name for name, _ in request.query_params.multi_items())
-    errors = [FieldError(name, _unknown(name, known)) for name in given if name not in known]
+    errors = [FieldError(name, _find_unknown(name, known)) for name in given if name not in known]
     errors += [
         FieldError(name, f"It is given {times} times. Give it once.")
         for name, times in given.items()
@@ -42,7 +42,7 @@ async def refuse_unknown_query(request: Request) -> None:
         raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)
 
 
-def _unknown(name: str, known: frozenset[str]) -> str:
+def _find_unknown(name: str, known: frozenset[str]) -> str:
     alike = get_close_matches(name, known, n=1)
     if alike:
         return f"There is no such parameter. Did you mean '{alike[0]}'?"

@@ -61,7 +61,7 @@ class ReadinessChecks:
         Args:
             checks: of the dependencies.
             timeout: of one probe, in seconds.
-            good_for: how long a finding is told again, in seconds.
+            good_for: how long a finding is given again, in seconds.
             now: a clock that never steps.
         """
         self._checks = tuple(checks)

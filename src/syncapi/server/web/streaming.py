@@ -38,7 +38,7 @@ class Streamed(StreamingResponse):
         self._is_complete = False
 
     @classmethod
-    async def begun(
+    async def begin(
         cls,
         pieces: AsyncGenerator[bytes],
         *,

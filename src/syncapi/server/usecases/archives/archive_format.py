@@ -26,7 +26,7 @@ class ArchiveWriter(Protocol):
     """Turns members into the bytes of an archive, a piece at a time and without I/O.
 
     ``begin``, any number of ``add``, ``end``; again for each member; at last ``finish``. Each
-    returns what has come about so far, so nothing but the table of contents is kept.
+    returns the bytes that are ready, so nothing but the table of contents is kept.
     """
 
     media_type: ClassVar[str]

@@ -1,4 +1,4 @@
-"""What an archive tells of itself in its last member."""
+"""What an archive says of itself in its last member."""
 
 from dataclasses import dataclass
 from datetime import datetime

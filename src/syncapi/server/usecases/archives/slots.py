@@ -9,7 +9,7 @@ from uuid import UUID
 from syncapi.server.domain.errors import RateLimited, Unavailable
 
 _RETRY_AFTER: Final = 15.0
-"""Seconds that a client is told to wait for one to end."""
+"""Seconds that a client is asked to wait for one to end."""
 
 
 class Slots:

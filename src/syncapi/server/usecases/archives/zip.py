@@ -2,7 +2,7 @@
 
 Members are deflated at level 0, that is, not compressed. Method "stored" would say the same, but
 the CRC is known only behind the bytes, and readers that stream (Java's, for one) cannot find the
-end of a stored member whose header does not tell it; a deflated one tells its own end. Real
+end of a stored member whose header does not say it; a deflated one marks its own end. Real
 compression would cost a hundred times the CPU, of a service that others wait for, and most
 documents (PDF, pictures, office files) are compressed already.
 """

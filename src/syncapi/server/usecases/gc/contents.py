@@ -70,7 +70,7 @@ async def orphans(turn: Turn) -> None:
     async with aclosing(turn.objects.listing.objects(turn.prefix, before)) as pages:
         async for page in pages:
             written = {listed.key: listed.written_at for listed in page}
-            known = await _known(turn, store.known_paths, written)
+            known = await _find_known(turn, store.known_paths, written)
             unknown = [listed for listed in page if listed.key not in known]
             if not turn.is_dry:
                 await turn.objects.delete_many([listed.key for listed in unknown])
@@ -78,7 +78,7 @@ async def orphans(turn: Turn) -> None:
     async with aclosing(turn.objects.listing.uploads(turn.prefix, before)) as upload_pages:
         async for upload_page in upload_pages:
             begun = {listed.upload_id: listed.begun_at for listed in upload_page}
-            known = await _known(turn, store.known_uploads, begun)
+            known = await _find_known(turn, store.known_uploads, begun)
             orphaned = [listed for listed in upload_page if listed.upload_id not in known]
             if not turn.is_dry:
                 for listed in orphaned:
@@ -86,7 +86,7 @@ async def orphans(turn: Turn) -> None:
             turn.note(Kind.MULTIPART_UPLOADS, len(orphaned))
 
 
-async def _known(
+async def _find_known(
     turn: Turn,
     ask: Callable[[TenantConnection, Sequence[str]], Awaitable[set[str]]],
     names: Mapping[str, datetime],

@@ -19,7 +19,7 @@ _Collect = Callable[[TenantConnection, timedelta, int], Awaitable[int]]
 
 
 async def tombstones(turn: Turn) -> None:
-    """Deletions that every client with a living cursor has been told of."""
+    """Deletions that every client with a living cursor has received."""
     age = turn.retention.tombstones
     await _old(turn, Kind.TOMBSTONES, age, store.count_tombstones, store.collect_tombstones)
 

@@ -26,10 +26,10 @@ class BodyLimit:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and (size := _declared_size(scope)) != 0:
-            receive = self._limited(scope, receive, size)
+            receive = self._limit(scope, receive, size)
         await self._app(scope, receive, send)
 
-    def _limited(self, scope: Scope, receive: Receive, declared: int | None) -> Receive:
+    def _limit(self, scope: Scope, receive: Receive, declared: int | None) -> Receive:
         seen = 0
 
         async def limited() -> Message:

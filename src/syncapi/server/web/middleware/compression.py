@@ -57,11 +57,11 @@ class _Compressor:
             return
         if self._start is not None:
             start, self._start = self._start, None
-            message = await self._encoded(start, message)
+            message = await self._encode(start, message)
             await self._send(start)
         await self._send(message)
 
-    async def _encoded(self, start: Message, message: Message) -> Message:
+    async def _encode(self, start: Message, message: Message) -> Message:
         body = message.get("body", b"")
         headers = MutableHeaders(raw=start["headers"])
         if message.get("more_body") or len(body) < _SMALLEST or not _is_text(headers):

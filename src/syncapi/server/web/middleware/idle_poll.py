@@ -43,7 +43,7 @@ class IdlePoll:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        poll = _poll(scope)
+        poll = _parse_poll(scope)
         if poll is None or not await _is_idle(poll, scope["app"].state.service):
             await self._app(scope, receive, send)
             return
@@ -75,7 +75,7 @@ class _Poll:
     filters: int
 
 
-def _poll(scope: Scope) -> _Poll | None:
+def _parse_poll(scope: Scope) -> _Poll | None:
     """What the request asks, if it is a poll with the right ``If-None-Match``."""
     if scope["type"] != "http" or scope["method"] != "GET":
         return None
@@ -84,14 +84,14 @@ def _poll(scope: Scope) -> _Poll | None:
     if etag is None or not bearer.startswith(_BEARER):
         return None
     path = _PATH.fullmatch(scope["path"].removeprefix(scope.get("root_path", "")))
-    query = _polled(scope["query_string"])
+    query = _parse_query(scope["query_string"])
     if path is None or query is None or idle_etag(query[0]).encode() != etag:
         return None
     token = bearer.removeprefix(_BEARER).decode("latin-1")
     return _Poll(UUID(path[1]), token, *query)
 
 
-def _polled(query_string: bytes) -> tuple[str, int] | None:
+def _parse_query(query_string: bytes) -> tuple[str, int] | None:
     """The cursor and the filters' fingerprint of a query that is surely valid, else None."""
     asked: dict[str, str] = {}
     for pair in query_string.decode("latin-1").split("&"):

@@ -18,7 +18,7 @@ NO_STORE = (b"cache-control", b"no-store")
 
 
 class RequestContext:
-    """Gives a request its record, and tells the observers when it is over."""
+    """Gives a request its record, and calls the observers when it is over."""
 
     def __init__(self, app: ASGIApp, *, observers: tuple[Observer, ...]) -> None:
         self._app = app

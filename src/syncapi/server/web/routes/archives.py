@@ -53,7 +53,7 @@ async def download_archive(
     """
     pieces = service.archives.pieces(scope, request)
     name = f'attachment; filename="documents.{request.format}"'
-    return await Streamed.begun(
+    return await Streamed.begin(
         pieces,
         stall_seconds=service.archives.stall_seconds,
         media_type=WRITERS[request.format].media_type,
