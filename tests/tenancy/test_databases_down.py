@@ -7,8 +7,10 @@ import asyncpg
 import pytest
 from asyncpg.prepared_stmt import PreparedStatement
 
+from fixtures.service import TestTenant
 from syncapi.server.domain.access import operator
 from syncapi.server.domain.errors import Unavailable
+from syncapi.server.postgres import documents
 from syncapi.server.postgres.control import ControlStore
 from syncapi.server.postgres.databases import Databases, TenantConnection
 from syncapi.server.postgres.engines import DEFAULT_DATABASE, DatabaseUrls, PoolLimits
@@ -52,4 +54,32 @@ async def test_a_control_database_that_hangs_keeps_no_request_for_half_a_minute(
                 with pytest.raises(Unavailable):
                     await control.membership(uuid4(), uuid4())
         assert await control.membership(uuid4(), uuid4()) is None
+    await holder.close()
+
+
+@pytest.mark.parametrize("way", ["reading", "database", "control"])
+async def test_a_read_that_meets_a_lock_which_its_session_gives_up(
+    tenant: TestTenant, database_url: str, way: str
+) -> None:
+    """As where an operator has all sessions give up locks, and changes a table."""
+    holder = await asyncpg.connect(database_url)
+    impatient = DatabaseUrls(f"{database_url}?lock_timeout=100ms")
+    async with Databases(impatient, PoolLimits(size=1)) as databases:
+
+        async def read() -> object:
+            match way:
+                case "reading":
+                    async with databases.reading(tenant.scope()) as connection:
+                        return await documents.find(connection, uuid4())
+                case "database":
+                    async with databases.database(DEFAULT_DATABASE) as driver:
+                        return await driver.fetchval("SELECT max(created_at) FROM documents")
+                case _:
+                    return await ControlStore(databases.control).membership(uuid4(), uuid4())
+
+        async with holder.transaction():
+            await holder.execute("LOCK TABLE documents, memberships IN ACCESS EXCLUSIVE MODE")
+            with pytest.raises(Unavailable, match="keeps locked"):
+                await read()
+        await read()
     await holder.close()

@@ -36,7 +36,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from syncapi.server.domain.access import Membership, Role
 from syncapi.server.domain.tenancy import Member, Tenant
-from syncapi.server.postgres.failures import down_as_unavailable
+from syncapi.server.postgres.failures import down_as_unavailable, locked_as_unavailable
 from syncapi.server.postgres.feed_identity import FeedPlace
 from syncapi.server.postgres.tables import NAMING_CONVENTION
 from syncapi.server.postgres.unmigrated import unmigrated_as_unavailable
@@ -235,7 +235,11 @@ class ControlStore:
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:
-        with down_as_unavailable("control"), unmigrated_as_unavailable("control"):
+        with (
+            down_as_unavailable("control"),
+            locked_as_unavailable(),
+            unmigrated_as_unavailable("control"),
+        ):
             async with self._engine.connect() as connection:
                 yield connection
 

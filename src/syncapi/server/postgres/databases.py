@@ -28,6 +28,7 @@ from syncapi.server.postgres.failures import (
     is_lock_timeout,
     is_transient,
     locked,
+    locked_as_unavailable,
     unavailable,
 )
 from syncapi.server.postgres.feed_identity import check_own, require_own
@@ -120,10 +121,11 @@ class Databases:
         """A connection for work that is of no single tenant, such as the heads of many.
 
         Raises:
-            Unavailable: the database does not answer.
+            Unavailable: the database does not answer, or a lock is held.
         """
-        async with self._connection(name, autocommit=True) as (_, driver):
-            yield driver
+        with locked_as_unavailable():
+            async with self._connection(name, autocommit=True) as (_, driver):
+                yield driver
 
     async def check(self, name: str = DEFAULT_DATABASE) -> None:
         """See that a database answers.
@@ -139,11 +141,13 @@ class Databases:
         """A connection for reads: each statement is a snapshot of its own.
 
         Raises:
-            Unavailable: the database does not answer, or has not the tenant's own feed.
+            Unavailable: the database does not answer, or has not the tenant's own feed, or a
+                lock is held.
         """
-        async with self._connection(scope.database, autocommit=True) as (connection, driver):
-            await check_own(connection, driver, scope)
-            yield TenantConnection(scope, connection, driver)
+        with locked_as_unavailable():
+            async with self._connection(scope.database, autocommit=True) as (connection, driver):
+                await check_own(connection, driver, scope)
+                yield TenantConnection(scope, connection, driver)
 
     @asynccontextmanager
     async def autocommitting(

@@ -115,3 +115,18 @@ def down_as_unavailable(database: str) -> Iterator[None]:
         if is_down(error) or sqlstate(error) == NO_FEED:
             raise unavailable(database) from error
         raise
+
+
+@contextmanager
+def locked_as_unavailable() -> Iterator[None]:
+    """Raise `Unavailable` where a statement that is not tried again meets a lock.
+
+    Raises:
+        Unavailable: the session was set to give up locks, and another transaction holds one.
+    """
+    try:
+        yield
+    except Exception as error:
+        if is_lock_timeout(error):
+            raise locked() from error
+        raise
