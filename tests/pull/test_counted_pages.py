@@ -10,6 +10,7 @@ import pytest
 from fixtures.pulling import BEGINNING, Parameter, added, ask, deleted, modified, problem_of, pull
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter, SqlWriter
+from soak.replica import ByTime, Disk
 from syncapi.protocol.base import format_time
 from syncapi.protocol.sync import SyncPage
 
@@ -93,6 +94,23 @@ async def test_what_an_earlier_page_of_a_first_run_brought_is_said_to_be_deleted
     assert client.documents == set(ids[2:])
     rest = await pull(tenant.viewer, since=format_time(last.server_time))
     assert not added(rest) | modified(rest) | deleted(rest)
+
+
+async def test_the_last_page_of_a_first_run_is_the_whole(
+    tenant: TestTenant, writer: SqlWriter
+) -> None:
+    """Also where deletions of meanwhile are listed no more: what it does not bring is gone."""
+    ids = sorted(uuid4() for _ in range(5))
+    await writer.insert(*ids)
+    start = ByTime(takes_first=False, counts=True, page_size=2)
+    disk = Disk(start, start)
+    while disk.complete_to is None:
+        answer = await ask(tenant.viewer, **disk.progress.query())
+        disk = disk.with_page(answer.json()["data"])
+        if len(disk.documents) == 2:
+            await writer.delete(ids[0])
+            await writer.collect_tombstones()
+    assert disk.documents.keys() == set(ids[1:])
 
 
 @pytest.mark.parametrize("way", ["by its number", "by its cursor"])

@@ -122,13 +122,20 @@ class Disk:
         documents.update(changed)
         for row in data["deleted"]:
             documents.pop(UUID(row["id"]), None)
-        brought = None if self.brought is None else self.brought | changed.keys()
+        brought = self._brought(changed)
         after = replace(self, documents=documents, progress=self.progress.after(data))
         if data["has_more"]:
             return replace(after, complete_to=None, brought=brought)
         if brought is not None:
             documents = {key: copy for key, copy in documents.items() if key in brought}
         return replace(after, documents=documents, complete_to=data["server_time"], brought=None)
+
+    def _brought(self, page: Mapping[UUID, Copy]) -> frozenset[UUID] | None:
+        """With what a page has brought; one that was counted to brings the whole run again."""
+        if self.brought is None:
+            return None
+        is_whole = isinstance(self.progress, ByTime) and self.progress.counts
+        return frozenset(page) if is_whole else self.brought | page.keys()
 
     def with_documents(self, told: Mapping[UUID, Mapping[str, Any] | None]) -> "Disk":
         """Take in what an answer to a push says of documents; None of one that is gone."""
