@@ -29,7 +29,6 @@ from syncapi.server.redis.invalidation import Invalidations
 from syncapi.server.redis.page_positions import PagePositions
 from syncapi.server.redis.rate_limit import RateLimiter
 from syncapi.server.settings import IssuerSettings, Settings
-from syncapi.server.storage.bucket import Bucket
 from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.storage.signing import UrlSigner
 from syncapi.server.usecases.access import AccessGate, Rights
@@ -105,30 +104,15 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
     )
     store = await stack.enter_async_context(object_store(settings))
     control = ControlStore(databases.control)
-    gate = AccessGate(
-        _verifier(settings, await stack.enter_async_context(httpx.AsyncClient())),
-        control,
-        invalidations,
-        cache_seconds=settings.membership_cache_seconds,
-    )
-    stack.push_async_callback(gate.close)
-    await stack.enter_async_context(invalidations.listening())
-    keys = (settings.cursor_key, *settings.cursor_previous_keys)
-    signer = UrlSigner(_public_bucket(settings))
+    gate = await _gate(settings, control, invalidations, stack)
+    # The bucket as clients see it: a signed URL is bound to its host.
+    endpoint = settings.s3_public_endpoint_url or settings.s3_endpoint_url
+    signer = UrlSigner(replace(bucket(settings), endpoint_url=endpoint))
     rules = UploadRules(
         settings.upload_max_bytes, settings.upload_allowed_types, settings.upload_max_seconds
     )
     positions = PagePositions(redis)
     stack.push_async_callback(positions.aclose)
-    pull = Pull(
-        databases,
-        Heads(databases),
-        CursorCodec([key.get_secret_value() for key in keys]),
-        positions,
-        signer,
-        url_seconds=settings.url_expires_seconds,
-        activity=activity,
-    )
     transfers = _transfer_rules(settings)
     looks = partial(Looks, store, retention(settings).files)
     completions = Completions(
@@ -141,7 +125,7 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
     stack.push_async_callback(completions.close)
     return Service(
         gate=gate,
-        pull=pull,
+        pull=_pull(settings, databases, positions, signer, activity),
         pushes=GroupCommit(
             databases,
             gate,
@@ -168,6 +152,37 @@ async def _open(settings: Settings, stack: AsyncExitStack, activity: Activity) -
         archives=await _archives(settings, databases, gate, stack, activity),
         limiter=RateLimiter(settings.rate_limit, redis) if settings.rate_limit else None,
         readiness=ReadinessChecks(_checks(databases, control, store, redis)),
+    )
+
+
+async def _gate(
+    settings: Settings, control: ControlStore, invalidations: Invalidations, stack: AsyncExitStack
+) -> AccessGate:
+    verifier = _verifier(settings, await stack.enter_async_context(httpx.AsyncClient()))
+    gate = AccessGate(
+        verifier, control, invalidations, cache_seconds=settings.membership_cache_seconds
+    )
+    stack.push_async_callback(gate.close)
+    await stack.enter_async_context(invalidations.listening())
+    return gate
+
+
+def _pull(
+    settings: Settings,
+    databases: Databases,
+    positions: PagePositions,
+    signer: UrlSigner,
+    activity: Activity,
+) -> Pull:
+    keys = (settings.cursor_key, *settings.cursor_previous_keys)
+    return Pull(
+        databases,
+        Heads(databases),
+        CursorCodec([key.get_secret_value() for key in keys]),
+        positions,
+        signer,
+        url_seconds=settings.url_expires_seconds,
+        activity=activity,
     )
 
 
@@ -208,12 +223,6 @@ def _redis(settings: Settings, stack: AsyncExitStack) -> Redis | None:
     redis = connect(settings.redis_url.get_secret_value())
     stack.push_async_callback(redis.aclose)
     return redis
-
-
-def _public_bucket(settings: Settings) -> Bucket:
-    """The bucket as clients see it: a signed URL is bound to its host."""
-    endpoint = settings.s3_public_endpoint_url or settings.s3_endpoint_url
-    return replace(bucket(settings), endpoint_url=endpoint)
 
 
 def _verifier(settings: Settings, client: httpx.AsyncClient) -> TokenVerifier:

@@ -10,7 +10,6 @@ from syncapi.cli.server.arguments import AsJson, TenantReference
 from syncapi.cli.server.operation import administer
 from syncapi.cli.server.settings_loading import load_settings
 from syncapi.server.domain.retention import HISTORY_DAYS, HISTORY_VERSIONS, HistoryLimit
-from syncapi.server.domain.tenancy import Tenant
 from syncapi.server.factories import retention
 
 UNLIMITED: Final = "unlimited"
@@ -39,7 +38,12 @@ def limits(
     given = {HISTORY_DAYS: history_days, HISTORY_VERSIONS: history_versions}
     asked = {name: text.strip().lower() for name, text in given.items() if text is not None}
     own = {name: _value(name, text) for name, text in asked.items() if text != DEFAULT}
-    changed = _changed(tenant, own, [name for name in asked if name not in own])
+    unset = [name for name in asked if name not in own]
+    changed = (
+        administer(lambda admin: admin.limit_history(tenant, own, unset))
+        if asked
+        else administer(lambda admin: admin.find(tenant))
+    )
     in_force = retention(load_settings()).history_limits(changed.settings)
     if as_json:
         print_json(
@@ -55,12 +59,6 @@ def limits(
     else:
         records = [_record(limit) for limit in in_force]
         print_table(records, ("limit", "value", "source"), empty="")
-
-
-def _changed(tenant: str, own: Limits, unset: list[str]) -> Tenant:
-    if own or unset:
-        return administer(lambda admin: admin.limit_history(tenant, own, unset))
-    return administer(lambda admin: admin.find(tenant))
 
 
 def _value(name: str, text: str) -> float | None:

@@ -11,7 +11,7 @@ from syncapi.server.domain.errors import Unavailable
 log = get_logger(__name__)
 
 _PAUSES: Final = (1, 5, 30, 120, 600, 3600)
-"""Seconds before each further attempt."""
+"""Seconds before each further attempt: a plan for an hour and a quarter, after which it ends."""
 
 _WAIT: Final = 5
 """Seconds that a caller waits for a first attempt: S3 may hang, and the caller has an answer."""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Coroutine
+from contextlib import suppress
 from io import BytesIO
 from typing import Any, TypeVar
 
@@ -22,7 +23,7 @@ class Transfer:
         self.key = key
         self._call = call
         self._content_type = content_type
-        self._creation: asyncio.Task[str] | None = None
+        self._creation: asyncio.Task[Any] | None = None
         self._calls: set[asyncio.Task[Any]] = set()
         self._begun = False
 
@@ -44,8 +45,10 @@ class Transfer:
 
         While one part travels the next one is read, so three parts are in memory at most.
         """
-        self._creation = self._begin(self._create())
-        upload_id = await asyncio.shield(self._creation)
+        self._creation = self._begin(
+            self._call("create_multipart_upload", Key=self.key, ContentType=self._content_type)
+        )
+        upload_id = str((await asyncio.shield(self._creation))["UploadId"])
         try:
             sent = await self._send_each(upload_id, first, rest, hasher)
         except BaseExceptionGroup as several:
@@ -70,14 +73,10 @@ class Transfer:
         if self._calls:
             await asyncio.wait(self._calls)
         if self._creation is not None and self._creation.exception() is None:
-            await self._abort(self._creation.result())
+            upload_id = str(self._creation.result()["UploadId"])
+            with suppress(Absent):
+                await self._call("abort_multipart_upload", Key=self.key, UploadId=upload_id)
         await self._call("delete_object", Key=self.key)
-
-    async def _create(self) -> str:
-        answer = await self._call(
-            "create_multipart_upload", Key=self.key, ContentType=self._content_type
-        )
-        return str(answer["UploadId"])
 
     async def _send_each(
         self, upload_id: str, part: bytes, rest: AsyncGenerator[bytes], hasher: ContentHasher
@@ -110,12 +109,6 @@ class Transfer:
         finally:
             free.release()
         return {"ETag": answer["ETag"], "PartNumber": number}
-
-    async def _abort(self, upload_id: str) -> None:
-        try:
-            await self._call("abort_multipart_upload", Key=self.key, UploadId=upload_id)
-        except Absent:
-            return
 
     def _begin(self, call: Coroutine[Any, Any, _Result]) -> asyncio.Task[_Result]:
         self._begun = True

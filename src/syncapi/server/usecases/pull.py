@@ -228,7 +228,12 @@ class Pull:
             is_new = row["is_new"] or not run.tells_deletions
             (page.added if is_new else page.modified).append(_document(row, url))
         if run.tells_deletions:
-            page.deleted += [_tombstone(row) for row in rows if row["s3_path"] is None]
+            # A hard deletion leaves no document to ask; its stamp is the time then.
+            page.deleted += [
+                {"id": row["id"], "deleted_at": utc(row["deleted_at"] or row["updated_at"])}
+                for row in rows
+                if row["s3_path"] is None
+            ]
 
 
 def _document(row: FeedRow, url: str | None) -> Json:
@@ -252,8 +257,3 @@ def _document(row: FeedRow, url: str | None) -> Json:
         },
         "download_url": url,
     }
-
-
-def _tombstone(row: FeedRow) -> Json:
-    # A hard deletion leaves no document to ask; its stamp is the time then.
-    return {"id": row["id"], "deleted_at": utc(row["deleted_at"] or row["updated_at"])}

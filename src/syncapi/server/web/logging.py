@@ -38,7 +38,15 @@ _SECRETS = (
 def configure_logging(level: str, log_format: LogFormat, stream: TextIO = sys.stderr) -> None:
     """Send every log line of this process to `stream`, from `level` up, in `log_format`."""
     threshold = logging.getLevelNamesMapping()[level.upper()]
-    processors = _processors(log_format, stream)
+    renderer = _JSON
+    if log_format == "console":
+        # Plain tracebacks: rich ones show local variables, and take seconds.
+        renderer = structlog.dev.ConsoleRenderer(
+            timestamp_key="time",
+            colors=stream.isatty(),
+            exception_formatter=structlog.dev.plain_traceback,
+        )
+    processors: list[Processor] = [structlog.processors.format_exc_info, _scrub, renderer]
     structlog.configure(
         processors=[*_common(), *processors],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -52,7 +60,13 @@ def configure_logging(level: str, log_format: LogFormat, stream: TextIO = sys.st
         )
     )
     logging.basicConfig(handlers=[handler], level=threshold, force=True)
-    _route_others(threshold)
+    # Uvicorn's lines come to the root handler, and what says too much is quietened.
+    for name, is_heard in (("uvicorn", True), ("uvicorn.error", True), ("uvicorn.access", False)):
+        logger = logging.getLogger(name)
+        logger.handlers.clear()
+        logger.propagate = is_heard  # the access log shows query strings; ours does not
+    for name in _INDISCREET:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
 
 
 class AccessLog:
@@ -85,30 +99,6 @@ def _common() -> list[Processor]:
     ]
 
 
-def _processors(log_format: LogFormat, stream: TextIO) -> list[Processor]:
-    renderer = _console(stream) if log_format == "console" else _JSON
-    # Plain tracebacks: rich ones show local variables, and take seconds.
-    return [structlog.processors.format_exc_info, _scrub, renderer]
-
-
-def _console(stream: TextIO) -> Processor:
-    return structlog.dev.ConsoleRenderer(
-        timestamp_key="time",
-        colors=stream.isatty(),
-        exception_formatter=structlog.dev.plain_traceback,
-    )
-
-
-def _route_others(threshold: int) -> None:
-    """Let uvicorn's lines come to the root handler, and quieten what says too much."""
-    for name, is_heard in (("uvicorn", True), ("uvicorn.error", True), ("uvicorn.access", False)):
-        logger = logging.getLogger(name)
-        logger.handlers.clear()
-        logger.propagate = is_heard  # the access log shows query strings; ours does not
-    for name in _INDISCREET:
-        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
-
-
 def _add_request(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     record = current_record.get()
     if record is not None:
@@ -122,17 +112,11 @@ def _scrub(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
     """Take out what a foreign line or a traceback may have let slip."""
     for key in ("event", "exception"):
         text = event.get(key)
-        if isinstance(text, str):
-            event[key] = _scrubbed(text)
+        if isinstance(text, str) and _SUSPECT.search(text):
+            for pattern, replacement in _SECRETS:
+                text = pattern.sub(replacement, text)
+            event[key] = text
     return event
-
-
-def _scrubbed(text: str) -> str:
-    if not _SUSPECT.search(text):
-        return text
-    for pattern, replacement in _SECRETS:
-        text = pattern.sub(replacement, text)
-    return text
 
 
 def _to_json(event: EventDict, **_kwargs: object) -> str:

@@ -70,7 +70,10 @@ class FileForm:
                 for event in batch:
                     if (data := self._take(event)) is not None:
                         yield data
-                self._check_size()
+                if self._besides > _MOST_BESIDES:
+                    raise InvalidInput.of(
+                        BODY, f"The form has more than {_MOST_BESIDES} bytes besides the file."
+                    )
         if self.head is None:
             raise InvalidInput.of(f"{BODY}.{FILE}", "It is required: the file to upload.")
 
@@ -100,7 +103,11 @@ class FileForm:
             self._besides -= len(event)
             return event
         else:
-            self._add_text(event)
+            self._text += event
+            if len(self._text) > _LONGEST_FIELD:
+                raise InvalidInput.of(
+                    f"{BODY}.{self._part}", f"It has more than {_LONGEST_FIELD} bytes."
+                )
         return None
 
     def _begin(self, head: PartHead) -> None:
@@ -115,13 +122,6 @@ class FileForm:
         self._seen.add(head.name)
         self._part = head.name
 
-    def _add_text(self, data: bytes) -> None:
-        self._text += data
-        if len(self._text) > _LONGEST_FIELD:
-            raise InvalidInput.of(
-                f"{BODY}.{self._part}", f"It has more than {_LONGEST_FIELD} bytes."
-            )
-
     def _end(self) -> None:
         name, text, self._part, self._text = self._part, self._text, None, b""
         if name is None or name == FILE or not text:
@@ -132,9 +132,3 @@ class FileForm:
             raise InvalidInput.of(f"{BODY}.{name}", "It is not UTF-8.") from error
         self._checks[name](value)
         self.fields[name] = value
-
-    def _check_size(self) -> None:
-        if self._besides > _MOST_BESIDES:
-            raise InvalidInput.of(
-                BODY, f"The form has more than {_MOST_BESIDES} bytes besides the file."
-            )
