@@ -24,7 +24,7 @@ async def test_half_a_start_leaves_nothing_running(
     with pytest.raises(RuntimeError, match="the last part"):
         async with app.router.lifespan_context(app):
             pytest.fail("it started")
-    assert _running() == before
+    assert _running() <= before  # what other tests left may have ended meanwhile
     assert not hasattr(app.state, "service")
 
 
@@ -34,4 +34,4 @@ async def test_a_whole_life_leaves_nothing_running(settings: Settings) -> None:
     async with app.router.lifespan_context(app):
         assert _running() > before
         assert (await app.state.service.readiness.look()).missing == []
-    assert _running() == before
+    assert _running() <= before  # what other tests left may have ended meanwhile
