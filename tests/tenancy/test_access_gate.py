@@ -253,6 +253,20 @@ async def test_an_answer_that_was_overtaken_by_news_is_not_remembered(
     assert gate.cached_scope(bearer.token, tenancy.id, Permission.READ) is None
 
 
+async def test_an_overtaken_answer_is_not_remembered_though_no_other_request_came(
+    gate: AccessGate, news: Invalidations, tenancy: Tenancy, store: ObservedStore
+) -> None:
+    bearer = await tenancy.join()
+    store.open.clear()
+    early = asyncio.create_task(gate.scope(bearer.token, tenancy.id, Permission.READ))
+    await store.asked.wait()
+    await tenancy.operator.remove_member(str(tenancy.id), bearer.user)
+    await news.publish(Change(tenancy.id, bearer.user))
+    store.open.set()
+    assert (await early).user_id == bearer.user
+    assert gate.cached_scope(bearer.token, tenancy.id, Permission.READ) is None
+
+
 async def test_a_client_that_hangs_up_takes_no_answer_from_the_others(
     gate: AccessGate, tenancy: Tenancy, store: ObservedStore
 ) -> None:

@@ -127,8 +127,8 @@ class TokenVerifier:
         issuer = self._issuers.get(name) if isinstance(name, str) else None
         if issuer is None:
             raise Unauthenticated("The token's issuer ('iss') is not accepted here.")
-        key_id = _checked_header(header, issuer.algorithm)
-        claims = _verified_claims(token, await issuer.keys(key_id), issuer.algorithm)
+        key_id = _check_header(header, issuer.algorithm)
+        claims = _verify_claims(token, await issuer.keys(key_id), issuer.algorithm)
         return identity_of(
             claims,
             issuer=issuer.issuer,
@@ -172,7 +172,7 @@ def _peek(token: str) -> tuple[dict[str, Any], dict[str, Any]]:
         raise Unauthenticated("The bearer token is not a signed JSON Web Token.") from error
 
 
-def _checked_header(header: dict[str, Any], algorithm: str) -> str | None:
+def _check_header(header: dict[str, Any], algorithm: str) -> str | None:
     """The header's ``kid``, once the header asks for nothing that its issuer does not do."""
     if header.get("alg") != algorithm:
         raise Unauthenticated("The token's algorithm ('alg') is not the one its issuer uses.")
@@ -184,7 +184,7 @@ def _checked_header(header: dict[str, Any], algorithm: str) -> str | None:
     return key_id
 
 
-def _verified_claims(token: str, keys: Sequence[Key], algorithm: str) -> dict[str, Any]:
+def _verify_claims(token: str, keys: Sequence[Key], algorithm: str) -> dict[str, Any]:
     for key in keys:
         try:
             claims = json.loads(jws.verify(token, key, algorithms=[algorithm]))
