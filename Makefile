@@ -16,8 +16,10 @@ TESTS ?=
 SOAK ?=
 ARGS ?=
 PORT ?=
+NAME ?=
+TREE ?= tenant
 
-.PHONY: help run demo test test-fast test-clients check format docs lock upgrade soak soak-client bench clean
+.PHONY: help run demo test test-fast test-clients check format docs schema migration lock upgrade soak soak-client bench clean
 
 help: ## Say what there is
 	@sed -n 's/^\([a-z-]*\):[^#]*## /make \1\t/p' Makefile | expand -t 20
@@ -54,6 +56,12 @@ format: $(READY) ## Format the code, and mend what the linter can mend
 
 docs: $(READY) ## Show every --help in docs/cli.md as it is now
 	$(BIN)/python tools/help.py write
+
+schema: $(READY) ## Write alembic/*/schema.sql, the whole SQL as the migrations make it
+	$(BIN)/python tools/schema.py
+
+migration: $(READY) ## Make the next migration; NAME="Documents have tags" TREE=tenant (or control)
+	@$(BIN)/python tools/migration.py "$(TREE)" "$(NAME)"
 
 lock: $(READY) ## Bring requirements.lock in step with pyproject.toml
 	$(BIN)/python tools/lock.py write

@@ -2,15 +2,19 @@
 
 from alembic import op
 
-revision = ${repr(up_revision)}
-down_revision = ${repr(down_revision)}
-branch_labels = ${repr(branch_labels)}
-depends_on = ${repr(depends_on)}
+revision = "${up_revision}"
+down_revision = "${down_revision}"
 
 
+# What waits for a lock holds up all that come after it, hence the time-outs. Where they are too
+# short: CREATE INDEX CONCURRENTLY in `op.get_context().autocommit_block()`, UPDATE in steps.
 def upgrade() -> None:
-    ${upgrades if upgrades else "op.execute(...)"}
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("SET LOCAL statement_timeout = '5min'")
+    op.execute(...)
 
 
 def downgrade() -> None:
-    ${downgrades if downgrades else "op.execute(...)"}
+    op.execute("SET LOCAL lock_timeout = '5s'")
+    op.execute("SET LOCAL statement_timeout = '5min'")
+    op.execute(...)

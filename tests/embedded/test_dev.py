@@ -14,6 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from syncapi.cli.dev.environment import DATABASE
+from syncapi.embedded import EmbeddedServices
 from syncapi.embedded.ports import LOOPBACK, free_port
 from syncapi.embedded.processes import ProcessId, descendants, wait_gone
 from syncapi.embedded.psql import psql
@@ -228,6 +230,24 @@ def test_data_secrets_and_demo_survive_stops_and_crashes(tmp_path: Path) -> None
         children = fourth.children
         assert fourth.end(signal.SIGTERM) == 0
         assert not wait_gone(children, 0)
+
+
+@pytest.mark.slow
+def test_a_folder_of_another_version_is_named_with_the_way_out(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with EmbeddedServices(folder) as services:
+        url = services.postgres.create_database(DATABASE)
+        psql(
+            url,
+            "CREATE TABLE alembic_version_tenant (version_num text);"
+            "INSERT INTO alembic_version_tenant VALUES ('tenant_0012')",
+        )
+    said = refused(folder, free_port())
+    assert "tenant_0012, which this version of syncapi does not know" in said
+    assert f"rm -r {folder}" in said
+    with EmbeddedServices(folder) as services:
+        query = "SELECT version_num FROM alembic_version_tenant"
+        assert psql(services.postgres.url(DATABASE), query) == "tenant_0012"
 
 
 def _ids(answer: httpx.Response) -> set[str]:

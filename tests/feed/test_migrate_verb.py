@@ -14,7 +14,7 @@ from feed.schema import schema
 from fixtures.process import environment_of
 from soak.session import session
 from syncapi.embedded.psql import psql
-from syncapi.server.postgres.migrations import Target, Tree, current, head, upgrade
+from syncapi.server.postgres.migrations import Target, Tree, current, head
 from syncapi.server.settings import Settings
 
 CreateDatabase = Callable[[], str]
@@ -121,14 +121,13 @@ async def test_one_that_waits_for_a_lock_gives_up_and_says_what_to_do(
 ) -> None:
     url = create_database()
     operator = Operator(settings, tmp_path, url)
-    await asyncio.to_thread(upgrade, Target(Tree.TENANT, "", url), "tenant_0002")
     async with session(url) as db:
-        await db.execute("BEGIN; SELECT FROM documents")  # and then to lunch
+        await db.execute("BEGIN; CREATE TABLE documents (id int)")  # and then to lunch
         done = await operator.migrate()
     assert done.code == 1
     assert "default (tenant) failed: another session kept it waiting for a lock for 5s" in done.err
     assert "pg_stat_activity" in done.err
-    assert await reached(url) == "tenant_0002"
+    assert await reached(url) is None
     assert (await operator.migrate()).code == 0
     assert await reached(url) == newest()
 
@@ -142,3 +141,19 @@ async def test_two_at_once_do_no_harm(
     both = await asyncio.gather(operator.migrate(), operator.migrate())
     assert [done.code for done in both] == [0, 0], [done.err for done in both]
     assert await reached(url) == newest()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("tree", Tree)
+async def test_a_database_of_another_release_is_left_alone_and_named(
+    settings: Settings, create_migrated_database: CreateDatabase, tmp_path: Path, tree: Tree
+) -> None:
+    url = create_migrated_database()
+    psql(url, f"UPDATE alembic_version_{tree} SET version_num = '9999'")
+    operator = Operator(settings, tmp_path, url)
+    for options in ((), ("--check",), ("--dry-run",)):
+        done = await operator.migrate(*options)
+        assert done.code == 1, options
+        assert f"({tree}) failed: is at 9999, which this release does not know" in done.err
+        assert "Run the release that migrated it" in done.err
+    assert await reached(url, tree) == "9999"

@@ -1,9 +1,16 @@
-"""Migrations on real databases: up, down, what they make, what holds them up, and the verb."""
+"""Migrations on real databases: up, down, what they make, and what holds them up."""
 
 import asyncio
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
-from hashlib import sha256
+from multiprocessing import get_context
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -14,10 +21,9 @@ from sqlalchemy import Connection, MetaData
 from sqlalchemy.ext.asyncio import create_async_engine
 from sqlalchemy.pool import NullPool
 
-from feed.raw_tenant import tenant_in
 from feed.schema import schema
 from soak.session import session
-from syncapi.server.postgres import control, tables
+from syncapi.server.postgres import control, migrations, tables
 from syncapi.server.postgres.engines import connector
 from syncapi.server.postgres.migrations import (
     Target,
@@ -32,7 +38,19 @@ from syncapi.server.postgres.migrations import (
 
 CreateDatabase = Callable[[], str]
 
+ROOT = Path(__file__).resolve().parents[2]
+_spec = importlib.util.spec_from_file_location("tools_schema", ROOT / "tools" / "schema.py")
+assert _spec is not None
+assert _spec.loader is not None
+schema_tool = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(schema_tool)
+
 METADATA = {Tree.CONTROL: control.metadata, Tree.TENANT: tables.metadata}
+CHANGED = {
+    Tree.CONTROL: ("tenants", "memberships"),
+    Tree.TENANT: ("documents", "document_history"),
+}
+PLACEHOLDER = "op.execute(...)"
 
 
 @pytest.fixture(params=Tree)
@@ -56,13 +74,6 @@ class TestTrees:
         left = [line for line in await schema(target.url) if "alembic_version" not in line]
         assert left == empty
         assert await current(target) is None
-        await migrated(target)
-        assert await schema(target.url) == full
-
-    async def test_every_step_down_and_up_makes_the_same(self, target: Target) -> None:
-        await migrated(target)
-        full = await schema(target.url)
-        await asyncio.to_thread(downgrade, target, "-1")
         await migrated(target)
         assert await schema(target.url) == full
 
@@ -142,120 +153,28 @@ async def differences(target: Target, metadata: MetaData) -> list[Any]:
     return found
 
 
-class TestFolders:
-    async def test_sessions_and_versions_of_before_go_on(
-        self, create_database: CreateDatabase
+class TestMake:
+    """`make schema` and `make migration`."""
+
+    async def test_schema_sql_is_what_the_migrations_make(self, target: Target) -> None:
+        await migrated(target)
+        shown = (ROOT / "alembic" / target.tree / "schema.sql").read_text(encoding="utf-8")
+        assert shown == schema_tool.dump_schema(target.url), "mend it: make schema"
+
+    async def test_a_migration_that_is_made_goes_up_and_down(
+        self, target: Target, scripts: Path
     ) -> None:
-        """An older application writes on, through connections that know the old table."""
-        target = Target(Tree.TENANT, "own", create_database())
-        await migrated(target, "tenant_0002")
-        async with session(target.url) as db:
-            tenant = await tenant_in(db, opens=False)
-            document = await tenant.inserted()
-            await tenant.update("filename = 'b.txt'", document)
-            await migrated(target)
-            await tenant.update("filename = 'c.txt'", document)
-            other = await tenant.inserted()
-            await tenant.update("folder = 'x/y'", document)
-            folders = [version["folder"] for version in await tenant.history(document)]
-            assert folders == ["", "", "", "x/y"]
-            assert await tenant.feed() == [other, document]
-            await asyncio.to_thread(downgrade, target, "tenant_0002")
-            await tenant.update("filename = 'd.txt'", document)
-            assert len(await tenant.history(document)) == 5
-
-    async def test_no_table_is_rewritten(self, create_database: CreateDatabase) -> None:
-        target = Target(Tree.TENANT, "own", create_database())
-        await migrated(target, "tenant_0002")
-        query = "SELECT relname, relfilenode FROM pg_class WHERE relname LIKE 'document%'"
-        async with session(target.url) as db:
-            before = await db.fetch(query)
-            await migrated(target)
-            assert await db.fetch(query) == before
-
-
-class TestRowsAsTheyAre:
-    async def test_rows_that_no_answer_can_carry_are_moved_to_where_it_can(
-        self, create_database: CreateDatabase
-    ) -> None:
-        target = Target(Tree.TENANT, "own", create_database())
-        await migrated(target, "tenant_0004")
-        async with session(target.url) as db:
-            tenant = await tenant_in(db, opens=False)
-            early, late, fine = [await tenant.inserted() for _ in range(3)]
-            await tenant.update("created_at = '-infinity'", early)
-            await tenant.update("is_deleted = true, deleted_at = '20000-01-01'", late)
-            await db.execute("UPDATE files SET s3_path = '../x' WHERE id = $1", tenant.file_id)
-            before = {document: await tenant.stamp(document) for document in (early, late, fine)}
-            await migrated(target, "tenant_0005")
-            times = "SELECT created_at, deleted_at FROM documents WHERE id = $1"
-            assert (await db.fetchval(times, early)).year == 1
-            assert (await db.fetchrow(times, late))["deleted_at"].year == 9999
-            assert await tenant.stamp(early) > before[early]
-            assert await tenant.stamp(late) > before[late]
-            assert await tenant.stamp(fine) == before[fine]
-            path = await db.fetchval("SELECT s3_path FROM files")
-            assert path == f"{tenant.id}/{tenant.file_id}"
-            assert await db.fetchval("SELECT bool_and(convalidated) FROM pg_constraint")
-
-
-class TestHashes:
-    async def test_rows_whose_hashes_are_none_stay_as_they_are(
-        self, create_database: CreateDatabase
-    ) -> None:
-        target = Target(Tree.TENANT, "own", create_database())
-        await migrated(target, "tenant_0008")
-        async with session(target.url) as db:
-            tenant = await tenant_in(db)
-            change = "UPDATE files SET md5_hash = 'x', sha256_hash = repeat('A', 64)"
-            await db.execute(change)
-            await migrated(target)
-            row = await db.fetchrow("SELECT id, trim(md5_hash), sha256_hash FROM files")
-            assert tuple(row) == (tenant.file_id, "x", "A" * 64)
-            with pytest.raises(asyncpg.CheckViolationError):
-                await db.execute(change)
-
-
-class TestLineages:
-    async def test_what_cursors_of_before_carry_is_known(
-        self, create_database: CreateDatabase
-    ) -> None:
-        """They carry the digests of the lineages' texts."""
-        target = Target(Tree.TENANT, "own", create_database())
-        await migrated(target, "tenant_0004")
-        async with session(target.url) as db:
-            tenant = await tenant_in(db, opens=False)
-            await tenant.inserted()
-            await db.execute("UPDATE tenant_clock SET lineage = 'before', generation = 3")
-            forked_at = (await tenant.clock())["last"]
-            await tenant.inserted()
-            await db.execute("UPDATE tenant_clock SET lineage = 'now', generation = 4")
-            last = (await tenant.clock())["last"]
-            await migrated(target)
-            before, now = (sha256(text).digest()[:8] for text in (b"before#3", b"now#4"))
-            assert (await tenant.clock())["lineage"] == now
-            assert await tenant.forks() == {before: forked_at}
-            await tenant.inserted()
-            assert await tenant.forks() == {before: forked_at, now: last}
-
-
-class TestCollections:
-    async def test_what_was_collected_or_left_before_counts_from_now(
-        self, create_database: CreateDatabase
-    ) -> None:
-        """When it was is not known: it is kept for too long rather than too short."""
-        target = Target(Tree.TENANT, "own", create_database())
-        await migrated(target, "tenant_0010")
-        async with session(target.url) as db:
-            before = await db.fetchval("SELECT clock_timestamp()")
-            await db.execute(
-                "INSERT INTO collected_changes SELECT a, a, a, '2001-01-01' "
-                "FROM gen_random_uuid() AS a"
-            )
-            await db.execute("INSERT INTO feed_forks VALUES (gen_random_uuid(), '', '2001-01-01')")
-            await migrated(target)
-            assert await db.fetchval("SELECT collected_at FROM collected_changes") > before
-            assert await db.fetchval("SELECT left_at FROM feed_forks WHERE NOT is_void") > before
+        made = make_altering_migration(scripts, target.tree, "ADD extra int", "DROP extra")
+        assert made.name == "0002_documents_have_tags.py"
+        assert await asyncio.to_thread(lint, made) == 0
+        await migrated(target, "0001")
+        before = await schema(target.url)
+        await migrated(target)
+        assert await current(target) == "0002"
+        assert await schema(target.url) != before
+        await asyncio.to_thread(downgrade, target, "-1")
+        assert await schema(target.url) == before
+        assert make_migration(scripts, target.tree, "And then").name == "0003_and_then.py"
 
 
 class TestTimeouts:
@@ -278,21 +197,39 @@ class TestTimeouts:
         [("lock_timeout", "lock timeout"), ("statement_timeout", "statement timeout")],
     )
     async def test_one_that_is_stopped_midway_leaves_nothing_half_done(
-        self, create_database: CreateDatabase, time_out: str, complaint: str
+        self, create_database: CreateDatabase, scripts: Path, time_out: str, complaint: str
     ) -> None:
         """A reader's open transaction holds the second of the two tables that are changed."""
         target = Target(Tree.TENANT, "own", create_database())
-        await migrated(target, "tenant_0002")
+        made = make_altering_migration(scripts, target.tree, "ADD extra int", "DROP extra")
+        made.write_text(
+            re.sub(rf"{time_out} = '\w+'", f"{time_out} = '200ms'", made.read_text("utf-8"))
+        )
+        await migrated(target, "0001")
         before = await schema(target.url)
         async with session(target.url) as db, rolled_back(db):
             await db.execute("SELECT FROM document_history")
             with pytest.raises(Exception, match=complaint) as stopped:
-                await asyncio.to_thread(upgrade, target, **{time_out: "200ms"})
+                await migrated(target)
         told = why_stopped(stopped.value)
         assert told is not None
         assert "run `syncapi migrate` again" in told
-        assert (await schema(target.url), await current(target)) == (before, "tenant_0002")
+        assert (await schema(target.url), await current(target)) == (before, "0001")
         await migrated(target)
+
+    def test_several_at_once_wait_for_each_other(
+        self, create_database: CreateDatabase, scripts: Path
+    ) -> None:
+        """An index that is made concurrently waits for all who wait for it inside a statement."""
+        target = Target(Tree.TENANT, "own", create_database())
+        made = make_migration(scripts, target.tree, "An index")
+        index = "CREATE INDEX CONCURRENTLY files_size_idx ON files (file_size)"
+        block = f'with op.get_context().autocommit_block():\n        op.execute("{index}")'
+        made.write_text(made.read_text("utf-8").replace(PLACEHOLDER, block))
+        with ProcessPoolExecutor(3, mp_context=get_context("spawn")) as pool:
+            for done in [pool.submit(upgrade_by, scripts, target) for _ in range(3)]:
+                done.result(60)
+        assert asyncio.run(current(target)) == "0002"
 
     def test_the_time_outs_are_in_the_sql_too(self) -> None:
         sql = upgrade_sql(Target(Tree.TENANT, "none", ""), None)
@@ -306,3 +243,60 @@ async def rolled_back(db: asyncpg.Connection) -> AsyncIterator[None]:
     await transaction.start()
     yield
     await transaction.rollback()
+
+
+@pytest.fixture
+def scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the folder of migrations, beside what makes one: they are this test's own."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    shutil.copytree(ROOT / "tools", tmp_path / "tools")
+    copy = tmp_path / "alembic"
+    shutil.copytree(
+        migrations.scripts_folder(), copy, ignore=shutil.ignore_patterns("__pycache__")
+    )
+    monkeypatch.setattr(migrations, "scripts_folder", lambda: copy)
+    return copy
+
+
+def make_migration(scripts: Path, tree: Tree, name: str) -> Path:
+    """Make the next migration of a tree by `make migration`."""
+    folder = scripts.parent
+    bin_folder = Path(sys.executable).parent
+    done = subprocess.run(
+        [
+            *("make", f"--directory={folder}", "--no-print-directory", "--old-file=.venv/.ready"),
+            *("migration", f"BIN={bin_folder}", f"TREE={tree}", f"NAME={name}"),
+        ],
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    return folder / done.stdout.strip()
+
+
+def make_altering_migration(scripts: Path, tree: Tree, up: str, down: str) -> Path:
+    """Make the next migration of a tree, which alters two tables."""
+    made = make_migration(scripts, tree, "Documents have tags")
+    text = made.read_text("utf-8")
+    assert text.count(PLACEHOLDER) == 2
+    for change in (up, down):
+        statements = [f'op.execute("ALTER TABLE {table} {change}")' for table in CHANGED[tree]]
+        text = text.replace(PLACEHOLDER, "\n    ".join(statements), 1)
+    made.write_text(text)
+    return made
+
+
+def upgrade_by(scripts: Path, target: Target) -> None:
+    """Migrate by the scripts of that folder, in a process of its own."""
+    migrations.scripts_folder = lambda: scripts
+    upgrade(target)
+
+
+def lint(path: Path) -> int:
+    """The exit code of the checks of format and lint."""
+    ruff = (sys.executable, "-m", "ruff")
+    options = ("--config", str(ROOT / "pyproject.toml"), "--no-cache", str(path))
+    checks = (("format", "--check"), ("check", "--ignore", "INP001,D"))
+    return max(
+        subprocess.run([*ruff, *check, *options], check=False).returncode for check in checks
+    )

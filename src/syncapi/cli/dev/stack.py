@@ -1,6 +1,8 @@
 """The processes of ``syncapi dev``: three servers, and the service as anybody would run it."""
 
+import asyncio
 import os
+import shlex
 import signal
 import sys
 import time
@@ -18,7 +20,7 @@ from syncapi.embedded import EmbeddedServices
 from syncapi.embedded.child import Child, Command
 from syncapi.embedded.folder import ServerFolder
 from syncapi.embedded.ports import LOOPBACK, is_free
-from syncapi.server.postgres.migrations import Target, Tree, upgrade
+from syncapi.server.postgres.migrations import Target, Tree, current, is_known, upgrade
 
 _READY_SECONDS = 60
 _STOP_SECONDS = 8
@@ -94,7 +96,15 @@ class DevStack:
         if not postgres.has_database(DATABASE):
             postgres.create_database(DATABASE)
         for tree in Tree:
-            upgrade(Target(tree, DATABASE, postgres.url(DATABASE)))
+            target = Target(tree, DATABASE, postgres.url(DATABASE))
+            revision = asyncio.run(current(target))
+            if not is_known(target, revision):
+                raise CommandFailed(
+                    f"the {tree} tables in {self._folder} are at {revision}, which this version "
+                    "of syncapi does not know. Start the version that made them, or begin anew, "
+                    f"without the data: rm -r {shlex.quote(str(self._folder))}"
+                )
+            upgrade(target)
 
     def _serve(self) -> None:
         argv = (sys.executable, "-m", "syncapi", "serve")

@@ -21,6 +21,7 @@ from syncapi.server.postgres.migrations import (
     Tree,
     current,
     head,
+    is_known,
     tenant_databases,
     upgrade,
     upgrade_sql,
@@ -159,12 +160,18 @@ def _printed(target: Target) -> str:
 
 async def _reached(target: Target) -> str | None:
     try:
-        return await current(target)
+        revision = await current(target)
     except Exception as error:
         if is_down(error):
             # In words of its own: the driver's exceptions do not cross to another process.
             raise CommandFailed(f"cannot be reached: {error}", ExitCode.UNREACHABLE) from None
         raise
+    if not is_known(target, revision):
+        raise CommandFailed(
+            f"is at {revision}, which this release does not know. Run the release that migrated "
+            "it, or a later one. A database from before the first release must be made anew"
+        )
+    return revision
 
 
 def _print_outcome(outcome: Outcome) -> None:

@@ -39,7 +39,8 @@ class Target:
         return f"{self.database} ({self.tree})"
 
 
-def _scripts() -> Path:
+def scripts_folder() -> Path:
+    """The folder of both trees: in the package where that is installed, else in the repository."""
     package = Path(__file__).parents[2]
     packaged = package / "_alembic"
     return packaged if packaged.is_dir() else package.parents[1] / "alembic"
@@ -52,8 +53,8 @@ def _config(
     statement_timeout: str = STATEMENT_TIMEOUT,
 ) -> Config:
     config = Config(output_buffer=output)
-    config.set_main_option("script_location", str(_scripts()))
-    config.set_main_option("version_locations", str(_scripts() / target.tree / "versions"))
+    config.set_main_option("script_location", str(scripts_folder()))
+    config.set_main_option("version_locations", str(scripts_folder() / target.tree / "versions"))
     config.set_main_option("path_separator", "newline")
     config.attributes["tree"] = target.tree.value
     config.attributes["url"] = target.url
@@ -66,8 +67,14 @@ def head(target: Target) -> str:
     """The newest revision that this release knows."""
     newest = ScriptDirectory.from_config(_config(target)).get_current_head()
     if newest is None:
-        raise LookupError(f"no migrations found in {_scripts()}")
+        raise LookupError(f"no migrations found in {scripts_folder()}")
     return newest
+
+
+def is_known(target: Target, revision: str | None) -> bool:
+    """Whether this release has the migrations that lead to `revision`."""
+    scripts = ScriptDirectory.from_config(_config(target)).walk_revisions()
+    return revision in {None, *(script.revision for script in scripts)}
 
 
 async def current(target: Target) -> str | None:
