@@ -1,6 +1,7 @@
 """The simulation finds what breaks a promise, and blames nothing else."""
 
 from collections.abc import AsyncIterator, Set
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 from uuid import UUID
@@ -18,6 +19,7 @@ from syncapi.client.api.client import Client
 from syncapi.client.folder.actions import SetAside
 from syncapi.client.folder.disk import Disk, Identity
 from syncapi.client.folder.ignore_rules import IGNORE_FILE, read_ignores
+from syncapi.client.folder.ledger import Ledger
 from syncapi.client.folder.local_executor import FolderHalf
 from syncapi.client.folder.observer import Looking
 from syncapi.client.folder.out_of_sight import OutOfSight
@@ -25,6 +27,7 @@ from syncapi.client.folder.planning import deciding
 from syncapi.client.folder.planning.documents import Doc, Fate
 from syncapi.client.folder.rules import Rules
 from syncapi.client.folder.sync_pass import Round
+from syncapi.client.store.store import Store
 from syncapi.protocol.documents import DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
@@ -116,6 +119,24 @@ async def test_a_deletion_that_was_pulled_before_the_loss(
 
     assert due == []
     assert (device.tree(), await truth.live()) == ({}, [])
+
+
+async def test_a_file_that_somebody_wrote_in_the_place_of_one_that_was_taken_away(
+    truth: Truth, device: Device
+) -> None:
+    """A sync was killed while it trashed; the new file was deleted before the next one."""
+    (device.root / "report").write_text("report")
+    await device.sync_calmly()
+    with Store.open(device.state) as store:
+        ledger = Ledger(store)
+        (entry,) = ledger.entries()
+        ledger.put(replace(entry, sha256="", inode=0, birth_ns=None))
+    (device.root / "report").unlink()
+
+    found = await _found(device, truth)
+
+    assert (device.root / "report").read_text() == "report"
+    assert found == []
 
 
 @planted

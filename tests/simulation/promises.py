@@ -151,13 +151,17 @@ def _hidden_deleted(sync: Sync) -> list[str]:
 
 
 def _came_back_from_the_server(sync: Sync) -> list[str]:
-    """Files deleted here whose documents are as they were, but not those to be fetched again."""
+    """Files deleted here whose documents are as they were, but not those to be fetched again.
+
+    An entry without bytes had its file taken away by a sync that was killed, and somebody wrote
+    another one in its place. If that one is gone, it was none of the document's.
+    """
     held = set(sync.before.tree.values())
     faults = []
     for entry in sync.before.agreed():
         there, since = sync.before.live.get(entry.id), sync.after.live.get(entry.id)
         is_missing = entry.path not in sync.before.tree and entry.sha256 not in held
-        is_deleted = is_missing and not (entry.leaving or entry.coming)
+        is_deleted = is_missing and entry.sha256 and not (entry.leaving or entry.coming)
         is_untouched = there is not None and there.version == entry.version
         if is_deleted and is_untouched and since == there and not sync.after.covers(entry.path):
             faults.append(f"{entry.path} was deleted here, and its document lives on: {entry}")
