@@ -44,9 +44,9 @@ def _failures(speaker: Speaker) -> None:
 lists = pytest.mark.parametrize(
     ("tell", "rest"),
     [
-        (_problems, "5 more problems (-v names every one)"),
-        (_conflicts, "5 more conflicts (-v names every one)"),
-        (_settled, "5 more decisions (-v names every one)"),
+        (_problems, "5 more problems (-v names every problem)"),
+        (_conflicts, "5 more conflicts (-v names every conflict)"),
+        (_settled, "5 more decisions (-v names every decision)"),
         (_failures, "(-v names every failure)"),
     ],
 )
@@ -87,6 +87,15 @@ def test_what_needs_attention_is_named_in_a_quiet_run(
 ) -> None:
     tell(Speaker(quiet=True))
     assert PATHS[0] in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("tell", [_problems, _conflicts])
+def test_all_of_it_is_named_in_a_quiet_run_that_asks_for_all(
+    tell: Tell, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tell(Speaker(quiet=True, verbose=True))
+    said = capsys.readouterr().out
+    assert all(path in said for path in PATHS)
 
 
 def test_a_decision_is_not(capsys: pytest.CaptureFixture[str]) -> None:

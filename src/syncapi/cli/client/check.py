@@ -44,11 +44,7 @@ def check(
     speaker = Speaker(as_json, quiet, verbose)
     with speaking(speaker) as summary:
         report = run(_checked(chosen(folder, speaker)))
-        alike = [_line(one) for one in report.files if one.state == "ok"]
-        for line in alike:
-            speaker.detail(line.text, line.event, **line.fields)
-        differing = [_line(one) for one in report.files if one.state != "ok"]
-        speaker.name_some(differing, "file")
+        speaker.name_some(map(_line, report.files), "file")
         for fault in report.store:
             speaker.insist(f"  the folder's state: {fault}", "store", detail=fault)
         counts = Counter(one.state for one in report.files)
@@ -60,7 +56,8 @@ def check(
 
 def _line(one: Checked) -> Line:
     text = f"  {name_shown(one.path)}: {_WORDS[one.state]}"
-    return Line(text, "checked", {"path": one.path, "state": one.state})
+    fields = {"path": one.path, "state": one.state}
+    return Line(text, "checked", fields, is_detail=one.state == "ok")
 
 
 async def _checked(folder: Folder) -> CheckReport:

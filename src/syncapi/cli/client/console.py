@@ -25,7 +25,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what need
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every file.")]
 
 LISTED = 20
-"""Lines of one kind that are printed where nobody asked for all of them."""
+"""Lines of one kind that are printed unless all of them were asked for."""
 
 _WORST_FIRST = (
     *(ExitCode.STOPPED, ExitCode.UNAUTHORISED, ExitCode.UNREACHABLE, ExitCode.FAILED),
@@ -35,11 +35,16 @@ _WORST_FIRST = (
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A line for a person, and the event that says the same to a program."""
+    """A line for a person, and the event that says the same to a program.
+
+    Attributes:
+        is_detail: read only by a person who asked for everything.
+    """
 
     text: str
     event: str
     fields: Mapping[str, object]
+    is_detail: bool = False
 
 
 @dataclass(slots=True)
@@ -64,22 +69,22 @@ class Speaker:
         self._tell(text, event, fields, unless=False)
 
     def name_some(self, lines: Iterable[Line], noun: str, *, is_urgent: bool = True) -> None:
-        """Tell the first twenty, and how to see the rest; JSON has all.
+        """Print the first twenty, and how to see the rest; JSON has all.
 
         Args:
-            lines: all of them.
+            lines: all of them, in their order; details are not counted.
             noun: what one of them is.
-            is_urgent: to be told however quiet the run shall be.
+            is_urgent: printed also in a quiet run.
         """
-        is_silent = self.quiet and not is_urgent
-        left_out = 0
-        for number, line in enumerate(lines):
-            is_left_out = number >= LISTED and not self.verbose
-            left_out += is_left_out
-            self._tell(line.text, line.event, line.fields, unless=is_silent or is_left_out)
+        say = self.insist if is_urgent else self.say
+        named = left_out = 0
+        for line in lines:
+            is_named = not line.is_detail and (self.verbose or named < LISTED)
+            named += is_named
+            left_out += not (is_named or line.is_detail)
+            (say if is_named else self.detail)(line.text, line.event, **line.fields)
         if left_out:
-            text = f"  … and {counted(left_out, f'more {noun}')} (-v names every one)"
-            self._tell(text, None, {}, unless=is_silent)
+            say(f"  … and {counted(left_out, f'more {noun}')} (-v names every {noun})")
 
     def worsen(self, exit_code: ExitCode) -> None:
         """End with this exit code, unless a worse one is known."""

@@ -152,17 +152,16 @@ def _failure_line(failure: Failure) -> Line:
 
 def tell_plan(speaker: Speaker, plan: Plan) -> None:
     """Name what would be done, and what is in the way."""
-    steps = steps_of(plan)
-    seen = 0
-    for step in steps:
-        text = _line(_WORDS[step.action][0], step.path, step.detail)
-        fields = {"action": step.action, "path": step.path, "source": step.source}
-        is_named = step.action not in _UNSEEN and seen < LISTED
-        seen += is_named
-        (speaker.say if is_named else speaker.detail)(text, "planned", **fields)
-    left_out = sum(step.action not in _UNSEEN for step in steps) - seen
-    if left_out and not speaker.verbose:
-        speaker.say(f"  … and {counted(left_out, 'more file')} (-v names every file)")
+    lines = [
+        Line(
+            _line(_WORDS[step.action][0], step.path, step.detail),
+            "planned",
+            {"action": step.action, "path": step.path, "source": step.source},
+            is_detail=step.action in _UNSEEN,
+        )
+        for step in steps_of(plan)
+    ]
+    speaker.name_some(lines, "file", is_urgent=False)
     tell_pending(speaker, plan.pending)
     tell_settled(speaker, plan.settled)
     tell_problems(speaker, plan.problems)
