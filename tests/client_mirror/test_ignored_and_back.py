@@ -7,13 +7,11 @@ in step there.
 import shutil
 from uuid import UUID
 
-import httpx
 import pytest
 
-from fixtures.mirrors import texts, write
+from fixtures.mirrors import note_paths, texts, write
 from simulation.crashes import Crashed
 from simulation.device import Befalling, Device
-from simulation.faults import Fault
 from syncapi.client.api.client import Client
 from syncapi.client.errors import Unreachable
 from syncapi.client.folder.disk import Disk, Identity
@@ -373,7 +371,7 @@ class TestAnAllowList:
 
 
 async def test_what_is_fetched_after_it_was_ignored_is_not_looked_up_in_the_history(
-    both: tuple[Device, Device],
+    both: tuple[Device, Device], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody has deleted it, however many files there are."""
     laptop, _ = both
@@ -382,14 +380,7 @@ async def test_what_is_fetched_after_it_was_ignored_is_not_looked_up_in_the_hist
     shutil.rmtree(laptop.root / "archive")
     await sync(laptop)
     ignore(laptop, "*.tmp")
-    asked: list[str] = []
-    draw = laptop.api.draw
-
-    def draw_and_note(request: httpx.Request) -> Fault | None:
-        asked.append(request.url.path)
-        return draw(request)
-
-    laptop.api.draw = draw_and_note  # type: ignore[method-assign]
+    asked = note_paths(laptop, monkeypatch)
 
     assert (await sync(laptop)).counts["download"] == len(ARCHIVE)
 

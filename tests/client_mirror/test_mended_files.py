@@ -2,15 +2,13 @@
 
 from uuid import UUID
 
-import httpx
 import pytest
 
-from fixtures.mirrors import texts, write
+from fixtures.mirrors import note_paths, texts, write
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
 from simulation.device import Device
-from simulation.faults import Fault
 from syncapi.client.errors import SafetyStop
 
 
@@ -29,7 +27,10 @@ async def test_a_file_is_deleted_though_its_md5_was_mended_meanwhile(
 
 
 async def test_one_history_is_enough_where_the_folder_is_empty(
-    tenant: TestTenant, laptop: Device, make_writer: MakeWriter
+    tenant: TestTenant,
+    laptop: Device,
+    make_writer: MakeWriter,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """Whatever the others show, nothing is deleted."""
     names = {f"{number}" for number in range(30)}
@@ -39,14 +40,7 @@ async def test_one_history_is_enough_where_the_folder_is_empty(
     for name in names:
         (laptop.root / name).unlink()
     await (await make_writer(tenant.id)).mend_md5()
-    asked: list[str] = []
-    draw = laptop.api.draw
-
-    def draw_and_note(request: httpx.Request) -> Fault | None:
-        asked.append(request.url.path)
-        return draw(request)
-
-    laptop.api.draw = draw_and_note  # type: ignore[method-assign]
+    asked = note_paths(laptop, monkeypatch)
     for _ in range(2):
         async with laptop.opened() as mirror:
             with pytest.raises(SafetyStop, match="The folder is empty"):

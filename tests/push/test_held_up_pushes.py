@@ -232,7 +232,7 @@ async def test_a_lock_on_a_table_that_comes_after_the_first_read(
         AsyncExitStack() as locks,
     ):
 
-        async def read_before_lock(*arguments: Any, **named: Any) -> Known:  # noqa: ANN401 - as of `read`
+        async def read_before_lock(*arguments: Any, **named: Any) -> Known:  # noqa: ANN401 - passed through
             known = await read(*arguments, **named)
             monkeypatch.undo()
             await locks.enter_async_context(hold(f"LOCK TABLE {table} IN ACCESS EXCLUSIVE MODE"))

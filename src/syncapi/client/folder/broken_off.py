@@ -78,7 +78,7 @@ class BrokenOff:
     def _exchange_by_moves(self, conflict: FolderConflict, theirs: Identity) -> None:
         """The same where files cannot be exchanged: the folder may be on another disk by now.
 
-        A kill in between leaves mine under a name that tells it.
+        A kill in between leaves mine under a name that says whose it is.
         """
         aside = marked(conflict.copy_path, "mine")
         mine = Identity.at(self._disk.place(conflict.path))

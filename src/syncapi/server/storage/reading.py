@@ -137,7 +137,7 @@ class OpenObject:
             raise unavailable()
         return piece
 
-    async def _reopen(self) -> Any:  # noqa: ANN401 - untyped
+    async def _reopen(self) -> Any:  # noqa: ANN401 - aiobotocore has no types
         try:
             answer = await self._call(
                 "get_object", Key=self._key, Range=f"bytes={self._offset}-", IfMatch=self._etag
