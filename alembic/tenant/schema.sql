@@ -74,6 +74,30 @@ BEGIN
   RETURN coalesce(cardinality(collected), 0);
 END $$;
 
+CREATE FUNCTION feed.copied(tenant uuid, ids uuid[], since timestamp with time zone[], until timestamp with time zone[]) RETURNS TABLE(document_id uuid, updated_at timestamp with time zone)
+    LANGUAGE plpgsql STABLE ROWS 500
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
+    AS $_$
+BEGIN
+  RETURN QUERY EXECUTE $sql$
+    SELECT asked.id, asked.since
+    FROM unnest($2, $3, $4) AS asked (id, since, until)
+    CROSS JOIN LATERAL (
+      SELECT
+        bool_or(version.updated_at = asked.since) AS exists,
+        count(DISTINCT (folder, filename, mime_type, file_id, user_id, is_deleted)) AS different
+      FROM (
+        SELECT * FROM public.document_history
+        WHERE (tenant_id, document_id, updated_at) >= ($1, asked.id, asked.since)
+          AND (tenant_id, document_id, updated_at) <= ($1, asked.id, asked.until)
+        ORDER BY tenant_id, document_id, updated_at
+      ) AS version
+    ) AS versions
+    WHERE versions.exists AND versions.different = 1
+  $sql$ USING tenant, ids, since, until;
+END $_$;
+
 CREATE TABLE public.documents (
     tenant_id uuid NOT NULL,
     id uuid DEFAULT gen_random_uuid() NOT NULL,
@@ -159,6 +183,8 @@ END $$;
 
 CREATE FUNCTION feed.known(tenant uuid, ids uuid[], change_ids uuid[], file_ids uuid[], base_ids uuid[], base_versions timestamp with time zone[]) RETURNS TABLE(kind text, id uuid, version timestamp with time zone, reference uuid, folder character varying, filename character varying, mime_type character varying, is_deleted boolean, user_id text, created_by text, deleted_by text, created_at timestamp without time zone, deleted_at timestamp without time zone, md5_hash character, sha256_hash character, file_size bigint)
     LANGUAGE plpgsql STABLE ROWS 500
+    SET enable_sort TO 'off'
+    SET enable_incremental_sort TO 'off'
     AS $_$
 DECLARE
   known text := $sql$
@@ -201,10 +227,12 @@ BEGIN
              NULL, NULL
       FROM unnest($5, $6) AS asked (id, version)
       JOIN entry ON entry.id = asked.id AND entry.updated_at <> asked.version
-      JOIN (
+      CROSS JOIN LATERAL (
         SELECT * FROM public.document_history
-        WHERE tenant_id = $1 AND document_id = ANY($5) AND updated_at = ANY($6) OFFSET 0
-      ) AS history ON history.document_id = asked.id AND history.updated_at = asked.version
+        WHERE (tenant_id, document_id, updated_at) >= ($1, asked.id, asked.version)
+          AND (tenant_id, document_id, updated_at) <= ($1, asked.id, asked.version)
+        ORDER BY tenant_id, document_id, updated_at LIMIT 1
+      ) AS history
     $sql$;
   END IF;
   RETURN QUERY EXECUTE known

@@ -5,7 +5,8 @@
 -- were small would read them whole, or once for each row, when they have grown. Each table is read
 -- by one condition on all ids, and joined afterwards: where the statistics know nothing of a
 -- tenant yet, the planner takes all its rows for one, and would look for each row among all of
--- them.
+-- them. Versions are looked up one by one, since a document has many: a comparison of rows, with
+-- sorting disabled, leaves the planner nothing but the primary key.
 
 -- What pushes are judged by; nothing is locked. It is one statement, so one snapshot: of
 -- documents, of changes that were applied, of files, and of the versions that changes were made
@@ -22,7 +23,8 @@ CREATE FUNCTION feed.known(
     filename varchar, mime_type varchar, is_deleted boolean, user_id text, created_by text,
     deleted_by text, created_at timestamp, deleted_at timestamp, md5_hash bpchar,
     sha256_hash bpchar, file_size bigint)
-  LANGUAGE plpgsql STABLE ROWS 500 AS $$
+  LANGUAGE plpgsql STABLE ROWS 500 SET enable_sort = off SET enable_incremental_sort = off
+  AS $$
 DECLARE
   known text := $sql$
     WITH entry AS MATERIALIZED (
@@ -64,14 +66,44 @@ BEGIN
              NULL, NULL
       FROM unnest($5, $6) AS asked (id, version)
       JOIN entry ON entry.id = asked.id AND entry.updated_at <> asked.version
-      JOIN (
+      CROSS JOIN LATERAL (
         SELECT * FROM public.document_history
-        WHERE tenant_id = $1 AND document_id = ANY($5) AND updated_at = ANY($6) OFFSET 0
-      ) AS history ON history.document_id = asked.id AND history.updated_at = asked.version
+        WHERE (tenant_id, document_id, updated_at) >= ($1, asked.id, asked.version)
+          AND (tenant_id, document_id, updated_at) <= ($1, asked.id, asked.version)
+        ORDER BY tenant_id, document_id, updated_at LIMIT 1
+      ) AS history
     $sql$;
   END IF;
   RETURN QUERY EXECUTE known
     USING tenant, ids, change_ids, file_ids, base_ids, base_versions;
+END $$;
+
+-- Those of the versions `since` of documents that were written again and again until the versions
+-- `until`, and never changed. So it is where something other than the document was mended, such as
+-- the MD5 of its file. The versions of a document leave the history oldest first: where the first is
+-- there, so are those behind it.
+CREATE FUNCTION feed.copied(
+  tenant uuid, ids uuid[], since timestamptz[], until timestamptz[])
+  RETURNS TABLE (document_id uuid, updated_at timestamptz)
+  LANGUAGE plpgsql STABLE ROWS 500 SET enable_sort = off SET enable_incremental_sort = off
+  AS $$
+BEGIN
+  RETURN QUERY EXECUTE $sql$
+    SELECT asked.id, asked.since
+    FROM unnest($2, $3, $4) AS asked (id, since, until)
+    CROSS JOIN LATERAL (
+      SELECT
+        bool_or(version.updated_at = asked.since) AS exists,
+        count(DISTINCT (folder, filename, mime_type, file_id, user_id, is_deleted)) AS different
+      FROM (
+        SELECT * FROM public.document_history
+        WHERE (tenant_id, document_id, updated_at) >= ($1, asked.id, asked.since)
+          AND (tenant_id, document_id, updated_at) <= ($1, asked.id, asked.until)
+        ORDER BY tenant_id, document_id, updated_at
+      ) AS version
+    ) AS versions
+    WHERE versions.exists AND versions.different = 1
+  $sql$ USING tenant, ids, since, until;
 END $$;
 
 -- Write what was decided upon: lock, see that nothing has changed since, and write; or fail, and

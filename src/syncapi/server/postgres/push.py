@@ -40,22 +40,7 @@ UNION ALL
 SELECT id FROM files
 WHERE tenant_id = $1 AND id = ANY($3) AND id NOT IN (SELECT id FROM file)
 """
-# Versions of which all later ones, up to the one that was seen, are copies. The versions of a
-# document leave the history oldest first: where the first is there, so are those behind it.
-_COPIED = """
-SELECT base.document_id, base.updated_at
-FROM unnest($2::uuid[], $3::timestamptz[], $4::timestamptz[]) AS asked (id, version, seen)
-JOIN document_history AS base
-  ON base.tenant_id = $1 AND base.document_id = asked.id AND base.updated_at = asked.version
-WHERE NOT EXISTS (
-  SELECT FROM document_history AS later
-  WHERE later.tenant_id = $1 AND later.document_id = asked.id
-    AND later.updated_at > asked.version AND later.updated_at <= asked.seen
-    AND (later.folder, later.filename, later.mime_type, later.file_id, later.user_id,
-         later.is_deleted)
-        IS DISTINCT FROM
-        (base.folder, base.filename, base.mime_type, base.file_id, base.user_id, base.is_deleted))
-"""
+_COPIED = "SELECT document_id, updated_at FROM feed.copied($1, $2, $3, $4)"
 # How long ago a file was promised says the database's own clock.
 _READ = """
 SELECT known.*, CASE kind WHEN 'file' THEN now() - version END AS promised_ago
