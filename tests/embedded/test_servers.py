@@ -168,6 +168,15 @@ def test_an_interrupted_initdb_is_done_again(tmp_path: Path) -> None:
         assert psql(server.admin_url, "SELECT 1") == "1"
 
 
+def test_a_server_takes_nothing_that_outlives_its_folder(tmp_path: Path) -> None:
+    """A killed one would leave it in the machine's shared memory."""
+    with PostgresServer(tmp_path, durable=False) as server:
+        pid = (server.cluster / "postmaster.pid").read_text().split()[0]
+        mapped = Path(f"/proc/{pid}/maps").read_text()
+        assert str(server.cluster / "pg_dynshmem") in mapped
+        assert "/dev/shm/" not in mapped
+
+
 def test_a_stale_lock_that_names_a_stranger_is_no_obstacle(tmp_path: Path) -> None:
     with PostgresServer(tmp_path, durable=False) as server:
         lock = (server.cluster / "postmaster.pid").read_text()

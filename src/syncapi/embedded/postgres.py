@@ -26,6 +26,9 @@ _SETTINGS = {
     "timezone": "UTC",
     "log_timezone": "UTC",
     "max_connections": "200",
+    # In the folder, not in the machine's shared memory: that is small in containers, and a server
+    # that is killed leaves its part there for good.
+    "dynamic_shared_memory_type": "mmap",
     "log_line_prefix": "%m [%p] %q%d ",
 }
 _VOLATILE = {
