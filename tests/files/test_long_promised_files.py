@@ -3,6 +3,7 @@
 Garbage collection took them, and a backup of the database brought the row back.
 """
 
+import asyncio
 from datetime import datetime, timedelta, tzinfo
 from typing import Self
 from uuid import UUID, uuid4
@@ -17,11 +18,13 @@ from fixtures.replicas import MakeDevice
 from fixtures.sending import sent
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
+from syncapi.protocol.push import OnConflict
 from syncapi.server.postgres.databases import Databases
 from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases import missing_bytes
 
 BYTES = b"promised long ago"
+EARLIER = "2020-01-01T00:00:00Z"
 
 
 async def promised(tenant: TestTenant, databases: Databases, *, days_ago: int = 2) -> UUID:
@@ -61,6 +64,90 @@ async def test_a_push_that_names_it_is_rejected_until_the_bytes_are_sent_again(
     assert await sent(tenant.user, BYTES) == lost
     results = await push(tenant.user, *changes)
     assert [result.status for result in results] == ["applied", "applied", "unchanged"]
+
+
+async def deleted(tenant: TestTenant, databases: Databases) -> UUID:
+    """A document that was deleted, and whose file was promised days ago."""
+    document = await upload(tenant.user, BYTES)
+    answer = await tenant.admin.delete(f"/documents/{document['id']}")
+    assert answer.status_code == 200
+    async with databases.database("default") as driver:
+        await driver.execute(
+            "UPDATE files SET updated_at = now() - interval '2 days' WHERE id = $1",
+            UUID(document["file"]["id"]),
+        )
+    return UUID(document["id"])
+
+
+async def state(tenant: TestTenant, document: UUID) -> tuple[str, bool]:
+    """Version, and whether it is deleted."""
+    answer = await tenant.user.get(f"/documents/{document}/history")
+    found = answer.json()["data"]["versions"][0]
+    return found["updated_at"], found["is_deleted"]
+
+
+@pytest.mark.parametrize("on_conflict", ["reject", "merge", "last_write_wins"])
+async def test_an_edit_that_brings_a_document_back_is_rejected_until_its_bytes_are_sent_again(
+    tenant: TestTenant, databases: Databases, store: ObjectStore, on_conflict: OnConflict
+) -> None:
+    document = await deleted(tenant, databases)
+    await store.delete_many(list(await keys(store, tenant)))
+    there = await upload(tenant.user, b"there")
+    version, _ = await state(tenant, document)
+    base = version if on_conflict == "reject" else EARLIER
+    changes = [
+        update(document, base, filename="again.txt"),
+        update(UUID(there["id"]), there["updated_at"], filename="other.txt"),
+    ]
+    refused, applied = await push(tenant.user, *changes, on_conflict=on_conflict)
+    assert (refused.status, applied.status) == ("rejected", "applied")
+    assert refused.problem is not None
+    assert refused.problem.code == "invalid_file"
+    assert (await state(tenant, document))[1]
+
+    await sent(tenant.user, BYTES)
+    results = await push(tenant.user, *changes, on_conflict=on_conflict)
+    assert [result.status for result in results] == ["applied", "unchanged"]
+
+
+async def test_a_conflict_stays_one_whether_or_not_the_bytes_are_there(
+    tenant: TestTenant, databases: Databases, store: ObjectStore
+) -> None:
+    document = await deleted(tenant, databases)
+    await store.delete_many(list(await keys(store, tenant)))
+    result = await push_one(tenant.user, update(document, EARLIER, filename="again.txt"))
+    assert result.status == "conflict"
+
+
+async def test_an_edit_brings_a_document_back_whose_bytes_are_there(
+    tenant: TestTenant, databases: Databases
+) -> None:
+    document = await deleted(tenant, databases)
+    version, _ = await state(tenant, document)
+    assert (await push_one(tenant.user, update(document, version, folder="a"))).status == "applied"
+
+
+async def test_others_of_its_group_do_not_wait_for_the_look(
+    tenant: TestTenant, databases: Databases, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    document = await deleted(tenant, databases)
+    version, _ = await state(tenant, document)
+    there = await upload(tenant.user, b"there")
+    looking, seen = asyncio.Event(), asyncio.Event()
+    head = ObjectStore.head
+
+    async def slow(self: ObjectStore, key: str) -> object:
+        looking.set()
+        await seen.wait()
+        return await head(self, key)
+
+    monkeypatch.setattr(ObjectStore, "head", slow)
+    back = asyncio.create_task(push_one(tenant.user, update(document, version, folder="a")))
+    await looking.wait()
+    other = update(UUID(there["id"]), there["updated_at"], folder="b")
+    assert (await push_one(tenant.user, other)).status == "applied"
+    seen.set()
+    assert (await back).status == "applied"
 
 
 async def test_a_server_whose_clock_is_a_month_behind_looks_all_the_same(

@@ -150,9 +150,14 @@ class GroupCommit:
                 self._fail(group, error)
             case Raced() | _TookLong():
                 self._set_apart(line, group)
-            case Unseen(paths=paths):
-                naming = [one for one in group if not one.push.files.isdisjoint(paths)]
-                self._part(line, group, naming)
+            case Unseen(paths=paths, documents=ids):
+                wanted = {*paths, *ids}
+                concerned = [
+                    one
+                    for one in group
+                    if not wanted.isdisjoint(one.push.files | one.push.touches)
+                ]
+                self._part(line, group, concerned)
             case _ if len(group) > 1:
                 self._set_apart(line, group)
             case _:

@@ -35,15 +35,17 @@ async def missing_path(
 
 
 class Unseen(Exception):  # noqa: N818 - no failure: something is to be looked at first
-    """Files are named whose bytes may be gone. Nothing was done.
+    """Files are to be referred to whose bytes may be gone. Nothing was done.
 
     Attributes:
         paths: where the bytes should be, by file.
+        documents: those that have such a file, and would come back with it.
     """
 
     def __init__(self, paths: dict[UUID, str]) -> None:
         super().__init__("the bytes of files are to be looked for first")
         self.paths = paths
+        self.documents: Collection[UUID] = ()
 
 
 class Looks:

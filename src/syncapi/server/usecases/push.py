@@ -22,6 +22,7 @@ from syncapi.server.domain.conflict_rules import (
     Decision,
     Delete,
     Update,
+    Write,
     decide,
 )
 from syncapi.server.domain.errors import FieldError, InvalidInput, Refusal
@@ -29,7 +30,7 @@ from syncapi.server.postgres import push as store
 from syncapi.server.postgres.databases import TenantConnection
 from syncapi.server.postgres.push import Known, PlannedWrite
 from syncapi.server.usecases.json_encoding import Json
-from syncapi.server.usecases.missing_bytes import Looks
+from syncapi.server.usecases.missing_bytes import Looks, Unseen
 from syncapi.server.usecases.push_results import Judged, Problem, Results
 from syncapi.server.usecases.uploads import UploadRules
 
@@ -100,7 +101,7 @@ async def apply(
     The version of every document written is the transaction's one stamp. Two statements: what
     the first one read is held against the locked rows by the second. Between them a third, where
     a document was written since the client's version, and equals it, and a fourth, where a file
-    is named that was promised long ago.
+    was promised long ago that is named, or that a deleted document would come back with.
 
     Args:
         connection: of the tenant.
@@ -114,11 +115,8 @@ async def apply(
         Unseen: files are to be looked for first; nothing is written.
     """
     known = await _read_known(connection, pushes)
-    if looks is not None:
-        promised = {file_id: row["promised_ago"] for file_id, row in known.files.items()}
-        for file_id in await looks.lacking(connection, looks.doubtful(promised)):
-            del known.files[file_id]
-    judge = _Judge(known, await _find_copied(connection, known), rules)
+    lost = await _find_lost(connection, known, pushes, looks) if looks is not None else set()
+    judge = _Judge(known, await _find_copied(connection, known), lost, rules)
     judged = [judge.all_of(push) for push in pushes]
     planned = [
         PlannedWrite(
@@ -168,6 +166,37 @@ async def _read_known(connection: TenantConnection, pushes: Sequence[Push]) -> K
     )
 
 
+async def _find_lost(
+    connection: TenantConnection, known: Known, pushes: Sequence[Push], looks: Looks
+) -> set[UUID]:
+    """The files without bytes among those that are named, or that deleted documents have.
+
+    Raises:
+        Unseen: some are to be looked for first.
+    """
+    deleted = {
+        change.id: file_id
+        for push in pushes
+        for change in push.changes
+        if isinstance(change, Update) and (file_id := _file_of_deleted(known, change.id))
+    }
+    promised = {file_id: row["promised_ago"] for file_id, row in known.files.items()}
+    try:
+        return await looks.lacking(connection, {*looks.doubtful(promised), *deleted.values()})
+    except Unseen as unseen:
+        unseen.documents = {id_ for id_, file_id in deleted.items() if file_id in unseen.paths}
+        raise
+
+
+def _file_of_deleted(known: Known, document_id: UUID) -> UUID | None:
+    """The file of a deleted document, which an edit brings back if it names no other."""
+    state = known.states.get(document_id)
+    if state is None or state.row is None or not state.version.is_deleted:
+        return None
+    file_id: UUID = state.row["reference"]
+    return file_id
+
+
 async def _find_copied(connection: TenantConnection, known: Known) -> set[tuple[UUID, datetime]]:
     """The bases that the server's versions are mere copies of."""
     alike = []
@@ -187,10 +216,15 @@ class _Judge:
     """Judges the changes of a group of pushes by what is known."""
 
     def __init__(
-        self, known: Known, copied: Collection[tuple[UUID, datetime]], rules: UploadRules
+        self,
+        known: Known,
+        copied: Collection[tuple[UUID, datetime]],
+        lost: Collection[UUID],
+        rules: UploadRules,
     ) -> None:
         self._known = known
         self._copied = copied
+        self._lost = lost
         self._rules = rules
         self._unsupported: dict[str, Problem | None] = {}
 
@@ -226,7 +260,18 @@ class _Judge:
         )
         if decision.problem is not None:
             problem = Problem("not_found", decision.problem)
+        elif decision.write is not None and self._lacks_bytes(decision.write):
+            problem = Problem(
+                "invalid_file",
+                "The bytes of this deleted document are lost. Send them again, and repeat this "
+                "change with the file_id of the answer.",
+            )
+            return Judged(change, _REJECTED, state, problem=problem)
         return Judged(change, decision, state, base, problem)
+
+    def _lacks_bytes(self, write: Write) -> bool:
+        """Whether a document would come back whose bytes are lost."""
+        return not write.is_deleted and write.fields["file_id"] in self._lost
 
     def _rebase(self, change: Change) -> Change:
         """The change as one of the server's version, where that is a copy of its base."""
@@ -245,7 +290,7 @@ class _Judge:
             detail = f"Deleting needs the permission 'delete', which the role '{role}' lacks."
             return Problem("forbidden", detail)
         file_id, mime_type = change.fields.get("file_id"), change.fields.get("mime_type")
-        if file_id is not None and file_id not in self._known.files:
+        if file_id is not None and (file_id in self._lost or file_id not in self._known.files):
             detail = f"file_id: The tenant has no complete file {file_id}. Upload it first."
             return Problem("invalid_file", detail)
         return self._problem_of_type(mime_type) if isinstance(mime_type, str) else None
