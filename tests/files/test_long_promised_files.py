@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 import pytest
 from typing_extensions import override
 
-from fixtures.collecting import keys
+from fixtures.collecting import keys, two_days_pass
 from fixtures.pulling import problem_of
 from fixtures.pushing import create, push, push_one, update
 from fixtures.replicas import MakeDevice
@@ -230,3 +230,47 @@ async def test_a_replica_sends_the_bytes_again(
     result = await device.replica.sync()
     assert [one.status for one in result.pushed] == ["applied"]
     assert len(await keys(store, tenant)) == 1
+
+
+async def test_only_what_comes_back_with_its_own_bytes_is_looked_for(
+    tenant: TestTenant, databases: Databases, looked_for: list[str]
+) -> None:
+    """Neither what is refused anyway, nor a repeat, nor what brings other bytes along."""
+    first = await upload(tenant.user, BYTES)
+    document = UUID(first["id"])
+    applied = update(document, first["updated_at"], filename="renamed.txt")
+    assert (await push_one(tenant.user, applied)).status == "applied"
+    await tenant.admin.delete(f"/documents/{document}")
+    await two_days_pass(databases, tenant)
+    version, _ = await state(tenant, document)
+    new = await sent(tenant.user, b"new")
+    looked_for.clear()
+
+    raced = update(document, EARLIER, filename="raced.txt")
+    results = [
+        await push_one(tenant.user, raced),
+        await push_one(tenant.user, raced, on_conflict="first_write_wins"),
+        await push_one(tenant.user, applied, on_conflict="last_write_wins"),
+        await push_one(tenant.user, update(document, version, file_id=str(new))),
+    ]
+
+    statuses = [one.status for one in results]
+    assert statuses == ["conflict", "conflict", "unchanged", "applied"]
+    assert looked_for == []
+
+
+async def test_an_atomic_push_brings_nothing_back_if_one_of_its_documents_lacks_its_bytes(
+    tenant: TestTenant, databases: Databases, store: ObjectStore
+) -> None:
+    document = await deleted(tenant, databases)
+    await store.delete_many(list(await keys(store, tenant)))
+    there = await upload(tenant.user, b"there")
+    version, _ = await state(tenant, document)
+    changes = [
+        update(document, version, filename="again.txt"),
+        update(UUID(there["id"]), there["updated_at"], filename="other.txt"),
+    ]
+    results = await push(tenant.user, *changes, mode="atomic")
+    problems = [one.problem and one.problem.code for one in results]
+    assert problems == ["invalid_file", "not_applied"]
+    assert await state(tenant, UUID(there["id"])) == (there["updated_at"], False)

@@ -120,6 +120,13 @@ async def update_base_deleted_equal(ground: Ground) -> Json:
     return update(document, await ground.version(document), filename="made.txt")
 
 
+async def update_base_deleted_lost(ground: Ground) -> Json:
+    document, _ = await ground.made()
+    await ground.writer.delete(document)
+    await ground.writer.forget_promises()
+    return update(document, await ground.version(document), filename="mine.txt")
+
+
 async def update_copy(ground: Ground) -> Json:
     document, version = await ground.copied()
     return update(document, version, filename="mine.txt")
@@ -156,6 +163,13 @@ async def update_later_no_base(ground: Ground) -> Json:
 async def update_later_deleted(ground: Ground) -> Json:
     document, version = await ground.made()
     await ground.writer.delete(document)
+    return update(document, version, filename="mine.txt")
+
+
+async def update_later_deleted_lost(ground: Ground) -> Json:
+    document, version = await ground.made()
+    await ground.writer.delete(document)
+    await ground.writer.forget_promises()
     return update(document, version, filename="mine.txt")
 
 
@@ -206,6 +220,7 @@ SITUATIONS: dict[tuple[str, str], Situation] = {
     ("update", "the base, equal to the update"): update_base_equal,
     ("update", "the base, which is deleted"): update_base_deleted,
     ("update", "the base, which is deleted, equal to the update"): update_base_deleted_equal,
+    ("update", "the base, which is deleted, and its bytes are lost"): update_base_deleted_lost,
     ("update", "later, a copy of the base"): update_copy,
     ("update", "later, a copy of the base, equal to the update"): update_copy_equal,
     ("update", "later, other fields changed"): update_later_other,
@@ -213,6 +228,7 @@ SITUATIONS: dict[tuple[str, str], Situation] = {
     ("update", "later, equal to the update"): update_later_equal,
     ("update", "later, base not in the history"): update_later_no_base,
     ("update", "later, deleted"): update_later_deleted,
+    ("update", "later, deleted, and its bytes are lost"): update_later_deleted_lost,
     ("update", "a hard-deleted document"): update_hard_deleted,
     ("delete", "nothing"): delete_nothing,
     ("delete", "the base"): delete_base,

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from typing import Any
+from uuid import UUID
 
 import httpx
 import pytest
@@ -41,6 +42,7 @@ from syncapi.server.settings import Settings
 from syncapi.server.usecases import push as usecase
 from syncapi.server.usecases.json_encoding import Json
 from syncapi.server.usecases.push import Outcome
+from syncapi.server.usecases.push_results import Judged
 
 DEVICES = 4
 ROUNDS = 100
@@ -226,6 +228,14 @@ def mix_up_results(monkeypatch: pytest.MonkeyPatch) -> None:
     _telling(monkeypatch, lambda results: results[::-1])
 
 
+def take_bytes_for_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def find_lost(_: object, judged: Sequence[Sequence[Judged]], __: object) -> set[UUID]:
+        states = [one.state for judgements in judged for one in judgements]
+        return {state.row["reference"] for state in states if state is not None and state.row}
+
+    monkeypatch.setattr(usecase, "_find_lost", find_lost)
+
+
 @pytest.mark.parametrize(
     ("plant", "finding"),
     [
@@ -239,6 +249,7 @@ def mix_up_results(monkeypatch: pytest.MonkeyPatch) -> None:
         (hide_the_servers_side, "without the server's document"),
         (apply_atomic_pushes_in_part, "an atomic push was applied in part"),
         (mix_up_results, "not those of the changes, in their order"),
+        (take_bytes_for_lost, "rejected for its content, which the tenant has"),
     ],
     ids=lambda value: value.__name__ if callable(value) else "",
 )

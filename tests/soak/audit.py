@@ -163,12 +163,13 @@ class Audit:
 
     def _rejected(self, story: Story, telling: Telling) -> Iterator[str]:
         code = telling.result["problem"]["code"]
+        file_id = story.change.get("file_id")  # without one it is the document's own
         gone = not self._stands(story, telling) or self.trail.was_ever_deleted(story.document_id)
         base = self.trail.version(story.document_id, story.base)
         lost = bool(self.forks) and base is None
         if code == "not_found" and not (gone or lost):
             yield "rejected, since there was no such document; it was never deleted"
-        elif code == "invalid_file" and story.change["file_id"] in self.trail.files:
+        elif code == "invalid_file" and (file_id is None or file_id in self.trail.files):
             yield "rejected for its content, which the tenant has"
         elif code not in ("not_found", "invalid_file", "not_applied"):
             yield f"rejected: {telling.result['problem']}"

@@ -22,7 +22,6 @@ from syncapi.server.domain.conflict_rules import (
     Decision,
     Delete,
     Update,
-    Write,
     decide,
 )
 from syncapi.server.domain.errors import FieldError, InvalidInput, Refusal
@@ -36,6 +35,10 @@ from syncapi.server.usecases.uploads import UploadRules
 
 _UNCHANGED = Decision("unchanged")
 _REJECTED = Decision("rejected")
+_BYTES_LOST = (
+    "The bytes of this deleted document are lost. Send them again, and repeat this change with "
+    "the file_id of the answer."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,9 +118,16 @@ async def apply(
         Unseen: files are to be looked for first; nothing is written.
     """
     known = await _read_known(connection, pushes)
-    lost = await _find_lost(connection, known, pushes, looks) if looks is not None else set()
-    judge = _Judge(known, await _find_copied(connection, known), lost, rules)
+    if looks is not None:
+        promised = {file_id: row["promised_ago"] for file_id, row in known.files.items()}
+        for file_id in await looks.lacking(connection, looks.doubtful(promised)):
+            del known.files[file_id]
+    copied = await _find_copied(connection, known)
+    judge = _Judge(known, copied, rules)
     judged = [judge.all_of(push) for push in pushes]
+    if looks is not None and (lost := await _find_lost(connection, judged, looks)):
+        judge = _Judge(known, copied, rules, lost)
+        judged = [judge.all_of(push) for push in pushes]
     planned = [
         PlannedWrite(
             one.change.id,
@@ -167,34 +177,34 @@ async def _read_known(connection: TenantConnection, pushes: Sequence[Push]) -> K
 
 
 async def _find_lost(
-    connection: TenantConnection, known: Known, pushes: Sequence[Push], looks: Looks
+    connection: TenantConnection, judged: Iterable[Iterable[Judged]], looks: Looks
 ) -> set[UUID]:
-    """The files without bytes among those that are named, or that deleted documents have.
+    """The files without bytes among those that deleted documents would come back with.
 
     Raises:
         Unseen: some are to be looked for first.
     """
-    deleted = {
-        change.id: file_id
-        for push in pushes
-        for change in push.changes
-        if isinstance(change, Update) and (file_id := _file_of_deleted(known, change.id))
+    revived = {
+        one.change.id: file_id
+        for judgements in judged
+        for one in judgements
+        if (file_id := _file_revived(one)) is not None
     }
-    promised = {file_id: row["promised_ago"] for file_id, row in known.files.items()}
     try:
-        return await looks.lacking(connection, {*looks.doubtful(promised), *deleted.values()})
+        return await looks.lacking(connection, set(revived.values()))
     except Unseen as unseen:
-        unseen.documents = {id_ for id_, file_id in deleted.items() if file_id in unseen.paths}
+        unseen.documents = {id_ for id_, file_id in revived.items() if file_id in unseen.paths}
         raise
 
 
-def _file_of_deleted(known: Known, document_id: UUID) -> UUID | None:
-    """The file of a deleted document, which an edit brings back if it names no other."""
-    state = known.states.get(document_id)
-    if state is None or state.row is None or not state.version.is_deleted:
+def _file_revived(judged: Judged) -> UUID | None:
+    """The file that a deleted document would come back with because the change names none."""
+    change, state = judged.change, judged.state
+    is_edit = isinstance(change, Update) and "file_id" not in change.fields
+    if not is_edit or judged.decision.write is None or state is None or state.row is None:
         return None
     file_id: UUID = state.row["reference"]
-    return file_id
+    return file_id if state.version.is_deleted else None
 
 
 async def _find_copied(connection: TenantConnection, known: Known) -> set[tuple[UUID, datetime]]:
@@ -219,13 +229,13 @@ class _Judge:
         self,
         known: Known,
         copied: Collection[tuple[UUID, datetime]],
-        lost: Collection[UUID],
         rules: UploadRules,
+        lost: Collection[UUID] = (),
     ) -> None:
         self._known = known
         self._copied = copied
-        self._lost = lost
         self._rules = rules
+        self._lost = lost
         self._unsupported: dict[str, Problem | None] = {}
 
     def all_of(self, push: Push) -> list[Judged]:
@@ -260,18 +270,11 @@ class _Judge:
         )
         if decision.problem is not None:
             problem = Problem("not_found", decision.problem)
-        elif decision.write is not None and self._lacks_bytes(decision.write):
-            problem = Problem(
-                "invalid_file",
-                "The bytes of this deleted document are lost. Send them again, and repeat this "
-                "change with the file_id of the answer.",
-            )
+        judged = Judged(change, decision, state, base, problem)
+        if _file_revived(judged) in self._lost:
+            problem = Problem("invalid_file", _BYTES_LOST)
             return Judged(change, _REJECTED, state, problem=problem)
-        return Judged(change, decision, state, base, problem)
-
-    def _lacks_bytes(self, write: Write) -> bool:
-        """Whether a document would come back whose bytes are lost."""
-        return not write.is_deleted and write.fields["file_id"] in self._lost
+        return judged
 
     def _rebase(self, change: Change) -> Change:
         """The change as one of the server's version, where that is a copy of its base."""
@@ -290,7 +293,7 @@ class _Judge:
             detail = f"Deleting needs the permission 'delete', which the role '{role}' lacks."
             return Problem("forbidden", detail)
         file_id, mime_type = change.fields.get("file_id"), change.fields.get("mime_type")
-        if file_id is not None and (file_id in self._lost or file_id not in self._known.files):
+        if file_id is not None and file_id not in self._known.files:
             detail = f"file_id: The tenant has no complete file {file_id}. Upload it first."
             return Problem("invalid_file", detail)
         return self._problem_of_type(mime_type) if isinstance(mime_type, str) else None
