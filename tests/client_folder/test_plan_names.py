@@ -123,6 +123,16 @@ class TestCaseAndForm:
         assert set(world.disk.files) == {"Docs/a", "Docs/b"}
         assert set(names(world)) == {"Docs/a", "docs/b"}
 
+    def test_a_folder_that_is_not_here_yet_is_one_for_all_its_spellings(self) -> None:
+        world = world_with("a", "b", rules=Rules(case_insensitive=True))
+        world.disk.edit("b", "edited")
+        rename_there(world, "a", "Docs/a")
+        rename_there(world, "b", "docs/b")
+        world.carry_out(world.plan())
+        world.check_rest(world.sync())
+        assert {path.casefold() for path in world.disk.files} == {"docs/a", "docs/b"}
+        assert set(names(world)) == {"Docs/a", "docs/b"}
+
 
 class TestFilesAndFolders:
     def test_a_file_that_becomes_a_folder_there_and_back(self) -> None:

@@ -86,7 +86,8 @@ async def test_a_statement_of_100_000_rows(make_world: MakeWorld) -> None:
     """One stamp for all: the pages of a run part it by the documents' ids."""
     world = await make_world(2)
     mine, other = world.tenants
-    async with session(world.database_url) as large, session(world.database_url) as small:
+    patient = session(world.database_url, statement_timeout=240)
+    async with patient as large, session(world.database_url) as small:
         writer = await raw(large, mine)
         reader = await client(world, ByCursor())
         ids = [uuid4() for _ in range(MANY)]

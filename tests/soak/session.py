@@ -9,9 +9,11 @@ from syncapi.server.postgres.engines import connector
 
 
 @asynccontextmanager
-async def session(database_url: str) -> AsyncIterator[asyncpg.Connection]:
+async def session(
+    database_url: str, *, statement_timeout: float = 30.0
+) -> AsyncIterator[asyncpg.Connection]:
     """A session with the service's settings, cut off at the end whatever it is doing."""
-    connection = await connector(database_url)()
+    connection = await connector(database_url, statement_timeout=statement_timeout)()
     try:
         yield connection
     finally:

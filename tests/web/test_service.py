@@ -94,12 +94,10 @@ async def test_a_near_miss_is_guessed(tenant: TestTenant) -> None:
 
 async def test_the_quota_is_told(tenant: TestTenant) -> None:
     start = {"since": "1970-01-01T00:00:00Z"}
-    first = await tenant.user.get("/documents/sync", params=start)
-    second = await tenant.user.get("/documents/sync", params=start)
-    assert first.status_code == 200
-    assert first.headers["ratelimit-policy"] == '"member";q=3000;w=60'
-    left = [int(answer.headers["ratelimit"].split(";")[1][2:]) for answer in (first, second)]
-    assert left == [2999, 2998]
+    answer = await tenant.user.get("/documents/sync", params=start)
+    assert answer.status_code == 200
+    assert answer.headers["ratelimit-policy"] == '"member";q=3000;w=60'
+    assert answer.headers["ratelimit"].startswith('"member";r=2999;t=')
 
 
 async def test_readiness_names_each_dependency(service_url: str) -> None:

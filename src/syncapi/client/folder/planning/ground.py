@@ -23,6 +23,7 @@ class Ground:
         self._unknown = frozenset(map(rules.key, scan.unknown))
         self._skipped = frozenset(rules.key(skipped.path) for skipped in scan.skipped)
         self._on_disk = {rules.key(folder): folder for folder in scan.folders}
+        self._spelling = dict(self._on_disk)
         self._local = frozenset(rules.key(file.path) for file in scan.files)
         self._strays = {rules.key(file.path): file for file in strays}
         for file in self._strays.values():
@@ -32,6 +33,7 @@ class Ground:
         """One that learns apart."""
         copied = copy(self)
         copied._files, copied._folders = set(self._files), set(self._folders)  # noqa: SLF001
+        copied._spelling = dict(self._spelling)  # noqa: SLF001
         return copied
 
     def stray(self, path: str) -> LocalFile | None:
@@ -57,9 +59,10 @@ class Ground:
 
     def keep_folders(self, path: str) -> None:
         """The folders of a path are there in the end."""
-        folder = self._rules.key(path).rpartition("/")[0]
-        while folder and folder not in self._folders:
-            self._folders.add(folder)
+        folder = path.rpartition("/")[0]
+        while folder and (key := self._rules.key(folder)) not in self._folders:
+            self._folders.add(key)
+            self._spelling.setdefault(key, folder)
             folder = folder.rpartition("/")[0]
 
     def has_file(self, path: str) -> bool:
@@ -97,11 +100,14 @@ class Ground:
         return not any(key in paths for paths in taken)
 
     def aligned(self, path: str) -> str:
-        """The path with its folders spelt as on the disk, where that makes no difference to it."""
+        """The path with its folders spelt as on the disk, where that makes no difference to it.
+
+        A folder that is not there yet is spelt as by the first file that comes into it.
+        """
         if not self._rules.case_insensitive:
             return path
         for folder in reversed(folders_of(path)):
-            found = self._on_disk.get(self._rules.key(folder))
+            found = self._spelling.get(self._rules.key(folder))
             if found is not None:
                 return found + path[len(folder) :]
         return path
