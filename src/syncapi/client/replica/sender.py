@@ -6,7 +6,7 @@ from typing import Final, TypeAlias
 from uuid import UUID
 
 from syncapi.client.api.client import Client
-from syncapi.client.errors import ApiError, InvalidRequest
+from syncapi.client.errors import ApiError, ContentMissing, InvalidRequest, StoreDamaged
 from syncapi.client.replica.batches import Answer, push_each
 from syncapi.client.replica.conflict_handler import Settling
 from syncapi.client.replica.conflicts import Strategy, values_of
@@ -126,7 +126,16 @@ class Sending:
         held = self._tables.store.blobs.content(content.sha256, content.size)
         if kind is None or media_type_fault(kind) is not None:  # by SQL a document may have any
             kind = "application/octet-stream"
-        file = await self._uploader.send(held, content.digest(), kind)
+        try:
+            file = await self._uploader.send(held, content.digest(), kind)
+        except StoreDamaged as error:
+            if self._tables.store.blobs.has(content.sha256):
+                raise
+            # It is the content of a version whose bytes were never fetched.
+            raise ContentMissing(
+                "Neither the server nor this replica has the bytes of this document. Give it a "
+                "content by `update`, or give the change up by `revert`."
+            ) from error
         return file.id
 
     def _write(
