@@ -40,7 +40,7 @@ async def test_at_any_moment_of_it_with_an_edit_on_the_server(
         await laptop.sync_calmly()
         if not acted:
             return
-        async with laptop.seen() as (_, mirror):
+        async with laptop.seen() as mirror:
             sides = [mirror.sides_of(c) for c in mirror.conflicts() if c.path == name]
         found = [[texts(laptop).get(path) for path in one] for one in sides]
         assert found == [[f"newer {name}", f"mine {name}"]], moment

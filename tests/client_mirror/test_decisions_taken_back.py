@@ -32,7 +32,7 @@ async def broken_off(device: Device, other: Device) -> FolderConflict:
     await write_and_sync(other, "p/a.txt", "theirs")
     await write_and_sync(device, "p/a.txt", "mine")
     (conflict,) = await device.conflicts()
-    async with device.seen() as (_, mirror):
+    async with device.seen() as mirror:
         with pytest.raises(Crashed), crash_at(1, is_after=False, among={"move"}):
             mirror.resolve(conflict.copy_path, "mine")
     assert (device.root / "p/a.txt").read_text() == "mine"
@@ -63,7 +63,7 @@ async def test_a_decision_about_a_renamed_folder_waits_for_a_sync(
 ) -> None:
     conflict = await broken_off(laptop, desktop)
     (laptop.root / "p").rename(laptop.root / "q")
-    async with laptop.seen() as (_, mirror):
+    async with laptop.seen() as mirror:
         with pytest.raises(SyncError, match="is not there any more"):
             mirror.resolve(conflict.copy_path, "mine")
     await sync(laptop)

@@ -69,7 +69,7 @@ async def test_a_copy_that_is_pushed_while_it_is_decided_about_is_settled(
     (found,) = await laptop.conflicts()
     await laptop.sync_calmly()
 
-    async with laptop.seen() as (_, mirror):
+    async with laptop.seen() as mirror:
         monkeypatch.setattr(mirror, "conflict_of", lambda _path: found)
         mirror.resolve(found.copy_path, "both")
 

@@ -240,7 +240,7 @@ class Table:
 
     async def break_off(self) -> None:
         """Decide at first, end the process on the way, and change the files."""
-        async with self.laptop.seen() as (_, mirror):
+        async with self.laptop.seen() as mirror:
             copies = {c.copy_path.partition("/")[0]: c.copy_path for c in mirror.conflicts()}
             for cell in self.cells:
                 keep, change, moment = cell.kill
@@ -266,7 +266,7 @@ class Table:
                 await self.laptop.sync_calmly()
 
     async def decide(self, *, is_synced: bool) -> None:
-        async with self.laptop.seen() as (_, mirror):
+        async with self.laptop.seen() as mirror:
             listed: dict[str, list[FolderConflict]] = defaultdict(list)
             for conflict in mirror.conflicts():
                 listed[conflict.copy_path.partition("/")[0]].append(conflict)

@@ -19,6 +19,7 @@ from simulation.replicas.user import Slow
 from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
+from syncapi.client.follower.feed import Feed
 from syncapi.client.replica.conflict_handler import Settling
 from syncapi.client.replica.conflicts import (
     Strategy,
@@ -29,7 +30,6 @@ from syncapi.client.replica.conflicts import (
     mine,
 )
 from syncapi.client.replica.editor import Editing
-from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.records import PendingChange
 from syncapi.client.replica.replica import Replica
 from syncapi.client.replica.results import Tally

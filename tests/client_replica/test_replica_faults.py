@@ -18,7 +18,6 @@ from fixtures.uploads import Json, upload
 from syncapi.client.errors import StoreBusy, Unreachable
 from syncapi.client.replica.conflicts import manual
 from syncapi.client.store.keys import PassphraseKey
-from syncapi.protocol.push import CreateChange, DeleteChange, PushedChange, UpdateChange
 from syncapi.server.domain.access import Role
 from syncapi.server.storage.bucket import Bucket
 from syncapi.server.storage.s3 import ObjectStore
@@ -235,63 +234,6 @@ async def test_content_that_went_missing_here_stops_no_other(
     assert [document.filename for document in device.replica.remote()] == ["whole.txt"]
 
 
-async def test_submit_is_by_batches(tenant: TestTenant, make_device: MakeDevice) -> None:
-    """For the folder mirror: each document once a batch, in its own order, bad ones alone."""
-    file = UUID((await upload(tenant.user, b"content"))["file"]["id"])
-    device = make_device(tenant, keep_contents=False)
-    await device.replica.sync()
-    changes: list[PushedChange] = []
-    for number in range(510):
-        id_ = device.make_id()
-        changes.append(
-            CreateChange(
-                op="create",
-                change_id=device.make_id(),
-                id=id_,
-                filename=f"{number}.txt",
-                mime_type="text/plain",
-                file_id=file,
-            )
-        )
-    first = changes[0]
-    changes[3] = changes[3].model_copy(update={"filename": "a/b"})  # no document can have it
-    never = first.model_copy(update={"change_id": device.make_id(), "filename": "other.txt"})
-    results = await device.replica.submit([*changes, never])
-    assert [r.status for r in results[:3]] == ["applied"] * 3
-    assert (results[3].status, results[3].problem and results[3].problem.code) == (
-        "rejected",
-        "not_applied",
-    )
-    assert {r.status for r in results[4:-1]} == {"applied"}
-    assert (results[-1].id, results[-1].status) == (first.id, "conflict")
-    assert [r.change_id for r in results] == [c.change_id for c in [*changes, never]]
-    held = {document.id: document for document in device.replica.remote()}
-    assert len(held) == 510
-    document = results[0].document
-    assert document == held[first.id]
-    assert document is not None
-    base = document.updated_at
-    update = UpdateChange(
-        op="update",
-        change_id=device.make_id(),
-        id=first.id,
-        base_updated_at=base.isoformat(),
-        filename="renamed.txt",
-    )
-    delete = DeleteChange(
-        op="delete",
-        change_id=device.make_id(),
-        id=changes[1].id,
-        base_updated_at=base.isoformat(),
-    )
-    await device.replica.submit([update, delete])
-    held = {document.id: document for document in device.replica.remote()}
-    assert held[first.id].filename == "renamed.txt"
-    assert delete.id not in held
-    result = await device.replica.pull()
-    assert (result.added, result.modified, result.deleted) == ([], [], [])
-
-
 async def test_one_run_at_a_time(tenant: TestTenant, make_device: MakeDevice) -> None:
     device = make_device(tenant)
     with device.replica.exclusively():
@@ -310,7 +252,7 @@ async def _as_another(device: Device) -> None:
 HOLD = """
 import sys, time
 from pathlib import Path
-from syncapi.client.replica.exclusion import Exclusion
+from syncapi.client.follower.exclusion import Exclusion
 with Exclusion(Path(sys.argv[1])).held():
     print("held", flush=True)
     time.sleep(600)
@@ -329,8 +271,6 @@ async def test_a_killed_process_lets_go(tenant: TestTenant, make_device: MakeDev
         for run in (device.replica.sync, device.replica.pull, device.replica.push):
             with pytest.raises(StoreBusy, match=str(holder.pid)):
                 await run()
-        with pytest.raises(StoreBusy):
-            await device.replica.submit([])
         device.replica.create("b.txt", b"b")  # changing needs no run
         os.kill(holder.pid, signal.SIGKILL)
         holder.wait(30)

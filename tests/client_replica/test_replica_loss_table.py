@@ -19,7 +19,7 @@ from fixtures.replicas import Device, MakeDevice
 from fixtures.service import TestTenant
 from fixtures.writing import MakeWriter
 from syncapi.client.errors import NotFound, Unreachable
-from syncapi.client.replica.machine import Phase, State
+from syncapi.client.follower.machine import Phase, State
 
 CLIENT = Path(__file__).parents[2] / "docs" / "client.md"
 
@@ -197,13 +197,13 @@ async def pulls_first(device: Device) -> None:
 
 async def is_filling(device: Device) -> None:
     """The first run had come as far as its cursor says."""
-    machine = device.replica._tables.machine
-    device.replica._tables.keep(State(Phase.FILLING, machine.cursor))
+    machine = device.replica._follower._tables.machine
+    device.replica._follower._tables.keep(State(Phase.FILLING, machine.cursor))
 
 
 async def is_following(device: Device) -> None:
-    machine = device.replica._tables.machine
-    device.replica._tables.keep(State(Phase.FOLLOWING, machine.cursor))
+    machine = device.replica._follower._tables.machine
+    device.replica._follower._tables.keep(State(Phase.FOLLOWING, machine.cursor))
 
 
 async def is_cut_short_while_resyncing(device: Device) -> None:
@@ -215,13 +215,13 @@ async def is_cut_short_while_resyncing(device: Device) -> None:
         return answers > 2  # the 410, and a page
 
     await pull_in_vain(device, loses)
-    assert device.replica._tables.machine.phase is Phase.RESYNCING
+    assert device.replica._follower._tables.machine.phase is Phase.RESYNCING
 
 
 async def is_cut_short_while_comparing(device: Device) -> None:
     """The history is asked for in the comparison, and for pages with what was pushed."""
     await pull_in_vain(device, lambda request: request.url.path.endswith("/history"))
-    assert device.replica._tables.machine.phase in {Phase.COMPARING, Phase.FOLLOWING}
+    assert device.replica._follower._tables.machine.phase in {Phase.COMPARING, Phase.FOLLOWING}
 
 
 async def pull_in_vain(device: Device, loses: Callable[[httpx.Request], bool]) -> None:
@@ -268,7 +268,7 @@ async def test_what_the_server_has_lost(
 
 async def is_new(device: Device) -> None:
     """It pushed before its first run."""
-    device.replica._tables.keep(State())
+    device.replica._follower._tables.keep(State())
 
 
 @pytest.mark.parametrize(

@@ -125,30 +125,6 @@ async def test_an_edit_on_top_of_a_loss(failover: Failover, make_device: MakeDev
     assert other.names() == {"b.txt": b"2"}
 
 
-async def test_without_contents_it_is_told_what_was_lost(
-    failover: Failover, make_device: MakeDevice
-) -> None:
-    writer = make_device(failover.account)
-    reader = make_device(failover.account, keep_contents=False)
-    old, kept = (writer.replica.create(f"{n}.txt", f"{n}".encode()).id for n in range(2))
-    await writer.replica.sync()
-    failover.fork()
-    writer.replica.update(old, content=b"lost")
-    made = writer.replica.create("made.txt", b"made").id
-    await writer.replica.sync()
-    await reader.replica.sync()
-    held = {document.id: document.updated_at for document in reader.replica.remote()}
-    failover.take_over(reader)
-    assert (await reader.replica.pull()).resynced == "history_lost"
-    assert {document.id for document in reader.replica.remote()} == {old, kept}
-    assert reader.replica.lost() == {old: held[old], made: held[made]}
-    reader.reopen()
-    reader.replica.settle_lost([old])
-    assert set(reader.replica.lost()) == {made}
-    assert (await reader.replica.pull()).resynced == "no"
-    assert set(reader.replica.lost()) == {made}
-
-
 async def test_two_losses_in_a_row(failover: Failover, make_device: MakeDevice) -> None:
     """What was brought back after the first one is lost in the second, pushed or not."""
     device, reader = make_device(failover.account), make_device(failover.account)
@@ -292,29 +268,6 @@ async def test_what_is_queued_goes_on_where_lost_bytes_had_not_come(
     assert set(device.replica.lost()) == {document}
     assert device.replica.pending() == []
     assert device.names() == {"b.txt": b"1"}
-
-
-async def test_without_contents_what_is_queued_does_not_resync_for_ever(
-    failover: Failover, make_device: MakeDevice
-) -> None:
-    device, other = (
-        make_device(failover.account, keep_contents=False),
-        make_device(failover.account),
-    )
-    document = other.replica.create("a.txt", b"1").id
-    await other.replica.sync()
-    failover.fork()
-    other.replica.update(document, content=b"2")
-    await other.replica.sync()
-    await device.replica.sync()
-    device.replica.update(document, filename="b.txt")
-    failover.take_over(device)
-    assert (await device.replica.sync()).resynced == "history_lost"
-    assert set(device.replica.lost()) == {document}
-    assert device.replica.pending() == []
-    assert (await device.replica.sync()).resynced == "no"
-    (found,) = device.replica.remote()
-    assert found.filename == "b.txt"
 
 
 async def test_who_gives_up_an_edit_keeps_the_lost_version(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from syncapi.client.replica.machine import (
+from syncapi.client.follower.machine import (
     Asked,
     Compared,
     Effect,

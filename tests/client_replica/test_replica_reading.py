@@ -107,7 +107,7 @@ async def with_needless_contents(device: Device, number: int) -> list[bytes]:
 
 
 def is_untidy(device: Device) -> bool:
-    state = device.replica._tables.state
+    state = device.replica._tables.tidiness
     return state.is_untidy or state.is_tidying
 
 

@@ -9,7 +9,7 @@ from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter, SqlWriter
 from syncapi.client.errors import Unreachable
-from syncapi.client.replica.machine import Phase
+from syncapi.client.follower.machine import Phase
 
 
 async def put(tenant: TestTenant, *names: str) -> dict[str, UUID]:
@@ -88,7 +88,7 @@ async def test_what_is_pushed_while_it_resyncs_stays(
     await device.replica.sync()
     await forget(tenant, writer, ids["e"])
     await cut_short(device, after=2)  # the 410, and a page
-    assert device.replica._tables.machine.phase is Phase.RESYNCING
+    assert device.replica._follower._tables.machine.phase is Phase.RESYNCING
     new = device.replica.create("new.txt", b"new").id
     held = {document.filename: document.id for document in device.replica.documents()}
     for name in "ab":  # one of which is in the first page
@@ -129,7 +129,7 @@ async def test_a_resync_that_expires_itself(
     await device.replica.sync()
     await forget(tenant, writer, ids["a"])
     await cut_short(device, after=2)  # the 410, and a page
-    assert device.replica._tables.machine.phase is Phase.RESYNCING
+    assert device.replica._follower._tables.machine.phase is Phase.RESYNCING
     await writer.connection.execute("SELECT feed.void_cursors()")
     result = await device.replica.sync()
     assert result.resynced != "no"
@@ -142,10 +142,10 @@ async def test_the_cursor_of_another_key(tenant: TestTenant, make_device: MakeDe
     ids = await put(tenant, *"ab")
     await device.replica.sync()
     await tenant.admin.delete(f"/documents/{ids['a']}")
-    machine = device.replica._tables.machine
+    machine = device.replica._follower._tables.machine
     assert machine.cursor is not None
     altered = machine.cursor[:-4] + ("AAAA" if machine.cursor[-4:] != "AAAA" else "BBBB")
-    device.replica._tables.keep(type(machine)(machine.phase, altered))
+    device.replica._follower._tables.keep(type(machine)(machine.phase, altered))
     result = await device.replica.sync()
     assert (result.resynced, result.deleted) == ("tombstones_collected", [ids["a"]])
     assert device.names() == {"b.txt": b"b"}

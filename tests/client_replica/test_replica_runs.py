@@ -125,22 +125,6 @@ def pulls(request: httpx.Request) -> bool:
     return request.method == "GET" and request.url.path.endswith("/documents/sync")
 
 
-async def test_a_page_of_urls_without_contents(
-    tenant: TestTenant, make_device: MakeDevice
-) -> None:
-    document = await upload(tenant.user, b"content")
-    device = make_device(tenant, keep_contents=False)
-    await device.replica.sync()
-    (held,) = device.replica.remote()
-    assert str(held.id) == document["id"]
-    assert set(device.replica.urls) == {held.id}
-    assert device.replica.content(held.id) is None
-    assert device.storage.seen == []
-    made = device.replica.create("b.txt", b"queued")
-    assert device.bytes_of(made.id) == b"queued", "until it is pushed"
-    await device.replica.sync()
-
-
 async def test_what_cannot_be_named_is_refused_at_once(
     tenant: TestTenant, make_device: MakeDevice
 ) -> None:

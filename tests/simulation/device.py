@@ -29,7 +29,6 @@ from syncapi.client.folder.observer import Keep, Options
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
 from syncapi.client.folder.rules import Direction
 from syncapi.client.folder.trash import Trash
-from syncapi.client.replica.replica import Replica
 from syncapi.client.retrying import RetryPolicy
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.sinks import PART_PREFIX
@@ -107,7 +106,7 @@ class Device:
         self.suspects_backup = False
         self.may_have_gone_back = False
         self.answer: Keep | None = None
-        self._standing: tuple[Replica, Mirror] | None = None
+        self._standing: Mirror | None = None
         self._open = AsyncExitStack()
         self._time = datetime(2026, 11, 26, tzinfo=UTC)
 
@@ -121,16 +120,12 @@ class Device:
             yield mirror
 
     @asynccontextmanager
-    async def seen(self) -> AsyncIterator[tuple[Replica, Mirror]]:
-        """The same, which does not keep others out: to sync, it must do so by the replica."""
-        options = self._options()
+    async def seen(self) -> AsyncIterator[Mirror]:
+        """The same, which does not keep others out: to sync, it must do so by itself."""
         with Store.open(self.state) as store:
             async with self._client() as client:
-                replica = Replica(
-                    client, store, make_id=self.new_id, clock=self.now, keep_contents=False
-                )
                 trash = Trash(self.state / "trash")
-                yield replica, Mirror(self.root, client, replica, store, trash, options)
+                yield Mirror(self.root, client, store, trash, self._options())
 
     def _client(self) -> Client:
         return Client(
@@ -188,9 +183,8 @@ class Device:
         if self._standing is None:
             self._open = AsyncExitStack()
             self._standing = await self._open.enter_async_context(self.seen())
-        replica, mirror = self._standing
-        with replica.exclusively():
-            yield mirror
+        with self._standing.exclusively():
+            yield self._standing
 
     async def end(self) -> None:
         """End the process that has the folder open."""
@@ -212,7 +206,7 @@ class Device:
 
     async def conflicts(self) -> list[FolderConflict]:
         """What waits for a person."""
-        async with self.seen() as (_, mirror):
+        async with self.seen() as mirror:
             return mirror.conflicts()
 
     async def decide(self, copy: str, keep: Decision, befalling: Befalling) -> str:
@@ -223,7 +217,7 @@ class Device:
         """
         try:
             with befalling.befall():
-                async with self.seen() as (_, mirror):
+                async with self.seen() as mirror:
                     mirror.resolve(copy, keep)
         except Crashed:
             return "crashed"
@@ -233,7 +227,7 @@ class Device:
 
     async def to_do(self) -> list[tuple[str, str]]:
         """What a sync would do, as far as this machine knows: the actions, and with what."""
-        async with self.seen() as (_, mirror):
+        async with self.seen() as mirror:
             plan = (await mirror.look(offline=True)).plan
         return sorted((type(action).__name__, path_of(action)) for action in plan.actions)
 

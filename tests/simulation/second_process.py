@@ -21,9 +21,9 @@ async def act_beside(device: Device, rng: random.Random) -> str:
         Intruded: it could sync.
         SyncError: it could not look at the folder.
     """
-    async with device.seen() as (replica, mirror):
+    async with device.seen() as mirror:
         try:
-            with replica.exclusively():
+            with mirror.exclusively():
                 raise Intruded(f"{device.name}: a second process could sync")
         except StoreBusy:
             pass

@@ -6,7 +6,8 @@ from typing import Self
 from uuid import UUID
 
 from simulation.replicas.wishes import marks_of
-from syncapi.client.replica.conflicts import values_of, wanted_values
+from syncapi.client.follower.values import values_of
+from syncapi.client.replica.conflicts import wanted_values
 from syncapi.client.replica.records import ConflictRecord, PendingChange
 from syncapi.client.replica.tables import Tables
 from syncapi.client.store.store import Store

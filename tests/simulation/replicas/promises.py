@@ -26,7 +26,7 @@ from simulation.replicas.held import Held, given
 from simulation.replicas.program import Program, Run
 from simulation.replicas.wishes import marks_of
 from simulation.truth import PastVersion, Truth
-from syncapi.client.replica.conflicts import values_of
+from syncapi.client.follower.values import values_of
 from syncapi.protocol.versions import NO_VERSION
 
 

@@ -12,7 +12,8 @@ from simulation.replicas.held import given, written_in
 from simulation.replicas.program import Program
 from simulation.replicas.wishes import Marks, marks_of
 from syncapi.client.errors import ContentReplaced, StoreBusy, SyncError
-from syncapi.client.replica.conflicts import FIELDS, conflict_of, values_of
+from syncapi.client.follower.values import values_of
+from syncapi.client.replica.conflicts import FIELDS, conflict_of
 from syncapi.client.replica.replica import Replica
 from syncapi.client.transfer.contents import AnyContent
 from syncapi.protocol.documents import Document

@@ -8,7 +8,7 @@ from itertools import count
 from typing import Final, TypeAlias
 from uuid import UUID
 
-from syncapi.client.replica.conflicts import Values
+from syncapi.client.follower.values import Values
 
 ValuesByField: TypeAlias = defaultdict[str, set[object]]
 

@@ -84,7 +84,7 @@ async def _graves(at_work: Opened) -> list[Tombstone]:
     before those that it has collected; when that was it does not tell.
     """
     now = datetime.now(UTC)
-    known = [document.created_at for document in at_work.replica.remote()]
+    known = [document.created_at for document in at_work.mirror.documents()]
     first = min([*known, at_work.folder.created_at])
     for since in (first, *(now - timedelta(days=days) for days in _DAYS_BACK)):
         try:

@@ -20,7 +20,6 @@ from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.observer import Options
 from syncapi.client.folder.reports import Progress
 from syncapi.client.folder.trash import Trash
-from syncapi.client.replica.replica import Replica
 from syncapi.client.store.store import Store
 
 
@@ -31,7 +30,6 @@ class Opened:
     folder: Folder
     account: Account
     client: Client
-    replica: Replica
     mirror: Mirror
 
     def path_of(self, file: Path) -> str:
@@ -46,7 +44,7 @@ class Opened:
             StoreBusy: another process syncs it.
             CommandFailed: another process has made the folder forgotten since it was opened.
         """
-        with self.replica.exclusively():
+        with self.mirror.exclusively():
             if folders().read().by_id(self.folder.id) is None:
                 raise CommandFailed(
                     f"{self.folder.path} was forgotten by another process. Nothing was done",
@@ -91,17 +89,15 @@ async def opened(folder: Folder, progress: Progress | None = None) -> AsyncItera
     token = token_of(account)
     with Store.open(folder.state, key=key_of(folder)) as store:
         async with Client(account.url, account.tenant, token) as client:
-            replica = Replica(client, store, keep_contents=False)
             mirror = Mirror(
                 folder.path,
                 client,
-                replica,
                 store,
                 Trash(folder.state / "trash", keep=timedelta(days=folder.trash_days)),
                 Options(device=folder.device),
                 progress,
             )
-            yield Opened(folder, account, client, replica, mirror)
+            yield Opened(folder, account, client, mirror)
 
 
 async def looked(at_work: Opened, speaker: Speaker, *, offline: bool = False) -> Plan:

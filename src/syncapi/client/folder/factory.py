@@ -9,7 +9,6 @@ from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.observer import Options
 from syncapi.client.folder.reports import Progress
 from syncapi.client.folder.trash import Trash
-from syncapi.client.replica.replica import Replica
 from syncapi.client.store.keys import Key
 from syncapi.client.store.store import Store
 
@@ -38,8 +37,6 @@ async def open_mirror(
         StoreError: the state cannot be used, or another process uses it.
     """
     with Store.open(state, key=key) as store:
-        replica = Replica(
-            client, store, make_id=options.new_id, clock=options.now, keep_contents=False
-        )
-        with replica.exclusively():
-            yield Mirror(root, client, replica, store, Trash(state / "trash"), options, progress)
+        mirror = Mirror(root, client, store, Trash(state / "trash"), options, progress)
+        with mirror.exclusively():
+            yield mirror

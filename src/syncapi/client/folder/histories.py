@@ -8,7 +8,7 @@ from syncapi.client.api.client import Client
 from syncapi.client.folder.bounded_gather import each
 from syncapi.client.folder.model import Base, LocalFile
 from syncapi.client.folder.older_names import PlacedBytes
-from syncapi.client.replica.histories import versions_of
+from syncapi.client.follower.histories import versions_of
 from syncapi.protocol.documents import Document
 from syncapi.protocol.history import DocumentVersion
 

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Iterator
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Final, Literal
@@ -22,6 +22,7 @@ from syncapi.client.folder.ignore_rules import is_own_part, is_part_file, read_i
 from syncapi.client.folder.intents import Resolved
 from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
 from syncapi.client.folder.local_executor import FolderHalf
+from syncapi.client.folder.lost_versions import LostVersions
 from syncapi.client.folder.model import Base
 from syncapi.client.folder.names import join
 from syncapi.client.folder.observer import Keep, Looking, Options, View
@@ -41,10 +42,11 @@ from syncapi.client.folder.reports import (
 from syncapi.client.folder.resolver import Resolving
 from syncapi.client.folder.sync_pass import Round
 from syncapi.client.folder.trash import Trash
-from syncapi.client.replica.replica import Replica
+from syncapi.client.follower.follower import Follower
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.downloads import Downloader
 from syncapi.client.transfer.uploads import Uploader
+from syncapi.protocol.documents import Document
 
 MOST_ROUNDS: Final = 5
 """Who changes files faster than they can be synced is served by the next sync, and told so."""
@@ -59,8 +61,7 @@ class Mirror:
 
     Args:
         root: the folder.
-        replica: of the tenant, made with ``keep_contents=False``: the bytes are in the folder.
-        store: of the replica; the mirror keeps its own tables there.
+        store: the mirror's own.
         trash: where files go that are taken out of the folder.
     """
 
@@ -68,7 +69,6 @@ class Mirror:
         self,
         root: Path,
         client: Client,
-        replica: Replica,
         store: Store,
         trash: Trash,
         options: Options,
@@ -77,7 +77,7 @@ class Mirror:
         self.root = root
         self.trash = trash
         self._client = client
-        self._replica = replica
+        self._follower = follower = Follower(client, store, LostVersions(store))
         self._options = options
         self._progress = progress or Silent()
         self._store = store
@@ -93,7 +93,7 @@ class Mirror:
         self._looking = Looking(
             root,
             self._disk,
-            replica,
+            follower,
             self._ledger,
             self._index,
             OutOfSight(store, self._ledger),
@@ -103,6 +103,14 @@ class Mirror:
         )
         self._deletions = RecentDeletions(store, options.now)
         self._etag: str | None = None
+
+    def exclusively(self) -> AbstractContextManager[None]:
+        """Keep other syncs of the folder out over several steps. Raises `StoreBusy`."""
+        return self._follower.exclusively()
+
+    def documents(self) -> Iterator[Document]:
+        """The live documents, as the server last said."""
+        return self._follower.documents()
 
     async def sync(
         self,
@@ -239,7 +247,7 @@ class Mirror:
             self._disk,
             self._ledger,
             self._conflicts,
-            self._replica,
+            self._follower,
             uploader,
             new_id=self._options.new_id,
             parallel=self._options.parallel,
@@ -251,7 +259,7 @@ class Mirror:
             parallel=self._options.parallel,
             on_bytes=lambda _id, size: self._progress.advance(size),
         )
-        return Placing(self._disk, downloader, self._replica.urls)
+        return Placing(self._disk, downloader, self._follower.urls)
 
     def _tell(self, report: MirrorReport, view: View, failures: Iterable[Failure]) -> None:
         for failure in failures:
@@ -343,7 +351,7 @@ class Mirror:
 
     async def has_news(self) -> bool:
         """Ask the server, at next to no cost, whether anything was written since the last sync."""
-        cursor = self._replica.cursor
+        cursor = self._follower.cursor
         if cursor is None:
             return True
         polled = await self._client.poll(cursor, self._etag)

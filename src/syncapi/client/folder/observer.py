@@ -24,7 +24,8 @@ from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.plan import Direction, Rules, WentBack, plan
 from syncapi.client.folder.plan_checks import rules_first
 from syncapi.client.folder.scanner import scan
-from syncapi.client.replica.replica import Replica
+from syncapi.client.follower.follower import Follower
+from syncapi.client.follower.pulled import Pulled
 from syncapi.protocol.documents import Document
 
 Keep: TypeAlias = Literal["mine", "theirs"]
@@ -80,7 +81,7 @@ class Looking:
         self,
         root: Path,
         disk: Disk,
-        replica: Replica,
+        follower: Follower,
         ledger: Ledger,
         index: FileIndex,
         out_of_sight: OutOfSight,
@@ -90,7 +91,7 @@ class Looking:
     ) -> None:
         self._root = root
         self._disk = disk
-        self._replica = replica
+        self._follower = follower
         self._ledger = ledger
         self._index = index
         self._out_of_sight = out_of_sight
@@ -125,7 +126,7 @@ class Looking:
         ignores = read_ignores(self._root)
         if not offline:
             await self._pull(ignores)
-        documents = {document.id: document for document in self._replica.remote()}
+        documents = {document.id: document for document in self._follower.documents()}
         found = await asyncio.to_thread(self._scan, ignores)
         rules = self._rules(ignores, direction)
         entries = list(self._ledger.entries())
@@ -162,7 +163,7 @@ class Looking:
     async def _pull(self, ignores: Ignores) -> None:
         # Before the pull: a server that cannot be reached changes nothing about the rules.
         self._out_of_sight.mark(ignores)
-        await self._replica.pull()
+        await self._follower.pull(Pulled())
         await self._mark_lost()
 
     async def _informed(
@@ -233,18 +234,18 @@ class Looking:
 
         The folder may have an older version than was pulled last, which the server may still have.
         """
-        lost = self._replica.lost()
+        lost = self._follower.lost()
         for document_id, version in lost.items():
             entry = self._ledger.find(document_id)
             if entry is not None:
                 self._ledger.put(await self._judged(entry, version))
-        self._replica.settle_lost(lost.keys())
+        self._follower.settle_lost(lost.keys())
 
     async def _judged(self, entry: Base, lost: datetime) -> Base:
         """The entry, and what was about to take its place, each marked by its own version."""
         coming = entry.coming and await self._judged(entry.coming, lost)
         is_lost = entry.version is not None and (
-            entry.version == lost or await self._replica.has_lost(entry.id, entry.version)
+            entry.version == lost or await self._follower.has_lost(entry.id, entry.version)
         )
         return replace(entry, lost=entry.lost or is_lost, coming=coming)
 

@@ -34,7 +34,7 @@ OnConflict: TypeAlias = Literal["reject", "merge"]
 
 
 class Submits(Protocol):
-    """The side of a replica that pushes and remembers what was answered."""
+    """The side of a follower that pushes and remembers what was answered."""
 
     async def submit(
         self, changes: Sequence[PushedChange], *, on_conflict: OnConflict = "reject"
@@ -66,7 +66,7 @@ class ServerHalf:
         disk: Disk,
         ledger: Ledger,
         conflicts: FolderConflicts,
-        replica: Submits,
+        follower: Submits,
         uploader: Uploader,
         *,
         new_id: Callable[[], UUID],
@@ -75,7 +75,7 @@ class ServerHalf:
         self._disk = disk
         self._ledger = ledger
         self._conflicts = conflicts
-        self._replica = replica
+        self._follower = follower
         self._uploader = uploader
         self._new_id = new_id
         self._parallel = parallel
@@ -204,7 +204,7 @@ class ServerHalf:
             return []
         self._ledger.put(*self._notes(ready))
         changes = [one.change for one in ready]
-        results = await self._replica.submit(changes, on_conflict=on_conflict)
+        results = await self._follower.submit(changes, on_conflict=on_conflict)
         return list(zip(ready, results, strict=True))
 
     def _learn(self, answered: Sequence[_Answered], current: Round) -> None:

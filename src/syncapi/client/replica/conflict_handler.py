@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
+from syncapi.client.follower.values import Values, values_of
 from syncapi.client.replica.conflicts import (
     Ask,
     Conflict,
@@ -12,13 +13,11 @@ from syncapi.client.replica.conflicts import (
     Resolution,
     Strategy,
     Take,
-    Values,
     conflict_of,
     contents_of,
     judge,
     kept_name,
     theirs,
-    values_of,
 )
 from syncapi.client.replica.failures import Failures
 from syncapi.client.replica.outbox import Outbox

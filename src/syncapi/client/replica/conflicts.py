@@ -14,14 +14,11 @@ from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
 from syncapi.client.errors import SyncError
+from syncapi.client.follower.values import Values, values_of
 from syncapi.client.replica.records import ConflictRecord, ContentHash, PendingChange
-from syncapi.protocol.documents import Document
 from syncapi.protocol.filenames import LONGEST_FILENAME
 from syncapi.protocol.merging import differing
 from syncapi.protocol.merging import merge as joined
-
-Values: TypeAlias = Mapping[str, object]
-"""A version's fields: folder, filename and mime_type as text, content as its SHA-256."""
 
 FIELDS: Final = ("folder", "filename", "mime_type", "content")
 
@@ -166,15 +163,6 @@ def conflict_of(record: ConflictRecord) -> Conflict:
         changed_at=record.mine.queued_at,
         theirs_at=None if server is None else server.updated_at,
     )
-
-
-def values_of(document: Document) -> dict[str, object]:
-    return {
-        "folder": document.folder,
-        "filename": document.filename,
-        "mime_type": document.mime_type,
-        "content": document.file.sha256_hash,
-    }
 
 
 def wanted_values(change: PendingChange) -> dict[str, object] | None:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from syncapi.client.errors import SyncError
-from syncapi.client.replica.conflicts import values_of
+from syncapi.client.follower.values import values_of
 from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.overlay import seen
 from syncapi.client.replica.records import ContentHash, PendingChange

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 from uuid import UUID
 
+from syncapi.client.follower.records import LostVersion
+from syncapi.client.follower.values import values_of
 from syncapi.client.replica.conflict_handler import Settling
-from syncapi.client.replica.conflicts import values_of
 from syncapi.client.replica.outbox import Outbox, as_create
-from syncapi.client.replica.records import ContentHash, LostVersion, PendingChange
+from syncapi.client.replica.records import ContentHash, PendingChange
 from syncapi.client.replica.tables import Tables
 from syncapi.protocol.documents import Document
 from syncapi.protocol.merging import differing
@@ -19,8 +20,7 @@ class Losses:
     was. What was changed here on top of it waits behind that change, so that the server gets both
     versions. What was changed here on top of an older version is in conflict with it.
 
-    Without ``keeps_contents`` a lost version cannot be pushed. It is noted, for the program that
-    has its bytes.
+    A lost version whose bytes had not come cannot be pushed. It is noted, for the program.
     """
 
     def __init__(
@@ -29,14 +29,11 @@ class Losses:
         outbox: Outbox,
         settling: Settling,
         make_id: Callable[[], UUID],
-        *,
-        keeps_contents: bool,
     ) -> None:
         self._tables = tables
         self._outbox = outbox
         self._settling = settling
         self._make_id = make_id
-        self._keeps_contents = keeps_contents
 
     def keep(self, held: Document, there: Document | None) -> None:
         """Keep a lost version.
@@ -68,7 +65,7 @@ class Losses:
     def keep_third(self, held: Document) -> None:
         """Keep a lost version of a document in conflict that is neither side of the conflict."""
         fields = self._fields(held)
-        if not self._keeps_contents or fields["content"] is None:
+        if fields["content"] is None:
             self._tables.lost.put(str(held.id), LostVersion(version=held.updated_at))
             return
         self._settling.keep_beside(self._change(held, None).model_copy(update=fields))
@@ -83,10 +80,10 @@ class Losses:
             fields = {name: fields[name] for name in apart}
         if not fields:
             return None
-        if not self._keeps_contents or ("content" in fields and fields["content"] is None):
+        if "content" in fields and fields["content"] is None:
             self._tables.lost.put(str(held.id), LostVersion(version=held.updated_at))
-            fields.pop("content", None)
-            if not self._keeps_contents or there is None or there.is_deleted or not fields:
+            fields.pop("content")
+            if there is None or there.is_deleted or not fields:
                 return None
         change = self._change(held, base).model_copy(update=fields)
         self._tables.outbox.put(str(held.id), change)

@@ -4,9 +4,7 @@ from datetime import datetime
 from typing import Final, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict
-
-from syncapi.client.replica.machine import Phase, Reason
+from syncapi.client.follower.records import Record
 from syncapi.protocol.content import Digest
 from syncapi.protocol.documents import Document, FileInfo
 
@@ -15,10 +13,6 @@ NOT_UPLOADED: Final = UUID(int=0)
 
 Outcome: TypeAlias = Literal["open", "mine", "theirs", "merged", "both"]
 """How a conflict was settled; `open` waits for a person."""
-
-
-class Record(BaseModel):
-    model_config = ConfigDict(frozen=True)
 
 
 class ContentHash(Record):
@@ -113,20 +107,15 @@ class FailureRecord(Record):
     since: datetime
 
 
-class ReplicaState(Record):
-    """The machine's state, and what the next run must see to.
+class Tidiness(Record):
+    """Whether contents may be in the store that nothing needs. Nothing noted means that they may.
 
     Attributes:
-        complete_until: the server's time up to which the last page's run is complete.
         is_untidy: there may be contents that nothing refers to any more.
         is_tidying: those of before are being removed, or were when the process ended.
     """
 
-    phase: Phase = Phase.EMPTY
-    cursor: str | None = None
-    reason: Reason | None = None
-    complete_until: datetime | None = None
-    is_untidy: bool = False
+    is_untidy: bool = True
     is_tidying: bool = False
 
 
@@ -134,22 +123,3 @@ class Wanted(Record):
     """A content that a document has and the replica does not hold yet."""
 
     sha256: str
-
-
-class Pushed(Record):
-    """A version that a push was told, and that the feed has not brought yet.
-
-    Attributes:
-        is_due: the run under way began after it, and must bring it.
-        is_lost: a run has brought another version in its place.
-    """
-
-    version: datetime
-    is_due: bool = False
-    is_lost: bool = False
-
-
-class LostVersion(Record):
-    """A version that was held when the server lost it."""
-
-    version: datetime

@@ -1,12 +1,14 @@
 """The replica: documents to read and to change at any time, and runs that bring them in step."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from functools import partial
 from uuid import UUID, uuid4
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SyncError
+from syncapi.client.follower.follower import Follower
 from syncapi.client.replica.conflict_handler import Settling
 from syncapi.client.replica.conflicts import (
     Choice,
@@ -16,26 +18,20 @@ from syncapi.client.replica.conflicts import (
     settlement,
 )
 from syncapi.client.replica.editor import Editing
-from syncapi.client.replica.exclusion import Exclusion
 from syncapi.client.replica.failures import Failures
-from syncapi.client.replica.feed import Feed
 from syncapi.client.replica.fetcher import Fetching
 from syncapi.client.replica.held_content import HeldContent
+from syncapi.client.replica.holder import ReplicaHolder
 from syncapi.client.replica.losses import Losses
-from syncapi.client.replica.machine import Phase
 from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.records import ConflictRecord, FailureRecord, PendingChange
-from syncapi.client.replica.remote import Remote
 from syncapi.client.replica.results import SyncResult, Tally
-from syncapi.client.replica.resync import Comparing
 from syncapi.client.replica.sender import Sending
-from syncapi.client.replica.submission import submit
 from syncapi.client.replica.tables import Tables
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.contents import AnyContent, Content
 from syncapi.client.transfer.downloads import Downloader
 from syncapi.protocol.documents import Document
-from syncapi.protocol.push import ChangeResult, OnConflict, PushedChange
 
 
 def utc_now() -> datetime:
@@ -57,7 +53,6 @@ class Replica:
         strategy: Strategy = default_strategy,
         make_id: Callable[[], UUID] = uuid4,
         clock: Callable[[], datetime] = utc_now,
-        keep_contents: bool = True,
         per_page: int = 500,
     ) -> None:
         """Open the replica of a store.
@@ -68,23 +63,18 @@ class Replica:
             strategy: settles conflicts as they are met.
             make_id: of documents and changes that are made here.
             clock: the time of day, with its zone.
-            keep_contents: fetch the bytes of all documents; without it only those that were
-                changed here are kept, until they are pushed.
             per_page: documents of a page, 1 to 500.
         """
         self.strategy = strategy
-        self._client = client
         self._tables = tables = Tables.of(store)
-        self._exclusion = Exclusion(store.folder)
         self._failures = failures = Failures(tables, clock)
         self._outbox = outbox = Outbox(tables, make_id)
-        self._fetching = Fetching(tables, Downloader(client), failures, clock)
+        self._fetching = fetching = Fetching(tables, Downloader(client), failures, clock)
         self._settling = settling = Settling(tables, outbox, failures, make_id, clock)
-        fetching = self._fetching if keep_contents else None
-        self._remote = remote = Remote(tables, fetching, settling)
-        losses = Losses(tables, outbox, settling, make_id, keeps_contents=keep_contents)
-        comparing = Comparing(client, tables, remote, losses)
-        self._feed = Feed(client, tables, remote, comparing, fetching, per_page=per_page)
+        losses = Losses(tables, outbox, settling, make_id)
+        holder = ReplicaHolder(tables, settling, fetching, losses)
+        self._follower = Follower(client, store, holder, per_page=per_page)
+        remote = self._follower.remote
         self._sending = Sending(client, tables, outbox, remote, settling, losses, failures)
         self._editing = Editing(tables, outbox, make_id, clock)
 
@@ -118,7 +108,7 @@ class Replica:
 
     def remote(self) -> Iterator[Document]:
         """The live documents as the server last told them."""
-        return self._tables.documents.values()
+        return self._follower.documents()
 
     def pending(self) -> list[PendingChange]:
         """What was changed here and is not pushed yet."""
@@ -140,13 +130,7 @@ class Replica:
     @property
     def cursor(self) -> str | None:
         """What to poll with; None unless the last run came to its end."""
-        machine = self._tables.machine
-        return machine.cursor if machine.phase is Phase.IN_STEP else None
-
-    @property
-    def urls(self) -> Mapping[UUID, str]:
-        """Signed URLs of what the last run brought, with `keep_contents=False`."""
-        return self._remote.urls
+        return self._follower.cursor
 
     # Changing. Nothing is sent before the next run.
 
@@ -232,7 +216,7 @@ class Replica:
 
     def exclusively(self) -> AbstractContextManager[None]:
         """Keep other runs out over several of one's own. Raises `StoreBusy`."""
-        return self._exclusion.held()
+        return self._follower.exclusively()
 
     async def sync(self) -> SyncResult:
         """Push what was changed here, then pull what was changed there."""
@@ -261,37 +245,16 @@ class Replica:
             await self._fetching.tidy()
         return tally.result()
 
-    async def submit(
-        self, changes: Sequence[PushedChange], *, on_conflict: OnConflict = "reject"
-    ) -> list[ChangeResult]:
-        """Push changes past the queue, for programs that keep contents and conflicts themselves.
-
-        Whoever calls it sends a change whose answer was lost again, with its `change_id`. What
-        was answered of the documents is in `remote` when this returns.
-
-        Returns:
-            A result per change, in their order. A change that the server cannot read is
-            ``rejected`` as ``not_applied``, and stops no other.
-        """
-        with self.exclusively():
-            return await submit(self._client, self._tables, self._remote, changes, on_conflict)
-
-    # After a loss of the server's, with `keep_contents=False`.
+    # After a loss of the server's: versions whose bytes had not come yet.
 
     def lost(self) -> dict[UUID, datetime]:
         """Documents that were held in a version that the server has lost, and which one it was."""
-        return {UUID(key): held.version for key, held in self._tables.lost.items()}
-
-    async def has_lost(self, document_id: UUID, version: datetime) -> bool:
-        """Ask the server whether it has no such version of a document any more."""
-        return bool(await self._client.unknown_versions([(document_id, version)]))
+        return self._follower.lost()
 
     def settle_lost(self, document_ids: Iterable[UUID]) -> None:
         """Forget of these that they were lost."""
-        with self._tables.store.transaction():
-            for document_id in document_ids:
-                self._tables.lost.delete(str(document_id))
+        self._follower.settle_lost(document_ids)
 
     async def _pull(self, tally: Tally) -> None:
-        self._remote.urls.clear()
-        await self._feed.run(tally)
+        await self._follower.pull(tally, partial(self._fetching.fetch, tally=tally))
+        await self._fetching.fetch_rest(tally)

@@ -7,16 +7,17 @@ from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, ContentMissing, InvalidRequest, StoreDamaged
-from syncapi.client.replica.batches import Answer, push_each
+from syncapi.client.follower.batches import Answer, push_each
+from syncapi.client.follower.histories import missing_in_history, versions_of
+from syncapi.client.follower.remote import Remote
+from syncapi.client.follower.values import values_of
 from syncapi.client.replica.conflict_handler import Settling
-from syncapi.client.replica.conflicts import Strategy, values_of
+from syncapi.client.replica.conflicts import Strategy
 from syncapi.client.replica.failures import Failures, What, raise_what_ends_the_run
-from syncapi.client.replica.histories import missing_in_history, versions_of
 from syncapi.client.replica.losses import Losses
 from syncapi.client.replica.outbox import Outbox
 from syncapi.client.replica.overlay import changed_fields
 from syncapi.client.replica.records import ContentHash, PendingChange
-from syncapi.client.replica.remote import Remote
 from syncapi.client.replica.results import Tally
 from syncapi.client.replica.tables import Tables
 from syncapi.client.replica.wire_changes import is_as_changed, pushed_change

@@ -2,24 +2,22 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
-from syncapi.client.replica.machine import State
+from syncapi.client.follower.records import LostVersion
+from syncapi.client.follower.tables import STATE
 from syncapi.client.replica.records import (
     ConflictRecord,
     FailureRecord,
-    LostVersion,
     PendingChange,
-    Pushed,
-    ReplicaState,
+    Tidiness,
     Wanted,
 )
 from syncapi.client.store.store import Store
 from syncapi.client.store.tables import Table
 from syncapi.protocol.documents import Document
 
-_STATE = "replica"
+_KEY = "contents"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +30,7 @@ class Tables:
         outbox: of each document the change that is sent next, or may have been sent.
         later: of each document what was changed after that one had been sent.
         settled: conflicts that went against the change made here, kept for a while.
-        unconfirmed: versions that a push was told, until the feed brings them too.
-        lost: versions that were held when the server lost them, for the folder mirror.
+        lost: versions that the server has lost, and whose bytes had not come yet.
     """
 
     store: Store
@@ -45,9 +42,8 @@ class Tables:
     settled: Table[ConflictRecord]
     failures: Table[FailureRecord]
     wanted: Table[Wanted]
-    unconfirmed: Table[Pushed]
     lost: Table[LostVersion]
-    _state: Table[ReplicaState]
+    _tidiness: Table[Tidiness]
 
     @classmethod
     def of(cls, store: Store) -> "Tables":
@@ -61,38 +57,25 @@ class Tables:
             settled=store.table("settled", ConflictRecord),
             failures=store.table("failures", FailureRecord),
             wanted=store.table("wanted", Wanted),
-            unconfirmed=store.table("unconfirmed", Pushed),
             lost=store.table("lost", LostVersion),
-            _state=store.table("state", ReplicaState),
+            _tidiness=store.table(STATE, Tidiness),
         )
 
     @property
-    def state(self) -> ReplicaState:
-        return self._state.get(_STATE) or ReplicaState()
-
-    @property
-    def machine(self) -> State:
-        kept = self.state
-        return State(kept.phase, kept.cursor, kept.reason)
-
-    def keep(self, machine: State) -> None:
-        """Keep the machine's state."""
-        self._change(phase=machine.phase, cursor=machine.cursor, reason=machine.reason)
-
-    def note_time(self, complete_until: datetime) -> None:
-        self._change(complete_until=complete_until)
+    def tidiness(self) -> Tidiness:
+        return self._tidiness.get(_KEY) or Tidiness()
 
     def note_untidy(self) -> None:
         """Remember that contents may have become needless, so that a crash forgets it not."""
-        if not self.state.is_untidy:
+        if not self.tidiness.is_untidy:
             self._change(is_untidy=True)
 
     def begin_to_tidy(self) -> bool:
         """Whether there may be needless contents. What becomes so from now on is noted anew."""
-        state = self.state
-        if state.is_untidy:
+        tidiness = self.tidiness
+        if tidiness.is_untidy:
             self._change(is_untidy=False, is_tidying=True)
-        return state.is_untidy or state.is_tidying
+        return tidiness.is_untidy or tidiness.is_tidying
 
     def end_tidying(self) -> None:
         self._change(is_tidying=False)
@@ -130,7 +113,7 @@ class Tables:
 
     def _change(self, **fields: object) -> None:
         with self.store.transaction():
-            self._state.put(_STATE, self.state.model_copy(update=fields))
+            self._tidiness.put(_KEY, self.tidiness.model_copy(update=fields))
 
 
 def _contents(change: PendingChange) -> Iterator[str]:

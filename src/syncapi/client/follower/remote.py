@@ -1,16 +1,15 @@
-"""The server's documents, as they are taken over into the replica."""
+"""The server's documents, as they are taken over."""
 
 from collections.abc import Container
 from datetime import UTC, datetime
 from typing import Final
 from uuid import UUID
 
-from syncapi.client.replica.conflict_handler import Settling
-from syncapi.client.replica.fetcher import Fetching
-from syncapi.client.replica.machine import WentBack, step
-from syncapi.client.replica.records import Pushed
-from syncapi.client.replica.results import Tally
-from syncapi.client.replica.tables import Tables
+from syncapi.client.follower.holder import Holder
+from syncapi.client.follower.machine import WentBack, step
+from syncapi.client.follower.pulled import Pulled
+from syncapi.client.follower.records import Pushed
+from syncapi.client.follower.tables import FollowerTables
 from syncapi.protocol.documents import Document
 from syncapi.protocol.sync import SyncedDocument, SyncPage
 
@@ -24,10 +23,9 @@ class Remote:
         urls: of contents that this run has brought, while they are good; by document.
     """
 
-    def __init__(self, tables: Tables, fetching: Fetching | None, settling: Settling) -> None:
+    def __init__(self, tables: FollowerTables, holder: Holder) -> None:
         self._tables = tables
-        self._fetching = fetching
-        self._settling = settling
+        self._holder = holder
         self.urls: dict[UUID, str] = {}
 
     def superseded(self, page: SyncPage) -> list[Document]:
@@ -46,7 +44,7 @@ class Remote:
                 found.append(held)
         return found
 
-    def apply(self, page: SyncPage, lost: Container[UUID], tally: Tally) -> list[Document]:
+    def apply(self, page: SyncPage, lost: Container[UUID], pulled: Pulled) -> list[Document]:
         """Take a page over, but for documents whose pushed version is lost.
 
         Returns:
@@ -54,13 +52,13 @@ class Remote:
         """
         self._tables.note_time(page.server_time)
         live = (*page.added, *page.modified)
-        brought = [self._bring(document, lost, tally) for document in live]
+        brought = [self._bring(document, lost, pulled) for document in live]
         for tombstone in page.deleted:
             if tombstone.id in lost:
                 self._note_lost(tombstone.id)
                 continue
             self._tables.unconfirmed.delete(str(tombstone.id))
-            self.drop(tombstone.id, tally)
+            self.drop(tombstone.id, pulled)
         return brought
 
     def shadow(self, page: SyncPage) -> None:
@@ -69,34 +67,29 @@ class Remote:
         for document in (*page.added, *page.modified):
             self._tables.shadow.put(str(document.id), plain(document))
 
-    def put(self, document: Document, tally: Tally | None) -> None:
-        """Store a live document. The tally is of what others did; without one it is untold."""
+    def put(self, document: Document, pulled: Pulled | None) -> None:
+        """Store a live document. What others did is counted as ``pulled``, nothing else is."""
         key = str(document.id)
         held = self._tables.documents.get(key)
         if held == document:
             return
-        if held is not None and held.file.sha256_hash != document.file.sha256_hash:
-            self._tables.note_untidy()
         self._tables.documents.put(key, document)
-        self._settling.follow(document.id, document)
-        if self._fetching is not None:
-            self._fetching.want(document, is_new=held is None)
-        if tally is not None:
-            tally.upserted(document, is_new=held is None)
+        self._holder.put(document, held)
+        if pulled is not None:
+            pulled.upserted(document, is_new=held is None)
 
-    def drop(self, document_id: UUID, tally: Tally | None, server: Document | None = None) -> None:
+    def drop(
+        self, document_id: UUID, pulled: Pulled | None, server: Document | None = None
+    ) -> None:
         """Forget a document that the server has deleted."""
         key = str(document_id)
-        self._settling.follow(document_id, server)
-        self._tables.wanted.delete(key)
-        if self._tables.documents.get(key) is None:
+        held = self._tables.documents.get(key)
+        self._holder.drop(document_id, held, server)
+        if held is None:
             return
         self._tables.documents.delete(key)
-        self._tables.note_untidy()
-        if not self._tables.changes_of(document_id):
-            self._tables.failures.delete(key)
-        if tally is not None:
-            tally.dropped(document_id)
+        if pulled is not None:
+            pulled.dropped(document_id)
 
     def answered(
         self, document_id: UUID, document: Document | None, *, has_overwritten: bool = False
@@ -157,7 +150,7 @@ class Remote:
         if pushed is not None:
             self._tables.unconfirmed.put(str(document_id), pushed.model_copy(update=lost))
 
-    def _bring(self, synced: SyncedDocument, lost: Container[UUID], tally: Tally) -> Document:
+    def _bring(self, synced: SyncedDocument, lost: Container[UUID], pulled: Pulled) -> Document:
         key, document = str(synced.id), plain(synced)
         pushed = self._tables.unconfirmed.get(key)
         if pushed is not None and (pushed.version > document.updated_at or synced.id in lost):
@@ -165,7 +158,7 @@ class Remote:
             return document
         if pushed is not None:
             self._tables.unconfirmed.delete(key)
-        self.put(document, tally)
+        self.put(document, pulled)
         if synced.download_url is not None:
             self.urls[synced.id] = synced.download_url
         return document

@@ -5,9 +5,9 @@ from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError
-from syncapi.client.replica.batches import Answer, push_each
-from syncapi.client.replica.remote import Remote
-from syncapi.client.replica.tables import Tables
+from syncapi.client.follower.batches import Answer, push_each
+from syncapi.client.follower.remote import Remote
+from syncapi.client.follower.tables import FollowerTables
 from syncapi.protocol.push import (
     MOST_CHANGES,
     ChangeProblem,
@@ -19,7 +19,7 @@ from syncapi.protocol.push import (
 
 async def submit(
     client: Client,
-    tables: Tables,
+    tables: FollowerTables,
     remote: Remote,
     changes: Sequence[PushedChange],
     on_conflict: OnConflict,

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import NotFound
-from syncapi.client.replica.conflicts import values_of
+from syncapi.client.follower.values import values_of
 from syncapi.protocol.documents import Document
 from syncapi.protocol.history import DocumentVersion
 

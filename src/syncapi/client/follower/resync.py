@@ -4,40 +4,42 @@ from datetime import datetime
 from uuid import UUID
 
 from syncapi.client.api.client import Client
-from syncapi.client.replica.conflicts import values_of
-from syncapi.client.replica.histories import missing_in_history
-from syncapi.client.replica.losses import Losses
-from syncapi.client.replica.remote import Remote
-from syncapi.client.replica.results import Tally
-from syncapi.client.replica.tables import Tables
+from syncapi.client.follower.histories import missing_in_history
+from syncapi.client.follower.holder import Holder
+from syncapi.client.follower.pulled import Pulled
+from syncapi.client.follower.remote import Remote
+from syncapi.client.follower.tables import FollowerTables
+from syncapi.client.follower.values import values_of
 from syncapi.protocol.documents import Document
 
 
 class Comparing:
-    """Puts the shadow in the documents' place, and keeps what only the replica still has."""
+    """Puts the shadow in the documents' place, and keeps what only this side still has."""
 
-    def __init__(self, client: Client, tables: Tables, remote: Remote, losses: Losses) -> None:
+    def __init__(
+        self, client: Client, tables: FollowerTables, remote: Remote, holder: Holder
+    ) -> None:
         self._client = client
         self._tables = tables
         self._remote = remote
-        self._losses = losses
+        self._holder = holder
 
     async def lost(self) -> list[Document]:
         """The versions held here that the server has lost."""
         lost, doubtful = self._suspects()
         return [*lost, *await missing_in_history(self._client, doubtful)]
 
-    def swap(self, lost: list[Document], tally: Tally) -> None:
+    def swap(self, lost: list[Document], pulled: Pulled) -> None:
         """Let the shadow take the documents' place; part of the caller's transaction."""
         newer = self._pushed_since()
         for held in lost:
-            self._losses.keep(held, self._tables.shadow.get(str(held.id)))
+            self._holder.keep_lost(held, self._tables.shadow.get(str(held.id)))
         for key in [key for key, _ in self._tables.documents.items()]:
             if UUID(key) not in newer and self._tables.shadow.get(key) is None:
-                self._remote.drop(UUID(key), tally)
+                self._remote.drop(UUID(key), pulled)
         for key, document in self._tables.shadow.items():
             if UUID(key) not in newer:
-                self._remote.put(document, tally)
+                self._remote.put(document, pulled)
         self._tables.shadow.clear()
         for key, _ in list(self._tables.unconfirmed.items()):
             if UUID(key) not in newer:
@@ -63,11 +65,12 @@ class Comparing:
         The server has lost the deletion and the version; it has an older one.
         """
         lost = []
-        for key, change in self._tables.outbox.items():
-            there, base = self._tables.shadow.get(key), change.base
-            if base is None or there is None or self._tables.documents.get(key) is not None:
+        for base in self._holder.edited_versions():
+            key = str(base.id)
+            there = self._tables.shadow.get(key)
+            if there is None or self._tables.documents.get(key) is not None:
                 continue
-            if there.updated_at < base.updated_at and change.id not in newer:
+            if there.updated_at < base.updated_at and base.id not in newer:
                 lost.append(base)
         return lost
 
@@ -81,7 +84,7 @@ class Comparing:
         )
 
     def _pushed_since(self) -> set[UUID]:
-        """What was pushed after the resync had begun: the replica knows it better."""
+        """What was pushed after the resync had begun: what was answered says more."""
         pushed = self._tables.unconfirmed.items()
         return {UUID(key) for key, version in pushed if not version.is_due}
 

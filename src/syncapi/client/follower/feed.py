@@ -5,9 +5,9 @@ from uuid import UUID
 
 from syncapi.client.api.client import Client
 from syncapi.client.errors import CursorExpired, InvalidCursor
-from syncapi.client.replica.fetcher import Fetching
-from syncapi.client.replica.histories import missing_in_history
-from syncapi.client.replica.machine import (
+from syncapi.client.follower.histories import missing_in_history
+from syncapi.client.follower.holder import Fetch
+from syncapi.client.follower.machine import (
     Asked,
     Compared,
     Effect,
@@ -20,10 +20,10 @@ from syncapi.client.replica.machine import (
     WentBack,
     step,
 )
-from syncapi.client.replica.remote import Remote
-from syncapi.client.replica.results import Tally
-from syncapi.client.replica.resync import Comparing
-from syncapi.client.replica.tables import Tables
+from syncapi.client.follower.pulled import Pulled
+from syncapi.client.follower.remote import Remote
+from syncapi.client.follower.resync import Comparing
+from syncapi.client.follower.tables import FollowerTables
 from syncapi.protocol.documents import Document
 from syncapi.protocol.sync import SyncPage
 
@@ -34,10 +34,9 @@ class Feed:
     def __init__(
         self,
         client: Client,
-        tables: Tables,
+        tables: FollowerTables,
         remote: Remote,
         comparing: Comparing,
-        fetching: Fetching | None,
         *,
         per_page: int,
     ) -> None:
@@ -45,25 +44,22 @@ class Feed:
         self._tables = tables
         self._remote = remote
         self._comparing = comparing
-        self._fetching = fetching
         self._per_page = per_page
 
-    async def run(self, tally: Tally) -> None:
-        """Pull until the feed's end, and fetch what the documents need.
+    async def run(self, pulled: Pulled, fetch: Fetch | None) -> None:
+        """Pull until the feed's end, and fetch the contents of each page.
 
         A run that was cut short ends where the feed ended when it began: what came since then
         takes another one.
         """
         was_cut_short = self._tables.machine.phase not in {Phase.EMPTY, Phase.IN_STEP}
-        await self._run_once(tally)
+        await self._run_once(pulled, fetch)
         if was_cut_short:
-            await self._run_once(tally)
-        if self._fetching is not None:
-            await self._fetching.fetch_rest(tally)
+            await self._run_once(pulled, fetch)
 
-    async def _run_once(self, tally: Tally) -> None:
+    async def _run_once(self, pulled: Pulled, fetch: Fetch | None) -> None:
         """While one page's contents are fetched, the next page is asked for."""
-        run = _Run(self._client, self._tables, self._remote, self._comparing, tally)
+        run = _Run(self._client, self._tables, self._remote, self._comparing, pulled)
         fetched = _Behind()
         try:
             following = run.move(Asked())
@@ -73,8 +69,8 @@ class Feed:
                 if event is None:
                     break
                 following = run.move(event)
-                if self._fetching is not None and run.brought:
-                    fetched.start(self._fetching, run.brought, self._remote.urls, tally)
+                if fetch is not None and run.brought:
+                    fetched.start(fetch, run.brought, self._remote.urls)
             await fetched.caught_up()
         finally:
             await fetched.end()
@@ -86,10 +82,8 @@ class _Behind:
     def __init__(self) -> None:
         self._task: asyncio.Task[None] | None = None
 
-    def start(
-        self, fetching: Fetching, documents: list[Document], urls: dict[UUID, str], tally: Tally
-    ) -> None:
-        self._task = asyncio.create_task(fetching.fetch(documents, urls, tally))
+    def start(self, fetch: Fetch, documents: list[Document], urls: dict[UUID, str]) -> None:
+        self._task = asyncio.create_task(fetch(documents, urls))
 
     async def caught_up(self) -> None:
         """Wait for it; raises what it raised."""
@@ -116,16 +110,16 @@ class _Run:
     def __init__(
         self,
         client: Client,
-        tables: Tables,
+        tables: FollowerTables,
         remote: Remote,
         comparing: Comparing,
-        tally: Tally,
+        pulled: Pulled,
     ) -> None:
         self._client = client
         self._tables = tables
         self._remote = remote
         self._comparing = comparing
-        self._tally = tally
+        self._pulled = pulled
         self._page: SyncPage | None = None
         self._replaced: set[UUID] = set()
         self._lost: list[Document] = []
@@ -141,7 +135,7 @@ class _Run:
                 self._carry_out(effect)
             self._tables.keep(transition.state)
         if Effect.SWAP in transition.effects and before.reason is not None:
-            self._tally.resynced = before.reason
+            self._pulled.resynced = before.reason
         return transition.next
 
     async def ask(self, following: Next, per_page: int) -> Event | None:
@@ -184,13 +178,13 @@ class _Run:
             case Effect.EXPECT_PUSHED:
                 self._remote.expect_pushed()
             case Effect.APPLY if page is not None:
-                self.brought = self._remote.apply(page, self._replaced, self._tally)
+                self.brought = self._remote.apply(page, self._replaced, self._pulled)
             case Effect.SHADOW if page is not None:
                 self._remote.shadow(page)
             case Effect.CONFIRM_DELETIONS:
                 self._remote.confirm_deletions()
             case Effect.SWAP:
-                self._comparing.swap(self._lost, self._tally)
+                self._comparing.swap(self._lost, self._pulled)
             case _:
                 self._tables.shadow.clear()
 
