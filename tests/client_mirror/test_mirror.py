@@ -13,7 +13,7 @@ from syncapi.client.api.client import Client
 from syncapi.client.errors import SafetyStop, StoreBusy, SyncError, Unreachable
 from syncapi.client.folder.factory import open_mirror
 from syncapi.client.folder.local_executor import path_of
-from syncapi.client.folder.observer import Options
+from syncapi.client.folder.observer import MirrorOptions
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.store.keys import FileKey
 from syncapi.client.store.store import Store
@@ -328,7 +328,9 @@ class TestWays:
         client = Client(place.url, place.tenant_id, place.token)
         async with (
             client,
-            open_mirror(laptop.root, laptop.state, client, Options("laptop"), key=key) as mirror,
+            open_mirror(
+                laptop.root, laptop.state, client, MirrorOptions("laptop"), key=key
+            ) as mirror,
         ):
             assert (await mirror.sync()).counts == {"create": 1}
             assert (await mirror.sync()).done == []

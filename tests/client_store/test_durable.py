@@ -19,7 +19,7 @@ from syncapi.client.folder.disk import Identity
 from syncapi.client.folder.factory import open_mirror
 from syncapi.client.folder.intents import Resolved
 from syncapi.client.folder.model import Base
-from syncapi.client.folder.observer import Options
+from syncapi.client.folder.observer import MirrorOptions
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.envelope import DataKey
 from syncapi.client.store.keys import FileKey, Key
@@ -192,7 +192,9 @@ async def test_what_the_next_sync_finds_placed_after_a_kill(disk: Disk) -> None:
     durable.sync_folder(disk.root)
     entry = Base(UUID(int=1), "a", None, "", "", "a")
     client = Client("http://localhost", UUID(int=0), "none")
-    opened = open_mirror(disk.root / "folder", disk.root / "state", client, Options("laptop"))
+    opened = open_mirror(
+        disk.root / "folder", disk.root / "state", client, MirrorOptions("laptop")
+    )
     async with client, opened as mirror:
         mirror._settle(Resolved((entry,), (entry,), ()))
         assert list(mirror.entries()) == [entry]

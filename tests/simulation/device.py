@@ -25,7 +25,7 @@ from syncapi.client.folder.ledger import Ledger
 from syncapi.client.folder.local_executor import path_of
 from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.model import Base
-from syncapi.client.folder.observer import Keep, Options
+from syncapi.client.folder.observer import Keep, MirrorOptions
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
 from syncapi.client.folder.rules import Direction
 from syncapi.client.folder.trash import Trash
@@ -135,8 +135,8 @@ class Device:
             storage_transport=self.storage.for_one_client(),
         )
 
-    def _options(self) -> Options:
-        return Options(self.name, parallel=self.parallel, new_id=self.new_id, now=self.now)
+    def _options(self) -> MirrorOptions:
+        return MirrorOptions(self.name, parallel=self.parallel, new_id=self.new_id, now=self.now)
 
     async def sync(
         self,

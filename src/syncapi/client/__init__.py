@@ -16,7 +16,9 @@ _PLACES: Final[dict[str, str]] = {
     "Downloader": "transfer.downloads",
     "FileContent": "transfer.contents",
     "FunctionToken": "api.tokens",
+    "Guards": "folder.guards",
     "Mirror": "folder.mirror",
+    "MirrorOptions": "folder.observer",
     "PartFile": "transfer.sinks",
     "Replica": "replica.replica",
     "RetryPolicy": "retrying",
@@ -24,8 +26,10 @@ _PLACES: Final[dict[str, str]] = {
     "StaticToken": "api.tokens",
     "Store": "store.store",
     "TokenProvider": "api.tokens",
+    "Trash": "folder.trash",
     "Uploader": "transfer.uploads",
     "digest_of": "transfer.contents",
+    "open_mirror": "folder.factory",
     **dict.fromkeys(
         [
             "ApiError",

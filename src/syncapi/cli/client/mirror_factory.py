@@ -17,7 +17,7 @@ from syncapi.client.api.client import Client
 from syncapi.client.errors import StoreBusy
 from syncapi.client.folder.actions import Plan
 from syncapi.client.folder.mirror import Mirror
-from syncapi.client.folder.observer import Options
+from syncapi.client.folder.observer import MirrorOptions
 from syncapi.client.folder.reports import Progress
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
@@ -94,7 +94,7 @@ async def opened(folder: Folder, progress: Progress | None = None) -> AsyncItera
                 client,
                 store,
                 Trash(folder.state / "trash", keep=timedelta(days=folder.trash_days)),
-                Options(device=folder.device),
+                MirrorOptions(device=folder.device),
                 progress,
             )
             yield Opened(folder, account, client, mirror)

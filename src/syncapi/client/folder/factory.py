@@ -6,7 +6,7 @@ from pathlib import Path
 
 from syncapi.client.api.client import Client
 from syncapi.client.folder.mirror import Mirror
-from syncapi.client.folder.observer import Options
+from syncapi.client.folder.observer import MirrorOptions
 from syncapi.client.folder.reports import Progress
 from syncapi.client.folder.trash import Trash
 from syncapi.client.store.keys import Key
@@ -18,7 +18,7 @@ async def open_mirror(
     root: Path,
     state: Path,
     client: Client,
-    options: Options,
+    options: MirrorOptions,
     *,
     key: Key | None = None,
     progress: Progress | None = None,

@@ -25,7 +25,7 @@ from syncapi.client.folder.local_executor import FolderHalf
 from syncapi.client.folder.lost_versions import LostVersions
 from syncapi.client.folder.model import Base
 from syncapi.client.folder.names import join
-from syncapi.client.folder.observer import Keep, Looking, Options, View
+from syncapi.client.folder.observer import Keep, Looking, MirrorOptions, View
 from syncapi.client.folder.out_of_sight import OutOfSight
 from syncapi.client.folder.plan import Direction
 from syncapi.client.folder.plan_checks import attempts, volume
@@ -71,7 +71,7 @@ class Mirror:
         client: Client,
         store: Store,
         trash: Trash,
-        options: Options,
+        options: MirrorOptions,
         progress: Progress | None = None,
     ) -> None:
         self.root = root

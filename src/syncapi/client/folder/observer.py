@@ -32,7 +32,7 @@ Keep: TypeAlias = Literal["mine", "theirs"]
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class MirrorOptions:
     """How a folder is kept in step.
 
     Attributes:
@@ -87,7 +87,7 @@ class Looking:
         out_of_sight: OutOfSight,
         histories: Histories,
         conflicts: FolderConflicts,
-        options: Options,
+        options: MirrorOptions,
     ) -> None:
         self._root = root
         self._disk = disk
