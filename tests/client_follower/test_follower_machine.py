@@ -1,4 +1,4 @@
-"""The replica's states: the table in docs/client.md, cell by cell."""
+"""The follower's states: the table in docs/client.md, cell by cell."""
 
 import re
 from collections.abc import Iterator
@@ -49,7 +49,7 @@ STATES = [
 
 def table() -> dict[tuple[str, str], tuple[str, str, str]]:
     """(state, event) → (new state, effects, then) of every row."""
-    text = CLIENT.read_text().partition("### The replica's states")[2].partition("\n### ")[0]
+    text = CLIENT.read_text().partition("### The states")[2].partition("\n### ")[0]
     rows = re.findall(r"^\| ((?!state|-).+) \|$", text, re.MULTILINE)
     cells = [[cell.strip() for cell in row.split("|")] for row in rows]
     return {(state, event): (new, effects, then) for state, event, new, effects, then in cells}
