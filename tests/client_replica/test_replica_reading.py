@@ -11,6 +11,8 @@ from fixtures.replicas import Crash, Device, MakeDevice
 from fixtures.service import TestTenant
 from syncapi.client import durable
 from syncapi.client.errors import ContentReplaced, StoreDamaged
+from syncapi.client.follower.records import FollowerState
+from syncapi.client.replica.records import Tidiness
 from syncapi.client.replica.replica import Replica
 from syncapi.client.store import blobs
 from syncapi.client.store.keys import FileKey
@@ -243,3 +245,30 @@ async def test_nothing_is_tidied_while_a_content_is_copied_in(
         assert len(list(device.store.blobs.digests())) == 4
     await device.replica.sync()
     assert list(device.store.blobs.digests()) == []
+
+
+class StateOfBefore(FollowerState):
+    """The record that held what is two records now."""
+
+    is_untidy: bool
+    is_tidying: bool
+
+
+@pytest.mark.parametrize("was_cut_short", [False, True])
+async def test_a_store_of_before_goes_on_from_its_cursor_and_is_tidied(
+    tenant: TestTenant, make_device: MakeDevice, *, was_cut_short: bool
+) -> None:
+    device = make_device(tenant)
+    device.replica.create("a.txt", b"a")
+    await device.replica.sync()
+    await with_needless_contents(device, 1)
+    state = device.replica._follower._tables.state.model_dump()
+    with device.store.transaction():
+        before = StateOfBefore(**state, is_untidy=not was_cut_short, is_tidying=was_cut_short)
+        device.store.table("state", StateOfBefore).put("replica", before)
+        device.store.table("state", Tidiness).delete("contents")
+    device.reopen()
+    assert device.replica.cursor == state["cursor"]
+    result = await device.replica.sync()
+    assert (result.resynced, result.added, result.modified) == ("no", [], [])
+    assert len(list(device.store.blobs.digests())) == 1

@@ -25,6 +25,9 @@ class Follower:
 
     It knows the documents and nothing of their contents: those are the holder's. It may be cut
     short at any point, by a crash too: the next run goes on.
+
+    Attributes:
+        remote: takes over what the answers to a holder's own pushes say of the documents.
     """
 
     def __init__(
