@@ -1,4 +1,4 @@
-"""One run at a time on a replica, over all tasks and processes."""
+"""One run at a time on a store, over all tasks and processes."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +20,7 @@ class Exclusion:
         """Alone, from here to the end of the block.
 
         Raises:
-            StoreBusy: another task or process works on the replica.
+            StoreBusy: another task or process works on the store.
         """
         if self._is_held.get():
             yield

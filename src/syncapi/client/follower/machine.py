@@ -1,4 +1,4 @@
-"""The states of a replica: which page it asks for next, and what becomes of it. Pure.
+"""The states of a follower: which page it asks for next, and what becomes of it. Pure.
 
 ``step`` is the whole machine. It neither waits nor reads a clock nor touches a disk: it says what
 is to be done (effects, carried out together with the new state in one transaction) and what is to
@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 Reason: TypeAlias = Literal["tombstones_collected", "history_lost"]
-"""Why a replica begins again: deletions were forgotten, or writes that it has seen."""
+"""Why a follower begins again: deletions were forgotten, or writes that it has seen."""
 
 
 class Phase(enum.StrEnum):
@@ -24,7 +24,7 @@ class Phase(enum.StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Where a replica stands in the feed. All of it is kept in the store.
+    """Where a follower stands in the feed. All of it is kept in the store.
 
     Attributes:
         cursor: what the next page is asked with; None for the feed's beginning.
@@ -38,7 +38,7 @@ class State:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Somebody wants the replica brought in step."""
+    """Somebody wants the documents brought in step."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +60,7 @@ class Expired:
 class WentBack:
     """The server does not have what it once had, though it took the cursor.
 
-    Seen where an answer holds an older version than the replica's, or where a run ended without
+    Seen where an answer holds an older version than the one held, or where a run ended without
     what was pushed before it.
     """
 
@@ -113,11 +113,11 @@ class ImpossibleEvent(RuntimeError):  # noqa: N818 - it names what was met
     """An event that cannot come in this state: a mistake of the program."""
 
     def __init__(self, state: State, event: Event) -> None:
-        super().__init__(f"{type(event).__name__} cannot come while the replica is {state.phase}.")
+        super().__init__(f"{type(event).__name__} cannot come while it is {state.phase}.")
 
 
 def step(state: State, event: Event) -> Transition:
-    """What an event does to a replica.
+    """What an event does to a follower.
 
     Raises:
         ImpossibleEvent: the event is no answer to what this state asks.
