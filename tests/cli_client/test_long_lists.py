@@ -15,7 +15,7 @@ from syncapi.cli.client.sync_output import (
     tell_problems,
     tell_settled,
 )
-from syncapi.client.folder.actions import Problem, Settled
+from syncapi.client.folder.plan.actions import Problem, Settled
 from syncapi.client.folder.reports import Failure, FolderConflict
 
 PATHS = [f"file {number:03}" for number in range(25)]

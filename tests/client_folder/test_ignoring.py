@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from syncapi.client.errors import SyncError
 from syncapi.client.folder.ignore_rules import IGNORE_FILE, Ignores, read_ignores
-from syncapi.client.folder.scanner import scan
+from syncapi.client.folder.observe.scanner import scan
 
 LINES = st.lists(
     st.sampled_from(("*.tmp", "build/", "!build/keep.tmp", "/a", "d/*", "!d/a", "**/x", "#", "!*"))

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from syncapi.client.folder.ledger import PathKeys
+from syncapi.client.folder.memory.ledger import PathKeys
 from syncapi.client.store.store import Store
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from fixtures.folder_scenes import contents, document, names, rename_there, world_with
 from fixtures.folder_world import World
-from syncapi.client.folder.actions import Delete, Download, Move, Trash
+from syncapi.client.folder.plan.actions import Delete, Download, Move, MoveToTrash
 
 BIRTHS = pytest.mark.parametrize("tells_birth", [False, True])
 
@@ -58,7 +58,7 @@ def test_what_was_trashed_and_is_restored_comes_back(tells_birth: bool) -> None:
     world = world_with("a", tells_birth=tells_birth)
     key = document(world, "a")
     world.server.delete(key)
-    killed(world, Trash)
+    killed(world, MoveToTrash)
     restore_there(world, key)
     assert in_the_end(world) == {"a": "a"}
 
@@ -68,7 +68,7 @@ def test_what_was_trashed_and_is_restored_in_the_same_version_comes_back() -> No
     world = world_with("a")
     backup = dict(world.server.documents)
     world.server.delete(document(world, "a"))
-    killed(world, Trash)
+    killed(world, MoveToTrash)
     world.restore_server(backup, told=False)
     assert in_the_end(world) == {"a": "a"}
 
@@ -158,7 +158,7 @@ def test_a_new_file_where_one_was_trashed_is_not_an_edit_of_it() -> None:
     world = world_with("a", tells_birth=True)
     key = document(world, "a")
     world.server.delete(key)
-    killed(world, Trash)
+    killed(world, MoveToTrash)
     world.disk.write("a", "another")
     restore_there(world, key)
     assert sorted(in_the_end(world).values()) == ["a", "another"]

@@ -8,13 +8,13 @@ import pytest
 from fixtures.folder_model import digest
 from fixtures.folder_scenes import contents, document, kinds, names, rename_there, world_with
 from fixtures.folder_world import World
-from syncapi.client.folder.actions import (
+from syncapi.client.folder.plan.actions import (
     Create,
     Delete,
     Download,
     Move,
+    MoveToTrash,
     SetAside,
-    Trash,
     Update,
 )
 from syncapi.client.folder.rules import Rules
@@ -139,11 +139,11 @@ class TestFilesAndFolders:
         world = world_with("a")
         world.server.delete(document(world, "a"))
         world.server.put(UUID(int=1), "a", "b", "inside")
-        assert kinds(world.plan()) == [Trash, Download]
+        assert kinds(world.plan()) == [MoveToTrash, Download]
         world.check_rest(world.sync())
         world.server.delete(UUID(int=1))
         world.server.put(UUID(int=2), "", "a", "file again")
-        assert kinds(world.plan()) == [Trash, Download]
+        assert kinds(world.plan()) == [MoveToTrash, Download]
         world.check_rest(world.sync())
         assert contents(world) == {"a": "file again"}
 
@@ -192,7 +192,7 @@ class TestFilesAndFolders:
         world.server.delete(document(world, "b"))
         world.server.put(UUID(int=1), "", "a", "a file")
         planned = world.plan()
-        assert kinds(planned) == [Trash]
+        assert kinds(planned) == [MoveToTrash]
         assert [(problem.path, problem.code) for problem in planned.problems] == [
             ("a", "folder_in_the_way"),
             ("a/link", "unknown_place"),

@@ -6,7 +6,8 @@ import pytest
 
 from fixtures.folder_scenes import contents, document, kinds, names, rename_there, world_with
 from fixtures.folder_world import World
-from syncapi.client.folder.actions import (
+from syncapi.client.folder.conflict_names import is_interim
+from syncapi.client.folder.plan.actions import (
     Adopt,
     Create,
     Delete,
@@ -14,7 +15,6 @@ from syncapi.client.folder.actions import (
     Move,
     Update,
 )
-from syncapi.client.folder.conflict_names import is_interim
 
 
 class TestSwaps:
@@ -49,7 +49,7 @@ class TestSwaps:
         assert kinds(planned) == [Move, Move, Move]
         first = planned.actions[0]
         assert isinstance(first, Move)
-        assert is_interim(first.target, first.id)
+        assert is_interim(first.to, first.id)
         world.sync()
         assert contents(world) == {"a": "b", "b": "a"}
 

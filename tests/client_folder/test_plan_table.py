@@ -8,9 +8,9 @@ from uuid import UUID
 import pytest
 
 from fixtures.folder_model import NOW, digest
-from syncapi.client.folder.actions import Plan
-from syncapi.client.folder.model import Base, LocalFile, Remote, Scan, Sent
-from syncapi.client.folder.plan import plan
+from syncapi.client.folder.model import Base, LocalFile, RemoteDocument, Scan, Sent
+from syncapi.client.folder.plan.actions import Plan
+from syncapi.client.folder.plan.planner import plan
 from syncapi.client.folder.rules import Direction, Rules
 
 DOCUMENTATION = Path(__file__).parents[2] / "docs" / "client-folder.md"
@@ -49,9 +49,11 @@ def local(path: str = "d/report.txt", content: str = "old", inode: int = 1) -> L
 
 def remote(
     name: str = "report.txt", content: str = "old", *, later: int = 1, folder: str = "d"
-) -> Remote:
+) -> RemoteDocument:
     version = VERSION + timedelta(seconds=later)
-    return Remote(DOCUMENT, folder, name, digest(content), len(content), version, "text/plain")
+    return RemoteDocument(
+        DOCUMENT, folder, name, digest(content), len(content), version, "text/plain"
+    )
 
 
 BASE = Base(DOCUMENT, "d/report.txt", VERSION, digest("old"), "d", "report.txt", inode=1)
@@ -77,7 +79,7 @@ HERE: dict[str, LocalFile | None] = {
     "update, edited": local(content="mine again"),
     "update, deleted": None,
 }
-THERE: dict[str, Remote | None] = {
+THERE: dict[str, RemoteDocument | None] = {
     "": None,
     "as it was": remote(later=0),
     "edited": remote(content="theirs"),
@@ -135,7 +137,7 @@ def planned(row: Row, direction: Direction, *, restored: bool) -> Plan:
 
 
 def told(planned: Plan) -> str:
-    deeds = [type(action).__name__ for action in planned.actions]
+    deeds = [action.name.title().replace("_", "") for action in planned.actions]
     return ", ".join((*deeds, *sorted(f"({pending.kind})" for pending in planned.pending)))
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 import pytest
 
 from syncapi.client.folder.model import LocalFile, Scan
-from syncapi.client.folder.scanner import hashes, scan, seen
+from syncapi.client.folder.observe.scanner import hashes, scan, seen
 
 HOUR_NS = 3600 * 10**9
 

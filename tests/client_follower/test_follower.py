@@ -9,7 +9,7 @@ from fixtures.replicas import Device, MakeDevice
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from syncapi.client.errors import StoreBusy
-from syncapi.client.folder.lost_versions import LostVersions
+from syncapi.client.folder.observe.lost_versions import LostVersions
 from syncapi.client.follower.follower import Follower
 from syncapi.client.follower.pulled import Pulled
 from syncapi.client.store.lock import ReplicaLock

@@ -13,7 +13,7 @@ from fixtures.replicas import Device, MakeDevice
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
 from syncapi.client.errors import Unreachable
-from syncapi.client.folder.lost_versions import LostVersions
+from syncapi.client.folder.observe.lost_versions import LostVersions
 from syncapi.client.follower.follower import Follower
 from syncapi.client.follower.holder import Fetch
 from syncapi.client.follower.pulled import Pulled

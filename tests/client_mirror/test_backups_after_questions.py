@@ -16,7 +16,7 @@ from simulation.crashes import Crashed, crash_at
 from simulation.device import Device
 from simulation.faults import Fault
 from syncapi.client.errors import SafetyStop
-from syncapi.client.folder.observer import Keep
+from syncapi.client.folder.observe.observer import Keep
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
 
 NEWER = {f"newer{number}": f"{number}" for number in range(6)}

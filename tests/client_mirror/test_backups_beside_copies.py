@@ -12,7 +12,7 @@ import pytest
 from fixtures.mirrors import texts, write
 from simulation.device import Device
 from syncapi.client.errors import SafetyStop
-from syncapi.client.folder.observer import Keep
+from syncapi.client.folder.observe.observer import Keep
 from syncapi.client.folder.reports import MirrorReport
 
 FILES = ("1", "2", "3", "4", "5", "6")

@@ -16,16 +16,16 @@ import pytest
 from simulation.crashes import Crashed, crash_at
 from syncapi.client import durable
 from syncapi.client.errors import SyncError
-from syncapi.client.folder import exchanges
-from syncapi.client.folder.actions import Download, SetAside
-from syncapi.client.folder.broken_off import BrokenOff
-from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.disk import Disk
-from syncapi.client.folder.exchanges import Exchange, FileNumber
-from syncapi.client.folder.ledger import PathKeys
+from syncapi.client.folder.apply.broken_off import BrokenOff
+from syncapi.client.folder.apply.resolver import Resolver
+from syncapi.client.folder.disk import exchanges
+from syncapi.client.folder.disk.disk import Disk
+from syncapi.client.folder.disk.exchanges import Exchange, FileNumber
+from syncapi.client.folder.disk.trash import Trash
+from syncapi.client.folder.memory.conflicts import FolderConflicts
+from syncapi.client.folder.memory.ledger import PathKeys
 from syncapi.client.folder.model import Base
-from syncapi.client.folder.resolver import Resolving
-from syncapi.client.folder.trash import Trash
+from syncapi.client.folder.plan.actions import Download, SetAside
 from syncapi.client.store.store import Store
 
 Keep = Literal["mine", "theirs", "both"]
@@ -76,9 +76,9 @@ class Table:
             (conflict,) = conflicts.all()
             return BrokenOff(Disk(self.root, self.trash), conflicts).is_turned(conflict)
 
-    def _resolving(self, conflicts: FolderConflicts) -> Resolving:
+    def _resolving(self, conflicts: FolderConflicts) -> Resolver:
         disk = Disk(self.root, self.trash)
-        return Resolving(disk, self.trash, conflicts, BrokenOff(disk, conflicts))
+        return Resolver(disk, self.trash, conflicts, BrokenOff(disk, conflicts))
 
     def files(self) -> dict[str, str]:
         return {path.name: path.read_text() for path in self.root.iterdir()}

@@ -7,9 +7,9 @@ import pytest
 
 from fixtures.mirrors import texts, write
 from simulation.device import Befalling, Device
-from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.exchanges import Exchange, FileNumber
-from syncapi.client.folder.ledger import PathKeys
+from syncapi.client.folder.disk.exchanges import Exchange, FileNumber
+from syncapi.client.folder.memory.conflicts import FolderConflicts
+from syncapi.client.folder.memory.ledger import PathKeys
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.store.store import Store
 

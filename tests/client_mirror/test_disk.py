@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from syncapi.client import durable
-from syncapi.client.folder.disk import Disk, Identity, MovedOn
-from syncapi.client.folder.trash import Trash
+from syncapi.client.folder.disk.disk import Disk, Identity, MovedOn
+from syncapi.client.folder.disk.trash import Trash
 
 
 @pytest.fixture

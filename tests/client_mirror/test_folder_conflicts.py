@@ -14,15 +14,15 @@ from simulation.device import Befalling, Device
 from simulation.faults import Fault
 from syncapi.client import durable
 from syncapi.client.errors import SyncError, Unreachable
-from syncapi.client.folder.actions import Adopt, Create, SetAside
-from syncapi.client.folder.broken_off import BrokenOff
-from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.disk import Disk
-from syncapi.client.folder.ledger import Ledger, PathKeys
+from syncapi.client.folder.apply.broken_off import BrokenOff
+from syncapi.client.folder.apply.resolver import Resolver
+from syncapi.client.folder.disk.disk import Disk
+from syncapi.client.folder.disk.trash import Trash
+from syncapi.client.folder.memory.conflicts import FolderConflicts
+from syncapi.client.folder.memory.ledger import Ledger, PathKeys
 from syncapi.client.folder.model import Base, LocalFile, Scan, SkipKind, Skipped
+from syncapi.client.folder.plan.actions import Adopt, Create, SetAside
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
-from syncapi.client.folder.resolver import Resolving
-from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
 from syncapi.client.store.tables import Table as StoreTable
 
@@ -159,7 +159,7 @@ def keep_mine(disk: Disk, folder: Path, path: str = "d/a.txt") -> None:
     with Store.open(folder / "state") as store:
         conflicts = FolderConflicts(store, PathKeys(store), lambda: NOW)
         broken_off = BrokenOff(disk, conflicts)
-        resolving = Resolving(disk, Trash(folder / "trash"), conflicts, broken_off)
+        resolving = Resolver(disk, Trash(folder / "trash"), conflicts, broken_off)
         resolving.resolve(conflict_at(path), "mine")
 
 

@@ -8,13 +8,13 @@ from uuid import UUID, uuid4
 import pytest
 
 from syncapi.client.errors import SafetyStop
-from syncapi.client.folder.actions import Action, Delete, Plan, Trash
 from syncapi.client.folder.guards import (
     Guards,
     RecentDeletions,
     WentBackStop,
     expect_no_backup,
 )
+from syncapi.client.folder.plan.actions import Action, Delete, MoveToTrash, Plan
 from syncapi.client.store.store import Store
 
 VERSION = datetime(2026, 1, 1, tzinfo=UTC)
@@ -25,7 +25,7 @@ def _deletes(number: int) -> list[Action]:
 
 
 def _trashes(number: int) -> list[Action]:
-    return [Trash(uuid4(), f"{n}", "00") for n in range(number)]
+    return [MoveToTrash(uuid4(), f"{n}", "00") for n in range(number)]
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from simulation.crashes import Crashed
 from simulation.device import Befalling, Device
 from syncapi.client.api.client import Client
 from syncapi.client.errors import Unreachable
-from syncapi.client.folder.disk import Disk, Identity
+from syncapi.client.folder.disk.disk import Disk, Identity
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.protocol.documents import DocumentChanges
 

@@ -8,17 +8,16 @@ from uuid import UUID
 import pytest
 
 from fixtures.folder_model import NOW
-from syncapi.client.folder.actions import Action, Move, Plan, SetAside, Trash
-from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.disk import Disk
-from syncapi.client.folder.download_writer import Placing
-from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
-from syncapi.client.folder.local_executor import FolderHalf
+from syncapi.client.folder.apply.download_writer import DownloadWriter
+from syncapi.client.folder.apply.local_executor import LocalExecutor
+from syncapi.client.folder.apply.sync_pass import SyncPass
+from syncapi.client.folder.disk.disk import Disk
+from syncapi.client.folder.disk.trash import Trash
+from syncapi.client.folder.memory.memory import Memory
 from syncapi.client.folder.model import Base, LocalFile
+from syncapi.client.folder.observe.scanner import seen
+from syncapi.client.folder.plan.actions import Action, Move, MoveToTrash, Plan, SetAside
 from syncapi.client.folder.reports import MirrorReport, Silent
-from syncapi.client.folder.scanner import seen
-from syncapi.client.folder.sync_pass import Round
-from syncapi.client.folder.trash import Trash as TrashFolder
 from syncapi.client.store.store import Store
 
 
@@ -36,12 +35,11 @@ class Scene:
     def __init__(self, folder: Path, store: Store, *names: str) -> None:
         root = folder / "root"
         root.mkdir()
-        keys = PathKeys(store)
-        self.ledger = Ledger(store)
-        self.conflicts = FolderConflicts(store, keys, lambda: NOW)
-        disk = Disk(root, TrashFolder(folder / "trash"))
-        index = FileIndex(store, keys)
-        self._half = FolderHalf(disk, self.ledger, index, self.conflicts, parallel=1)
+        memory = Memory(store, lambda: NOW)
+        self.ledger, self.conflicts = memory.ledger, memory.conflicts
+        disk = Disk(root, Trash(folder / "trash"))
+        nothing_to_fetch = cast("DownloadWriter", None)
+        self._executor = LocalExecutor(disk, memory, nothing_to_fetch, parallel=1)
         self._files: dict[str, LocalFile] = {}
         self.entries: list[Base] = []
         for number, name in enumerate(names):
@@ -53,10 +51,9 @@ class Scene:
 
     async def carry_out(self, *actions: Action) -> None:
         """Until it is killed."""
-        current = Round(Plan(actions), self._files, {}, MirrorReport(), Silent())
-        nothing_to_fetch = cast("Placing", None)
+        current = SyncPass(Plan(actions), self._files, {}, MirrorReport(), Silent())
         with pytest.raises(Killed):
-            await self._half.carry_out(current, nothing_to_fetch)
+            await self._executor.carry_out(current)
 
 
 @pytest.fixture
@@ -75,7 +72,7 @@ async def test_all_that_goes_to_the_trash_or_moves(
     coming = Base(moved.id, "new", NOW, "moved", "", "new", moved.inode, moved.birth_ns)
     monkeypatch.setattr(Disk, deed, killed)
     await scene.carry_out(
-        Trash(gone.id, "gone", "gone"), Move(moved.id, "moved", "new", "moved", coming)
+        MoveToTrash(gone.id, "gone", "gone"), Move(moved.id, "moved", "new", "moved", coming)
     )
     found = {entry.id: (entry.leaving, entry.coming) for entry in scene.ledger.entries()}
     assert found.pop(moved.id) == (False, coming)

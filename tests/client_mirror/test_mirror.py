@@ -12,8 +12,7 @@ from simulation.runs import Place
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SafetyStop, StoreBusy, SyncError, Unreachable
 from syncapi.client.folder.factory import open_mirror
-from syncapi.client.folder.local_executor import path_of
-from syncapi.client.folder.observer import MirrorOptions
+from syncapi.client.folder.observe.observer import MirrorOptions
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.store.keys import FileKey
 from syncapi.client.store.store import Store
@@ -252,7 +251,7 @@ class TestWays:
         assert (texts(laptop), dry.done) == (before, [])
         assert dry.pending is not None
         wet = await sync(laptop)
-        planned = [(type(a).__name__.lower(), path_of(a)) for a in dry.pending.actions]
+        planned = [(a.name, a.path) for a in dry.pending.actions]
         assert planned == [(done.action, done.path) for done in wet.done]
 
     async def test_pulling_pushes_nothing(self, both: tuple[Device, Device]) -> None:

@@ -9,7 +9,7 @@ from fixtures.mirrors import write
 from simulation.crashes import Crashed, crash_at
 from simulation.device import Befalling, Device
 from syncapi.client.errors import SyncError
-from syncapi.client.folder.disk import Disk, Identity
+from syncapi.client.folder.disk.disk import Disk, Identity
 from syncapi.client.folder.ignore_rules import is_own_part, read_ignores
 from syncapi.client.folder.reports import MirrorReport
 

@@ -14,19 +14,19 @@ from uuid import UUID
 import pytest
 
 from syncapi.client import durable
-from syncapi.client.folder import download_writer
-from syncapi.client.folder.actions import Download, Plan
-from syncapi.client.folder.arrivals import Arrivals
-from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.disk import Disk, MovedOn
-from syncapi.client.folder.download_writer import Fetched, Placing
-from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
-from syncapi.client.folder.local_executor import FolderHalf
+from syncapi.client.folder.apply import download_writer
+from syncapi.client.folder.apply.arrivals import Arrivals
+from syncapi.client.folder.apply.download_writer import DownloadWriter, Fetched
+from syncapi.client.folder.apply.local_executor import LocalExecutor
+from syncapi.client.folder.apply.sync_pass import SyncPass
+from syncapi.client.folder.disk.disk import Disk, MovedOn
+from syncapi.client.folder.disk.trash import Trash
+from syncapi.client.folder.memory.ledger import FileIndex, Ledger, PathKeys
+from syncapi.client.folder.memory.memory import Memory
 from syncapi.client.folder.model import Base, LocalFile
+from syncapi.client.folder.observe.scanner import seen
+from syncapi.client.folder.plan.actions import Download, Plan
 from syncapi.client.folder.reports import MirrorReport, Silent
-from syncapi.client.folder.scanner import seen
-from syncapi.client.folder.sync_pass import Round
-from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.contents import BytesContent, digest_of
 from syncapi.client.transfer.downloads import Downloader
@@ -69,7 +69,7 @@ class Ground:
         self.disk = Disk(self.root, Trash(folder / "trash"))
         self.meddle: Callable[[Path], object] = lambda _part: None
         self.parts: list[str] = []
-        self.placing = Placing(self.disk, cast("Downloader", self), {})
+        self.placing = DownloadWriter(self.disk, cast("Downloader", self), {})
 
     async def fetch(
         self, _document: Document, part: PartFile, _url: str | None, *, is_lasting: bool
@@ -81,15 +81,15 @@ class Ground:
         part.write(DATA)
         self.meddle(part.part)
 
-    async def place(self, current: Round) -> Path:
+    async def place(self, current: SyncPass) -> Path:
         fetched = await self.placing.fetch(ACTION, current)
         file, folder = self.placing.put(fetched)
         return folder / file.path
 
-    def round(self, *files: LocalFile) -> Round:
+    def round(self, *files: LocalFile) -> SyncPass:
         plan = Plan(actions=(ACTION,))
         known = {file.path: file for file in files}
-        return Round(plan, known, {DOCUMENT.id: DOCUMENT}, MirrorReport(), Silent())
+        return SyncPass(plan, known, {DOCUMENT.id: DOCUMENT}, MirrorReport(), Silent())
 
     def twin(self) -> LocalFile:
         """A file that has the bytes already."""
@@ -160,11 +160,11 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield store
 
 
-def _half(ground: Ground, store: Store, *, parallel: int = 1) -> FolderHalf:
-    index = FileIndex(store, PathKeys(store))
-    # A plan of downloads asks nothing of the conflicts.
-    conflicts = cast("FolderConflicts", None)
-    return FolderHalf(ground.disk, Ledger(store), index, conflicts, parallel=parallel)
+def _executor(
+    ground: Ground, store: Store, writer: DownloadWriter | None = None, *, parallel: int = 1
+) -> LocalExecutor:
+    memory = Memory(store, lambda: NOW)
+    return LocalExecutor(ground.disk, memory, writer or ground.placing, parallel=parallel)
 
 
 @pytest.mark.parametrize("error", [FileNotFoundError, NotADirectoryError])
@@ -176,7 +176,7 @@ async def test_a_file_that_is_moved_away_at_once_is_for_the_next_round(
 
     monkeypatch.setattr(download_writer, "seen", gone)
     current = ground.round()
-    await _half(ground, store).carry_out(current, ground.placing)
+    await _executor(ground, store).carry_out(current)
     assert (current.is_raced, current.report.done, current.report.failures) == (True, [], [])
     (intent,) = Ledger(store).entries()
     assert (intent.version, intent.sha256) == (None, "")  # nothing is agreed on yet
@@ -190,7 +190,7 @@ async def test_a_disk_that_is_full_at_last_is_told(
 
     monkeypatch.setattr(durable, "sync_file", full)
     current = ground.round()
-    await _half(ground, store).carry_out(current, ground.placing)
+    await _executor(ground, store).carry_out(current)
     (failure,) = current.report.failures
     assert (failure.path, failure.why) == ("a.txt", "No space left on device")
     assert not (ground.root / "a.txt").exists()
@@ -205,7 +205,7 @@ class _Places:
         self.hold.set()
         self.look: Callable[[], object] = lambda: None
 
-    async def fetch(self, action: Download, _current: Round) -> Fetched:
+    async def fetch(self, action: Download, _current: SyncPass) -> Fetched:
         return Fetched(action, DOCUMENT, PartFile(Path(action.path)), None)
 
     def put(self, fetched: Fetched) -> tuple[LocalFile, Path]:
@@ -230,10 +230,10 @@ def _parts(folder: Path, number: int) -> list[str]:
     return [str(path) for path in paths]
 
 
-def _arrivals(store: Store, current: Round) -> tuple[Arrivals, _Places]:
+def _arrivals(store: Store, current: SyncPass) -> tuple[Arrivals, _Places]:
     places = _Places()
     index = FileIndex(store, PathKeys(store))
-    return Arrivals(cast("Placing", places), Ledger(store), index, current), places
+    return Arrivals(cast("DownloadWriter", places), Ledger(store), index, current), places
 
 
 async def test_notes_of_other_folders_outlive_one_that_is_gone(
@@ -314,9 +314,9 @@ async def test_a_sync_that_is_called_off_waits_for_what_is_on_its_way_to_the_dis
     places.hold.clear()
     actions = tuple(_fetched(number, tmp_path / str(number)).action for number in range(3))
     documents = {action.id: DOCUMENT for action in actions}
-    current = Round(Plan(actions), {}, documents, MirrorReport(), Silent())
-    half = _half(ground, store, parallel=3)
-    sync = asyncio.create_task(half.carry_out(current, cast("Placing", places)))
+    current = SyncPass(Plan(actions), {}, documents, MirrorReport(), Silent())
+    executor = _executor(ground, store, cast("DownloadWriter", places), parallel=3)
+    sync = asyncio.create_task(executor.carry_out(current))
     await asyncio.to_thread(places.begun.wait)
     sync.cancel()
     await asyncio.sleep(0.05)

@@ -6,7 +6,7 @@ from fixtures.mirrors import write
 from simulation.device import Device
 from syncapi.client.api.client import Client
 from syncapi.client.folder.model import Scan
-from syncapi.client.folder.scanner import scan
+from syncapi.client.folder.observe.scanner import scan
 from syncapi.client.transfer.uploads import Uploader
 
 
@@ -30,7 +30,7 @@ async def test_one_that_is_written_during_a_scan(
             write(secretive, ".syncignore", "secrets/\n")
         return found
 
-    monkeypatch.setattr("syncapi.client.folder.observer.scan", somebody_writes)
+    monkeypatch.setattr("syncapi.client.folder.observe.observer.scan", somebody_writes)
     report = await secretive.sync_calmly()
     assert (report.failures, report.left) == ([], 0)
     assert await names(client) == {".syncignore", "a.txt"}
@@ -67,6 +67,6 @@ async def test_one_that_is_written_before_a_deletion_is_sent(
             write(secretive, ".syncignore", "secrets/\n")
         return found
 
-    monkeypatch.setattr("syncapi.client.folder.observer.scan", somebody_writes)
+    monkeypatch.setattr("syncapi.client.folder.observe.observer.scan", somebody_writes)
     await secretive.sync_calmly()
     assert await names(client) == {".syncignore", "a.txt", "key"}

@@ -22,14 +22,14 @@ from simulation.whereabouts import Whereabouts
 from syncapi.cli.client.identities import Identity
 from syncapi.client import durable
 from syncapi.client.folder import backups
-from syncapi.client.folder.broken_off import BrokenOff
-from syncapi.client.folder.conflicts import FolderConflicts
+from syncapi.client.folder.apply.broken_off import BrokenOff
+from syncapi.client.folder.apply.resolver import Resolver
+from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.ignore_rules import read_ignores
+from syncapi.client.folder.memory.conflicts import FolderConflicts
 from syncapi.client.folder.model import LocalFile
-from syncapi.client.folder.observer import Looking, View
+from syncapi.client.folder.observe.observer import Observer, View
 from syncapi.client.folder.reports import Failure, FolderConflict
-from syncapi.client.folder.resolver import Resolving
-from syncapi.client.folder.trash import Trash
 from syncapi.client.store.lock import ReplicaLock
 from syncapi.protocol.documents import Document, DocumentChanges
 
@@ -101,7 +101,7 @@ async def test_an_edit_while_a_conflict_is_settled(
 ) -> None:
     """Again at every change of the disk."""
     if is_planted:
-        monkeypatch.setattr(Resolving, "_give_name", _give_name_blindly)
+        monkeypatch.setattr(Resolver, "_give_name", _give_name_blindly)
     (laptop.root / "report").write_text("first")
     await laptop.sync_calmly()
     conflict = await _conflict(laptop, place)
@@ -121,7 +121,7 @@ async def test_an_edit_while_a_conflict_is_settled(
     assert bool(found) is is_planted, found
 
 
-def _give_name_blindly(self: Resolving, conflict: FolderConflict, copy: Path) -> None:
+def _give_name_blindly(self: Resolver, conflict: FolderConflict, copy: Path) -> None:
     place = self._disk.place(conflict.path)
     self._trash.keep(place, conflict.path)
     durable.replace(copy, place)
@@ -255,7 +255,7 @@ async def test_a_backup_that_deletes_what_it_lacks(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if is_planted:
-        monkeypatch.setattr(Looking, "_to_restore", lambda _self, _planned, _entries: [])
+        monkeypatch.setattr(Observer, "_to_restore", lambda _self, _planned, _entries: [])
     for text in ("old", "new"):
         (laptop.root / "report").write_text(text)
         (laptop.root / "newer").write_text("newer")

@@ -16,17 +16,17 @@ from simulation.rest import differences
 from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
-from syncapi.client.folder.actions import SetAside
-from syncapi.client.folder.disk import Disk, Identity
+from syncapi.client.folder.apply.local_executor import LocalExecutor
+from syncapi.client.folder.apply.sync_pass import SyncPass
+from syncapi.client.folder.disk.disk import Disk, Identity
 from syncapi.client.folder.ignore_rules import IGNORE_FILE, read_ignores
-from syncapi.client.folder.ledger import Ledger
-from syncapi.client.folder.local_executor import FolderHalf
-from syncapi.client.folder.observer import Looking
-from syncapi.client.folder.out_of_sight import OutOfSight
-from syncapi.client.folder.planning import deciding
-from syncapi.client.folder.planning.documents import Doc, Fate
+from syncapi.client.folder.memory.ledger import Ledger
+from syncapi.client.folder.memory.out_of_sight import OutOfSight
+from syncapi.client.folder.observe.observer import Observer
+from syncapi.client.folder.plan import deciding
+from syncapi.client.folder.plan.actions import SetAside
+from syncapi.client.folder.plan.documents import Doc, Fate
 from syncapi.client.folder.rules import Rules
-from syncapi.client.folder.sync_pass import Round
 from syncapi.client.store.store import Store
 from syncapi.protocol.documents import DocumentChanges
 
@@ -74,10 +74,10 @@ async def test_a_loss_of_history_that_is_taken_for_a_deletion(
     truth.ask(await own_place.connect())
     if is_planted:
 
-        async def mark_nothing(self: Looking) -> None:
+        async def mark_nothing(self: Observer) -> None:
             del self
 
-        monkeypatch.setattr(Looking, "_mark_lost", mark_nothing)
+        monkeypatch.setattr(Observer, "_mark_lost", mark_nothing)
     before = await Moment.now(device, truth)
     due = owed(before, forked_at)
     assert [entry.path for entry in due] == ["new"]
@@ -176,11 +176,11 @@ async def test_a_conflict_that_is_not_set_aside(
 ) -> None:
     if is_planted:
 
-        def trash(self: FolderHalf, current: Round, action: SetAside) -> None:
+        def trash(self: LocalExecutor, current: SyncPass, action: SetAside) -> None:
             self._disk.trash(action.path, current.identity(action.path))
             current.files.pop(action.path)
 
-        monkeypatch.setattr(FolderHalf, "_set_aside", trash)
+        monkeypatch.setattr(LocalExecutor, "_set_aside", trash)
     (device.root / "report").write_text("first")
     await device.sync_calmly()
     (document,) = await truth.live()

@@ -12,10 +12,10 @@ import pytest
 
 from simulation.crashes import Crashed, crash_at
 from syncapi.client import durable
-from syncapi.client.folder import trash as trash_module
+from syncapi.client.folder.disk import trash as trash_module
+from syncapi.client.folder.disk.run_days import RunDays
+from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.ignore_rules import Ignores, is_part_file
-from syncapi.client.folder.run_days import RunDays
-from syncapi.client.folder.trash import Trash
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 
 from fixtures.mirrors import texts, write
 from simulation.device import Device
-from syncapi.client.folder import scanner
+from syncapi.client.folder.observe import scanner
 from syncapi.client.folder.reports import MirrorReport
 
 

@@ -8,7 +8,7 @@ import pytest
 from fixtures.mirrors import texts, write
 from simulation.device import Device
 from syncapi.client.errors import SafetyStop
-from syncapi.client.folder.observer import Keep
+from syncapi.client.folder.observe.observer import Keep
 from syncapi.client.folder.reports import MirrorReport
 
 NAMES = ("a", "b", "c", "d")

@@ -5,7 +5,7 @@ import pytest
 from fixtures.mirrors import texts, write
 from simulation.crashes import Crashed, crash_at
 from simulation.device import Device
-from syncapi.client.folder.observer import Keep
+from syncapi.client.folder.observe.observer import Keep
 from syncapi.client.folder.reports import MirrorReport
 
 MOMENTS = range(1, 40)

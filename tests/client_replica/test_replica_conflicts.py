@@ -16,7 +16,7 @@ from syncapi.client.errors import SyncError
 from syncapi.client.replica.conflicts import (
     ASK,
     KEEP_BOTH,
-    Conflict,
+    ReplicaConflict,
     Resolution,
     Strategy,
     Take,
@@ -279,13 +279,13 @@ async def test_field_by_field(make_pair: Callable[[Strategy], Pair]) -> None:
         pair.late.replica.resolve(pair.document, "mine")
 
 
-def sync_function(conflict: Conflict) -> Resolution:
+def sync_function(conflict: ReplicaConflict) -> Resolution:
     assert conflict.mine is not None
     assert conflict.theirs is not None
     return Take({**conflict.theirs, "filename": "decided.txt"}, "merged")
 
 
-async def async_function(conflict: Conflict) -> Resolution:
+async def async_function(conflict: ReplicaConflict) -> Resolution:
     return sync_function(conflict)
 
 
@@ -302,7 +302,7 @@ async def test_a_function_of_the_caller(
 async def test_a_function_that_fails_stops_nothing(
     make_pair: Callable[[Strategy], Pair],
 ) -> None:
-    def fails(_conflict: Conflict) -> Resolution:
+    def fails(_conflict: ReplicaConflict) -> Resolution:
         raise RuntimeError("what now?")
 
     pair = make_pair(fails)
@@ -399,7 +399,7 @@ async def test_it_is_raced_again_while_it_is_settled(
     early = make_device(tenant)
     asked = []
 
-    async def strategy(conflict: Conflict) -> Resolution:
+    async def strategy(conflict: ReplicaConflict) -> Resolution:
         asked.append(conflict)
         if len(asked) < 3:
             early.replica.update(conflict.id, content=f"theirs {len(asked)}".encode())

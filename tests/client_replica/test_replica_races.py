@@ -21,7 +21,7 @@ from fixtures.writing import MakeWriter
 from syncapi.client.errors import SyncError
 from syncapi.client.replica.conflicts import (
     KEEP_BOTH,
-    Conflict,
+    ReplicaConflict,
     Resolution,
     conflict_of,
     manual,
@@ -593,13 +593,13 @@ async def test_an_edit_behind_a_change_that_is_refused_is_not_lost(
 class Person:
     """A strategy that answers when it may, and remembers what it was asked."""
 
-    def __init__(self, answer: Callable[[Conflict], Resolution]) -> None:
-        self.asked: list[Conflict] = []
+    def __init__(self, answer: Callable[[ReplicaConflict], Resolution]) -> None:
+        self.asked: list[ReplicaConflict] = []
         self.is_asked = asyncio.Event()
         self.may_answer = asyncio.Event()
         self._answer = answer
 
-    async def __call__(self, conflict: Conflict) -> Resolution:
+    async def __call__(self, conflict: ReplicaConflict) -> Resolution:
         self.asked.append(conflict)
         self.is_asked.set()
         await self.may_answer.wait()
@@ -632,7 +632,7 @@ async def edited_by_both(device: Device, other: Device, *, mine: bytes) -> UUID:
 async def test_an_edit_while_a_person_is_asked(
     tenant: TestTenant,
     make_device: MakeDevice,
-    answer: Callable[[Conflict], Resolution],
+    answer: Callable[[ReplicaConflict], Resolution],
     times: int,
     there: list[str],
 ) -> None:
@@ -678,9 +678,9 @@ async def test_a_person_who_edits_at_every_question_is_asked_at_the_next_run(
 ) -> None:
     device, other = make_device(tenant), make_device(tenant)
     document = await edited_by_both(device, other, mine=b"mine 0")
-    asked: list[Conflict] = []
+    asked: list[ReplicaConflict] = []
 
-    def strategy(conflict: Conflict) -> Resolution:
+    def strategy(conflict: ReplicaConflict) -> Resolution:
         asked.append(conflict)
         device.replica.update(document, content=f"mine {len(asked)}".encode())
         return theirs(conflict)

@@ -14,13 +14,13 @@ from syncapi.cli.client.json_files import Record
 from syncapi.cli.client.registry import FoldersFile
 from syncapi.client import durable
 from syncapi.client.api.client import Client
-from syncapi.client.folder.disk import Disk as Folder
-from syncapi.client.folder.disk import Identity
+from syncapi.client.folder.disk.disk import Disk as Folder
+from syncapi.client.folder.disk.disk import Identity
+from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.factory import open_mirror
-from syncapi.client.folder.intents import Resolved
+from syncapi.client.folder.memory.intents import Resolved
 from syncapi.client.folder.model import Base
-from syncapi.client.folder.observer import MirrorOptions
-from syncapi.client.folder.trash import Trash
+from syncapi.client.folder.observe.observer import MirrorOptions
 from syncapi.client.store.envelope import DataKey
 from syncapi.client.store.keys import FileKey, Key
 from syncapi.client.store.store import Store

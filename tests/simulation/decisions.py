@@ -26,9 +26,9 @@ from simulation.runs import Outcome, Place
 from simulation.second_process import DECISIONS
 from simulation.whereabouts import Whereabouts
 from syncapi.client import durable
-from syncapi.client.folder.actions import Download, SetAside
-from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.ledger import PathKeys
+from syncapi.client.folder.memory.conflicts import FolderConflicts
+from syncapi.client.folder.memory.ledger import PathKeys
+from syncapi.client.folder.plan.actions import Download, SetAside
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.store.store import Store
 

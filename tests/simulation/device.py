@@ -17,18 +17,17 @@ from simulation.faults import Faulty
 from soak.exchanges import Exchanges
 from syncapi.client.api.client import Client
 from syncapi.client.errors import ApiError, SafetyStop, SyncError, Unreachable
-from syncapi.client.folder.birth_time import birth_ns
+from syncapi.client.folder.disk.birth_time import birth_ns
+from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.factory import open_mirror
 from syncapi.client.folder.guards import WentBackStop
 from syncapi.client.folder.ignore_rules import read_ignores
-from syncapi.client.folder.ledger import Ledger
-from syncapi.client.folder.local_executor import path_of
+from syncapi.client.folder.memory.ledger import Ledger
 from syncapi.client.folder.mirror import Mirror
 from syncapi.client.folder.model import Base
-from syncapi.client.folder.observer import Keep, MirrorOptions
+from syncapi.client.folder.observe.observer import Keep, MirrorOptions
 from syncapi.client.folder.reports import FolderConflict, MirrorReport
 from syncapi.client.folder.rules import Direction
-from syncapi.client.folder.trash import Trash
 from syncapi.client.retrying import RetryPolicy
 from syncapi.client.store.store import Store
 from syncapi.client.transfer.sinks import PART_PREFIX
@@ -229,7 +228,7 @@ class Device:
         """What a sync would do, as far as this machine knows: the actions, and with what."""
         async with self.seen() as mirror:
             plan = (await mirror.look(offline=True)).plan
-        return sorted((type(action).__name__, path_of(action)) for action in plan.actions)
+        return sorted((action.name, action.path) for action in plan.actions)
 
     def _begin(self) -> None:
         self.hidden, self.has_come_through, self.is_asked = set(), False, False

@@ -27,7 +27,7 @@ from simulation.truth import Truth
 from simulation.went_back import deleted_unasked
 from syncapi.client.folder.model import Base
 from syncapi.client.folder.names import join
-from syncapi.client.folder.observer import Keep
+from syncapi.client.folder.observe.observer import Keep
 
 
 @dataclass(slots=True)

@@ -29,7 +29,7 @@ from simulation.truth import Truth
 from simulation.went_back import asked_without_reason
 from simulation.whereabouts import Whereabouts
 from syncapi.client.api.client import Client
-from syncapi.client.folder.observer import Keep
+from syncapi.client.folder.observe.observer import Keep
 from syncapi.client.folder.reports import MirrorReport
 from syncapi.client.folder.rules import Direction
 

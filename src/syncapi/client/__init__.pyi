@@ -31,11 +31,11 @@ from syncapi.client.errors import UnexpectedAnswer as UnexpectedAnswer
 from syncapi.client.errors import Unreachable as Unreachable
 from syncapi.client.errors import UnsupportedType as UnsupportedType
 from syncapi.client.errors import WrongKey as WrongKey
+from syncapi.client.folder.disk.trash import Trash as Trash
 from syncapi.client.folder.factory import open_mirror as open_mirror
 from syncapi.client.folder.guards import Guards as Guards
 from syncapi.client.folder.mirror import Mirror as Mirror
-from syncapi.client.folder.observer import MirrorOptions as MirrorOptions
-from syncapi.client.folder.trash import Trash as Trash
+from syncapi.client.folder.observe.observer import MirrorOptions as MirrorOptions
 from syncapi.client.replica.replica import Replica as Replica
 from syncapi.client.retrying import RetryPolicy as RetryPolicy
 from syncapi.client.store.store import Store as Store

@@ -10,7 +10,7 @@ from uuid import UUID
 from simulation.replicas.wishes import Wishes
 from syncapi.client.replica.conflicts import (
     KEEP_BOTH,
-    Conflict,
+    ReplicaConflict,
     Resolution,
     Take,
     default_strategy,
@@ -20,7 +20,7 @@ from syncapi.client.replica.conflicts import (
     merge,
 )
 
-_STRATEGIES: Final[tuple[Callable[[Conflict], Resolution], ...]] = (
+_STRATEGIES: Final[tuple[Callable[[ReplicaConflict], Resolution], ...]] = (
     default_strategy,
     default_strategy,
     last_write_wins,
@@ -66,7 +66,7 @@ class Person:
         self.answered: list[Question] = []
         self.is_patient = False
 
-    async def __call__(self, conflict: Conflict) -> Resolution:
+    async def __call__(self, conflict: ReplicaConflict) -> Resolution:
         self._wishes.see(conflict.id, conflict.theirs)
         self._wishes.touched.add(conflict.id)
         await asyncio.sleep(0)
@@ -84,6 +84,6 @@ class Person:
         return answer
 
 
-def question(conflict: Conflict) -> Question:
+def question(conflict: ReplicaConflict) -> Question:
     versions = f"{conflict.mine} or {conflict.theirs}"
     return Question(conflict.id, conflict.changed_at, conflict.theirs_at, versions)

@@ -16,7 +16,7 @@ from syncapi.cli.client.sync_output import Narrator, tell_conflicts
 from syncapi.cli.client.sync_run import follow_up
 from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
-from syncapi.client.folder.conflicts import SeveralConflicts
+from syncapi.client.folder.memory.conflicts import SeveralConflicts
 from syncapi.client.folder.reports import FolderConflict
 
 app = verb_app(

@@ -14,7 +14,7 @@ from syncapi.cli.client.mirror_factory import Opened, chosen, looked, opened
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.exit_codes import ExitCode
-from syncapi.client.folder.actions import Download, Update
+from syncapi.client.folder.plan.actions import Download, Update
 from syncapi.client.transfer.downloads import Downloader
 from syncapi.client.transfer.sinks import PartFile
 from syncapi.protocol.documents import Document

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict
 
-from syncapi.client.folder.birth_time import birth_ns
+from syncapi.client.folder.disk.birth_time import birth_ns
 
 
 class Identity(BaseModel):

@@ -15,11 +15,11 @@ from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.api.client import Client
 from syncapi.client.errors import StoreBusy
-from syncapi.client.folder.actions import Plan
+from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.mirror import Mirror
-from syncapi.client.folder.observer import MirrorOptions
+from syncapi.client.folder.observe.observer import MirrorOptions
+from syncapi.client.folder.plan.actions import Plan
 from syncapi.client.folder.reports import Progress
-from syncapi.client.folder.trash import Trash
 from syncapi.client.store.store import Store
 
 

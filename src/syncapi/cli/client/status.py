@@ -12,7 +12,7 @@ from syncapi.cli.client.runner import run
 from syncapi.cli.client.sync_output import counts_of, in_words, tell_conflicts, tell_plan
 from syncapi.cli.exit_codes import ExitCode
 from syncapi.cli.printable import name_shown
-from syncapi.client.folder.actions import Plan
+from syncapi.client.folder.plan.actions import Plan
 from syncapi.client.folder.reports import FolderConflict
 
 app = verb_app()

@@ -8,12 +8,10 @@ from syncapi.cli.client.bars import Bars
 from syncapi.cli.client.console import LISTED, Line, Speaker, counted, sized
 from syncapi.cli.exit_codes import ExitCode
 from syncapi.cli.printable import name_shown
-from syncapi.client.folder.actions import (
+from syncapi.client.folder.plan.actions import (
     Action,
+    ActionName,
     Adopt,
-    Create,
-    Delete,
-    Download,
     Forget,
     Move,
     Pending,
@@ -21,11 +19,9 @@ from syncapi.client.folder.actions import (
     Problem,
     SetAside,
     Settled,
-    Trash,
     Update,
 )
 from syncapi.client.folder.reports import (
-    ActionName,
     Done,
     Failure,
     FolderConflict,
@@ -46,16 +42,7 @@ _WORDS: dict[ActionName, tuple[str, str]] = {
     "forget": ("forget", "forgotten"),
 }
 _WAYS_OUT = {"forbidden": "ask an admin of the tenant for a role that may do this"}
-_NAMES: dict[type[Action], ActionName] = {
-    Trash: "trash",
-    Download: "download",
-    Create: "create",
-    Update: "update",
-    Delete: "delete",
-    Adopt: "adopt",
-    Forget: "forget",
-}
-_UNSEEN = frozenset({"adopt", "forget"})  # nothing of the folder or of the server changes by them
+_UNSEEN = frozenset({Adopt.name, Forget.name})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +68,12 @@ def steps_of(plan: Plan) -> list[Step]:
 
 def _step(action: Action) -> Step:
     match action:
-        case SetAside(path=path, to=to):
-            return Step("set_aside", to, path, f"now {path}")
-        case Move(source=source, target=target):
-            return Step("move", target, source, f"now {source}")
+        case SetAside() | Move():
+            return Step(action.name, action.path_after, action.path, f"now {action.path}")
         case Update(sha256=None):
-            return Step("update", action.path, detail=NAME_ONLY)
+            return Step(action.name, action.path, detail=NAME_ONLY)
         case _:
-            return Step(_NAMES[type(action)], action.path)
+            return Step(action.name, action.path)
 
 
 class Narrator:

@@ -16,8 +16,8 @@ from syncapi.cli.client.sync_output import Narrator, counts_of, in_words, tell_p
 from syncapi.cli.exit_codes import ExitCode
 from syncapi.client.errors import SafetyStop, StoreBusy
 from syncapi.client.folder.guards import WentBackStop
-from syncapi.client.folder.observer import Keep
-from syncapi.client.folder.plan import Direction
+from syncapi.client.folder.observe.observer import Keep
+from syncapi.client.folder.plan.planner import Direction
 from syncapi.client.folder.reports import MirrorReport
 
 DryRun = Annotated[

@@ -2,12 +2,12 @@
 
 from uuid import UUID
 
-from syncapi.client.folder.actions import Delete
-from syncapi.client.folder.conflicts import FolderConflicts
 from syncapi.client.folder.guards import expect_no_backup
-from syncapi.client.folder.histories import Histories
-from syncapi.client.folder.observer import View
-from syncapi.client.folder.older_names import changed_files, missing_files
+from syncapi.client.folder.memory.conflicts import FolderConflicts
+from syncapi.client.folder.observe.histories import Histories
+from syncapi.client.folder.observe.observer import View
+from syncapi.client.folder.observe.older_names import changed_files, missing_files
+from syncapi.client.folder.plan.actions import Delete
 
 
 class Backups:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from uuid import UUID
 
-from syncapi.client.folder.disk import Disk, MovedOn
+from syncapi.client.folder.disk.disk import Disk, MovedOn
 from syncapi.client.folder.model import Base, Scan
 from syncapi.client.folder.reports import Checked
 from syncapi.client.transfer.contents import FileContent, digest_of

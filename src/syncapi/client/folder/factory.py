@@ -5,10 +5,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from syncapi.client.api.client import Client
+from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.mirror import Mirror
-from syncapi.client.folder.observer import MirrorOptions
+from syncapi.client.folder.observe.observer import MirrorOptions
 from syncapi.client.folder.reports import Progress
-from syncapi.client.folder.trash import Trash
 from syncapi.client.store.keys import Key
 from syncapi.client.store.store import Store
 

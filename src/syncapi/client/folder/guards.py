@@ -11,7 +11,7 @@ from typing import Final
 from uuid import UUID
 
 from syncapi.client.errors import SafetyStop
-from syncapi.client.folder.actions import Delete, Plan, Trash
+from syncapi.client.folder.plan.actions import Delete, MoveToTrash, Plan
 from syncapi.client.store.store import Store
 from syncapi.protocol.base import WireModel
 
@@ -83,7 +83,7 @@ class Guards:
 def deletions(plan: Plan) -> tuple[int, int]:
     """How many documents a plan deletes on the server, and how many files here."""
     there = sum(isinstance(action, Delete) for action in plan.actions)
-    return there, sum(isinstance(action, Trash) for action in plan.actions)
+    return there, sum(isinstance(action, MoveToTrash) for action in plan.actions)
 
 
 class WentBackStop(SafetyStop):
@@ -148,9 +148,9 @@ class RecentDeletions:
         """
         now = self._now()
         planned = {
-            str(action.id): isinstance(action, Trash)
+            str(action.id): isinstance(action, MoveToTrash)
             for action in plan.actions
-            if isinstance(action, Delete | Trash)
+            if isinstance(action, Delete | MoveToTrash)
         }
         before = self._shortly_before(now, known)
         guards.check(plan, files_here=files_here, files_known=len(known), before=before)

@@ -10,26 +10,24 @@ from typing import Final, Literal
 from syncapi.client import durable
 from syncapi.client.api.client import Client
 from syncapi.client.errors import SyncError
+from syncapi.client.folder.apply.broken_off import BrokenOff
+from syncapi.client.folder.apply.plan_executor import PlanExecutor
+from syncapi.client.folder.apply.resolver import Resolver
 from syncapi.client.folder.backups import Backups
-from syncapi.client.folder.broken_off import BrokenOff
 from syncapi.client.folder.checking import check_files
-from syncapi.client.folder.conflicts import FolderConflicts
-from syncapi.client.folder.disk import Disk
-from syncapi.client.folder.download_writer import Placing
+from syncapi.client.folder.disk.disk import Disk
+from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.guards import RecentDeletions
-from syncapi.client.folder.histories import Histories
-from syncapi.client.folder.ignore_rules import is_own_part, is_part_file, read_ignores
-from syncapi.client.folder.intents import Resolved
-from syncapi.client.folder.ledger import FileIndex, Ledger, PathKeys
-from syncapi.client.folder.local_executor import FolderHalf
-from syncapi.client.folder.lost_versions import LostVersions
+from syncapi.client.folder.ignore_rules import is_own_part, is_part_file
+from syncapi.client.folder.memory.intents import Resolved
+from syncapi.client.folder.memory.memory import Memory
 from syncapi.client.folder.model import Base
 from syncapi.client.folder.names import join
-from syncapi.client.folder.observer import Keep, Looking, MirrorOptions, View
-from syncapi.client.folder.out_of_sight import OutOfSight
-from syncapi.client.folder.plan import Direction
-from syncapi.client.folder.plan_checks import attempts, volume
-from syncapi.client.folder.remote_executor import ServerHalf
+from syncapi.client.folder.observe.histories import Histories
+from syncapi.client.folder.observe.lost_versions import LostVersions
+from syncapi.client.folder.observe.observer import Keep, MirrorOptions, Observer, View
+from syncapi.client.folder.plan.checks import attempts
+from syncapi.client.folder.plan.planner import Direction
 from syncapi.client.folder.reports import (
     Checked,
     CheckReport,
@@ -39,13 +37,8 @@ from syncapi.client.folder.reports import (
     Progress,
     Silent,
 )
-from syncapi.client.folder.resolver import Resolving
-from syncapi.client.folder.sync_pass import Round
-from syncapi.client.folder.trash import Trash
 from syncapi.client.follower.follower import Follower
 from syncapi.client.store.store import Store
-from syncapi.client.transfer.downloads import Downloader
-from syncapi.client.transfer.uploads import Uploader
 from syncapi.protocol.documents import Document
 
 MOST_ROUNDS: Final = 5
@@ -81,27 +74,19 @@ class Mirror:
         self._options = options
         self._progress = progress or Silent()
         self._store = store
-        self._ledger = Ledger(store)
-        keys = PathKeys(store)
-        self._index = FileIndex(store, keys)
-        self._conflicts = FolderConflicts(store, keys, options.now)
+        memory = Memory(store, options.now)
+        self._ledger = memory.ledger
+        self._conflicts = memory.conflicts
         self._disk = Disk(root, trash)
         self._broken_off = BrokenOff(self._disk, self._conflicts)
-        self._resolving = Resolving(self._disk, trash, self._conflicts, self._broken_off)
+        self._resolver = Resolver(self._disk, trash, self._conflicts, self._broken_off)
         histories = Histories(client, parallel=options.parallel)
+        self._observer = Observer(self._disk, follower, memory, histories, options)
         self._backups = Backups(histories, self._conflicts)
-        self._looking = Looking(
-            root,
-            self._disk,
-            follower,
-            self._ledger,
-            self._index,
-            OutOfSight(store, self._ledger),
-            histories,
-            self._conflicts,
-            options,
-        )
         self._deletions = RecentDeletions(store, options.now)
+        self._executor = PlanExecutor(
+            self._disk, client, follower, memory, options, self._progress
+        )
         self._etag: str | None = None
 
     def exclusively(self) -> AbstractContextManager[None]:
@@ -143,7 +128,7 @@ class Mirror:
         tried: set[object] = set()
         self.trash.expire()
         look = partial(
-            self._looking.look,
+            self._observer.look,
             direction=direction,
             restore_missing=restore_missing,
             went_back=went_back,
@@ -165,16 +150,11 @@ class Mirror:
             if number == MOST_ROUNDS:
                 report.left = len(view.plan.actions)
                 break
-            self._backups.expect_none(view)
-            if allow_mass_delete:
-                self._deletions.forget()
-            else:
-                self._guard(view)
-            if went_back is None:
-                await self._backups.expect_no_older_names(view)
+            await self._guard(view, allow_mass_delete=allow_mass_delete, went_back=went_back)
             self._conflicts.ask_again(view.given_up)  # if this sync ends before they give way
             self._ledger.put(*view.restored)
-            tried |= await self._carry_out(view, report)
+            if await self._executor.carry_out(view, report):
+                tried |= attempts(view.plan)
         return report
 
     async def look(self, *, offline: bool = False) -> View:
@@ -187,7 +167,7 @@ class Mirror:
             SafetyStop: the folder is not there.
             SyncError: the server cannot be reached or refuses.
         """
-        return await self._looking.look(offline=offline)
+        return await self._observer.look(offline=offline)
 
     def _settle(self, resolved: Resolved) -> None:
         """Keep what the scan shows of the deeds that a process did not live to note.
@@ -199,67 +179,25 @@ class Mirror:
                 durable.sync_folder(folder)
         self._ledger.settle(resolved.changed, resolved.dropped)
 
-    def _guard(self, view: View) -> None:
-        """What was deleted a short while ago counts too: many small steps are a large one."""
-        kept = [e for e in self._ledger.entries() if not view.rules.ignored(e.path)]
-        self._deletions.check(
-            self._options.guards,
-            view.plan,
-            files_here=len(view.scan.files),
-            known={entry.id for entry in kept if entry.version is not None},
-        )
+    async def _guard(self, view: View, *, allow_mass_delete: bool, went_back: Keep | None) -> None:
+        """See that nobody has to be asked first.
 
-    async def _carry_out(self, view: View, report: MirrorReport) -> set[object]:
-        """Carry a plan out; return those of its actions that need no second try in this sync."""
-        half = self._folder_half()
-        current = Round(
-            view.plan,
-            {file.path: file for file in view.scan.files},
-            view.documents,
-            report,
-            self._progress,
-            lambda: read_ignores(self.root).lines == view.patterns,
-        )
-        if not current.rules_hold():
-            return set()
-        self._progress.begin(*volume(view.plan, current.files))
-        half.learn(current)
-        await half.carry_out(current, self._placing())
-        await self._server_half().carry_out(current)
-        return set() if current.is_raced else attempts(view.plan)
-
-    def _folder_half(self) -> FolderHalf:
-        return FolderHalf(
-            self._disk,
-            self._ledger,
-            self._index,
-            self._conflicts,
-            parallel=self._options.parallel,
-        )
-
-    def _server_half(self) -> ServerHalf:
-        uploader = Uploader(
-            self._client,
-            parallel=self._options.parallel,
-            on_bytes=lambda _digest, size: self._progress.advance(size),
-        )
-        return ServerHalf(
-            self._disk,
-            self._ledger,
-            self._conflicts,
-            self._follower,
-            uploader,
-            new_id=self._options.new_id,
-            parallel=self._options.parallel,
-        )
-
-    def _placing(self) -> Placing:
-        downloader = Downloader(
-            self._client,
-            parallel=self._options.parallel,
-            on_bytes=lambda _id, size: self._progress.advance(size),
-        )
-        return Placing(self._disk, downloader, self._follower.urls)
+        Raises:
+            SafetyStop: somebody has.
+        """
+        self._backups.expect_none(view)
+        if allow_mass_delete:
+            self._deletions.forget()
+        else:  # what was deleted a short while ago counts too: many small steps are a large one
+            kept = [e for e in self._ledger.entries() if not view.rules.ignored(e.path)]
+            self._deletions.check(
+                self._options.guards,
+                view.plan,
+                files_here=len(view.scan.files),
+                known={entry.id for entry in kept if entry.version is not None},
+            )
+        if went_back is None:
+            await self._backups.expect_no_older_names(view)
 
     def _tell(self, report: MirrorReport, view: View, failures: Iterable[Failure]) -> None:
         for failure in failures:
@@ -339,7 +277,7 @@ class Mirror:
             conflict = self.conflict_of(path)
             if conflict is None:
                 raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
-            self._resolving.resolve(conflict, keep)
+            self._resolver.resolve(conflict, keep)
             self._conflicts.settle(conflict, has_mine=keep == "mine", is_decided=True)
             return conflict
 

@@ -98,7 +98,7 @@ class Base:
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteDocument:
     """A document that lives on the server."""
 
     id: UUID

@@ -7,11 +7,7 @@ from datetime import datetime
 from typing import Literal, Protocol
 from uuid import UUID
 
-from syncapi.client.folder.actions import Plan, Problem
-
-ActionName = Literal[
-    "set_aside", "move", "download", "trash", "create", "update", "delete", "adopt", "forget"
-]
+from syncapi.client.folder.plan.actions import ActionName, Plan, Problem
 
 
 @dataclass(frozen=True, slots=True)

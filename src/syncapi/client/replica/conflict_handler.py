@@ -8,8 +8,8 @@ from uuid import UUID
 from syncapi.client.follower.values import Values, values_of
 from syncapi.client.replica.conflicts import (
     Ask,
-    Conflict,
     KeepBoth,
+    ReplicaConflict,
     Resolution,
     Strategy,
     Take,
@@ -256,7 +256,7 @@ class Settling:
         self._tables.settled.put(key, record)
 
 
-def _gives_up(conflict: Conflict, values: Values | None) -> bool:
+def _gives_up(conflict: ReplicaConflict, values: Values | None) -> bool:
     """Whether something that was written here is not in what was settled on."""
     if conflict.mine is None:
         return False

@@ -24,7 +24,7 @@ FIELDS: Final = ("folder", "filename", "mime_type", "content")
 
 
 @dataclass(frozen=True, slots=True)
-class Conflict:
+class ReplicaConflict:
     """Both sides of a disagreement.
 
     Attributes:
@@ -75,7 +75,7 @@ class Ask:
 
 
 Resolution: TypeAlias = Take | KeepBoth | Ask
-Strategy: TypeAlias = Callable[[Conflict], Resolution | Awaitable[Resolution]]
+Strategy: TypeAlias = Callable[[ReplicaConflict], Resolution | Awaitable[Resolution]]
 
 Choice: TypeAlias = Literal["mine", "theirs", "both"] | Mapping[str, str]
 """A person's word: whose version, both, or field by field; see `Replica.resolve`."""
@@ -84,15 +84,15 @@ ASK: Final = Ask()
 KEEP_BOTH: Final = KeepBoth()
 
 
-def mine(conflict: Conflict) -> Take:
+def mine(conflict: ReplicaConflict) -> Take:
     return Take(conflict.mine, "mine")
 
 
-def theirs(conflict: Conflict) -> Take:
+def theirs(conflict: ReplicaConflict) -> Take:
     return Take(conflict.theirs, "theirs")
 
 
-def last_write_wins(conflict: Conflict) -> Resolution:
+def last_write_wins(conflict: ReplicaConflict) -> Resolution:
     """The one that comes to the server last, which is mine. Fields that I left alone stay theirs.
 
     Who deleted, deleted.
@@ -103,16 +103,16 @@ def last_write_wins(conflict: Conflict) -> Resolution:
     return Take(both.fields, "mine")  # where apart it has mine
 
 
-def first_write_wins(conflict: Conflict) -> Resolution:
+def first_write_wins(conflict: ReplicaConflict) -> Resolution:
     """The one that came to the server first, which is theirs."""
     return theirs(conflict)
 
 
-def manual(_conflict: Conflict) -> Resolution:
+def manual(_conflict: ReplicaConflict) -> Resolution:
     return ASK
 
 
-def merge(conflict: Conflict) -> Resolution:
+def merge(conflict: ReplicaConflict) -> Resolution:
     """Field by field against the base. An edit survives a deletion; what both changed is asked."""
     if conflict.mine is None:
         return theirs(conflict)
@@ -123,7 +123,7 @@ def merge(conflict: Conflict) -> Resolution:
     return Take(joined(conflict.base, conflict.mine, conflict.theirs).fields, "merged")
 
 
-def default_strategy(conflict: Conflict) -> Resolution:
+def default_strategy(conflict: ReplicaConflict) -> Resolution:
     """What each side changed alone is joined; of what both changed, the newer remote wins.
 
     1. Both sides alike are no conflict.
@@ -143,7 +143,7 @@ def default_strategy(conflict: Conflict) -> Resolution:
     return Take(both.fields, "theirs")  # where apart it has theirs
 
 
-async def judge(strategy: Strategy, conflict: Conflict) -> Resolution:
+async def judge(strategy: Strategy, conflict: ReplicaConflict) -> Resolution:
     """Ask a strategy, whether it answers at once or later."""
     answer = strategy(conflict)
     if inspect.isawaitable(answer):
@@ -151,11 +151,11 @@ async def judge(strategy: Strategy, conflict: Conflict) -> Resolution:
     return answer
 
 
-def conflict_of(record: ConflictRecord) -> Conflict:
+def conflict_of(record: ConflictRecord) -> ReplicaConflict:
     """A recorded conflict, as strategies see it."""
     server = record.server
     gone = server is None or server.is_deleted
-    return Conflict(
+    return ReplicaConflict(
         id=record.id,
         mine=wanted_values(record.mine),
         theirs=None if gone or server is None else values_of(server),
@@ -196,7 +196,7 @@ def kept_name(filename: str, when: datetime, mark: str) -> str:
     return stem[: LONGEST_FILENAME - len(note) - len(suffix)] + note + suffix
 
 
-def settlement(conflict: Conflict, choice: Choice) -> Resolution:
+def settlement(conflict: ReplicaConflict, choice: Choice) -> Resolution:
     """What a person chose.
 
     Raises:
@@ -214,7 +214,7 @@ def settlement(conflict: Conflict, choice: Choice) -> Resolution:
     raise SyncError(f"{choice!r} settles nothing.", hint="Choose mine, theirs or both.")
 
 
-def _chosen(conflict: Conflict, choice: Mapping[str, str]) -> dict[str, object]:
+def _chosen(conflict: ReplicaConflict, choice: Mapping[str, str]) -> dict[str, object]:
     """The fields that a person chose, over the server's."""
     under = conflict.theirs or conflict.mine or {}
     unknown = set(choice) - set(FIELDS)

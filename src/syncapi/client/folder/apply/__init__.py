@@ -1,0 +1,1 @@
+"""A plan carried out, in the folder and on the server."""

@@ -1,0 +1,154 @@
+"""Decisions for mine that were broken off: the two files get their own names back.
+
+To keep mine, the two files of a conflict get each other's names, and then the one that was the
+server's goes to the trash. A process may end between these two. Nothing may work on the names as
+they are then, neither a sync nor another decision: the copy would pass for mine and what has the
+name for the server's. So both take this back first.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import replace
+
+from syncapi.client import durable
+from syncapi.client.folder.apply.sync_pass import failure_of
+from syncapi.client.folder.conflict_names import marked
+from syncapi.client.folder.disk.disk import Disk, Identity, MovedOn
+from syncapi.client.folder.memory.conflicts import FolderConflicts
+from syncapi.client.folder.model import Scan
+from syncapi.client.folder.names import join, split
+from syncapi.client.folder.observe.observer import View
+from syncapi.client.folder.plan.actions import Plan
+from syncapi.client.folder.reports import Failure, FolderConflict
+
+
+class BrokenOff:
+    """Finds what decisions have left that were broken off, and takes it back."""
+
+    def __init__(self, disk: Disk, conflicts: FolderConflicts) -> None:
+        self._disk = disk
+        self._conflicts = conflicts
+
+    def is_turned(self, conflict: FolderConflict) -> bool | None:
+        """Whether mine has the file's name and theirs that of the copy; either file shows it.
+
+        None where neither does, since both were replaced, or where they contradict each other.
+        """
+        exchange = self._conflicts.exchange_of(conflict)
+        if exchange is None:
+            return False
+        known = self._conflicts.known_bytes(conflict)
+        named = exchange.side_at(self._disk.root / conflict.path, known)
+        copied = exchange.side_at(self._disk.root / conflict.copy_path, known)
+        is_turned = named == "mine" or copied == "theirs"
+        is_as_before = named == "theirs" or copied == "mine"
+        return None if is_turned == is_as_before else is_turned
+
+    def take_back(self, conflict: FolderConflict) -> bool:
+        """Give the two files of a conflict their names back, where they have each other's.
+
+        Where theirs is gone from the copy's name, somebody has done what was left to do: mine
+        keeps the file's name.
+
+        Returns:
+            False where nothing shows which is whose.
+
+        Raises:
+            MovedOn: a folder on the way is none any more, or a file has come meanwhile.
+            OSError: the names cannot be changed.
+        """
+        if self._conflicts.exchange_of(conflict) is None:
+            return True
+        is_turned = self.is_turned(conflict)
+        if is_turned is None:
+            return False
+        if is_turned:
+            copy, place = self._disk.place(conflict.copy_path), self._disk.place(conflict.path)
+            theirs = Identity.at(copy)
+            if theirs is None:
+                return True
+            if Identity.at(place) is None:
+                self._disk.move(conflict.copy_path, theirs, conflict.path)
+            elif not durable.exchange(copy, place):
+                self._exchange_by_moves(conflict, theirs)
+        self._conflicts.forget_exchange(conflict)
+        return True
+
+    def _exchange_by_moves(self, conflict: FolderConflict, theirs: Identity) -> None:
+        """The same where files cannot be exchanged: the folder may be on another disk by now.
+
+        A kill in between leaves mine under a name that says whose it is.
+        """
+        aside = marked(conflict.copy_path, "mine")
+        mine = Identity.at(self._disk.place(conflict.path))
+        if mine is None:
+            raise MovedOn(f"{conflict.path} has gone since it was looked at")
+        self._disk.move(conflict.path, mine, aside)
+        self._disk.move(conflict.copy_path, theirs, conflict.path)
+        self._disk.move(aside, mine, conflict.copy_path)
+
+    async def taken_back(self, look: Callable[[], Awaitable[View]]) -> tuple[View, list[Failure]]:
+        """Take all back, and look at the folder.
+
+        Returns:
+            The view, and what could not be taken back. Nothing is planned of those documents.
+
+        Raises:
+            StoreBusy: another process is deciding.
+            SyncError: as it does that looks.
+        """
+        view = await look()
+        # After the look: a process may be killed during it. What is planned must be of own names.
+        while True:
+            has_changed, failed = await asyncio.to_thread(self._take_all_back, view.scan)
+            if not has_changed:
+                return _left_alone(view, failed), [*failed.values()]
+            view = await look()
+
+    def _take_all_back(self, scan: Scan) -> tuple[bool, dict[FolderConflict, Failure]]:
+        """Return whether names may have changed since they were seen, and what failed."""
+        failed: dict[FolderConflict, Failure] = {}
+        before = self._conflicts.exchanged()
+        if not before:
+            return False, failed
+        with self._conflicts.deciding():
+            for conflict in self._conflicts.exchanged():
+                found = self._found(conflict, scan)
+                try:
+                    self.take_back(found)
+                except (MovedOn, OSError) as error:
+                    failed[found] = failure_of("move", found.path, error)
+            return self._conflicts.exchanged() != before, failed
+
+    def _found(self, conflict: FolderConflict, scan: Scan) -> FolderConflict:
+        """The conflict with its files where they are: somebody may have renamed their folder."""
+        paths = {file.path for file in scan.files}
+        if not paths.isdisjoint((conflict.path, conflict.copy_path)):
+            return conflict
+        name, copy_name = (split(path)[1] for path in (conflict.path, conflict.copy_path))
+        folders = {split(path)[0] for path in paths if split(path)[1] == copy_name}
+        moved = [
+            replace(conflict, path=join(folder, name), copy_path=join(folder, copy_name))
+            for folder in sorted(folders)
+        ]
+        return next((one for one in moved if self.is_turned(one)), conflict)
+
+
+def _left_alone(view: View, failed: Collection[FolderConflict]) -> View:
+    """The same without what is planned of documents whose files have each other's names."""
+    if not failed:
+        return view
+    ids = {document for one in failed for document in (one.id, one.copy_id)}
+    paths = {path for one in failed for path in (one.path, one.copy_path)}
+
+    def without(planned: Plan) -> Plan:
+        return replace(
+            planned,
+            actions=tuple(
+                action
+                for action in planned.actions
+                if action.path not in paths and (action.id is None or action.id not in ids)
+            ),
+        )
+
+    return replace(view, whole=without(view.whole), plan=without(view.plan), back=view.back - ids)

@@ -1,0 +1,1 @@
+"""The folder itself: the only ways in which it is changed."""

@@ -1,0 +1,1 @@
+"""What the mirror remembers between two syncs."""

@@ -1,0 +1,132 @@
+"""Which files here are no edits, since they have bytes that their documents had before."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from uuid import UUID
+
+from syncapi.client.folder.memory.conflicts import FolderConflicts
+from syncapi.client.folder.model import EMPTY, Base, Scan
+from syncapi.client.folder.observe.histories import Histories
+from syncapi.client.folder.observe.older_names import edited_files, missing_files
+from syncapi.client.folder.plan.actions import Create, Plan, SetAside, Update
+from syncapi.client.folder.plan.planner import WentBack
+from syncapi.protocol.documents import Document
+
+
+@dataclass(frozen=True, slots=True)
+class OlderBytes:
+    """Files here that went back.
+
+    Attributes:
+        fates: what is to become of them, by document, where they are not pushed.
+        signs: documents whose files show that a backup may have been put back. Only a decision
+            for those bytes says otherwise: that a person was asked about them does not.
+    """
+
+    fates: Mapping[UUID, WentBack] = field(default_factory=dict)
+    signs: frozenset[UUID] = frozenset()
+
+
+class OlderVersions:
+    """Asks the server's histories about what seems to be an edit."""
+
+    def __init__(self, histories: Histories, conflicts: FolderConflicts) -> None:
+        self._histories = histories
+        self._conflicts = conflicts
+
+    async def find(
+        self,
+        planned: Plan,
+        entries: Iterable[Base],
+        found: Scan,
+        documents: Mapping[UUID, Document],
+        how: WentBack,
+    ) -> OlderBytes:
+        """Find the files that went back.
+
+        Args:
+            planned: what would be done if all were edits.
+            entries: the ledger.
+            found: the folder.
+            documents: what lives on the server.
+            how: what is to become of such files. If a person is asked, then once.
+
+        Raises:
+            SyncError: the server cannot be reached or refuses.
+        """
+        entries = list(entries)
+        edits = _edits(planned, entries, found, how)
+        older = await self._histories.went_back(edits)
+        returned = await self._under_older_names(planned, entries, how)
+        if how == "theirs":
+            return OlderBytes(dict.fromkeys(older | returned, how))
+        unasked = older - self._asked(edits, documents)
+        undecided = older - self._decided(edits, entries, found, documents)
+        return OlderBytes(dict.fromkeys(unasked | returned, how), frozenset(undecided | returned))
+
+    async def _under_older_names(
+        self, planned: Plan, entries: Iterable[Base], how: WentBack
+    ) -> set[UUID]:
+        """Documents that had come there since, in whose place are an older file's bytes again.
+
+        If the server's versions are to stay, these are no edits either, as long as the document
+        that had the name before is still to be fetched again.
+        """
+        fetched = [entry for entry in entries if how == "theirs" or entry.leaving]
+        edited, missing = edited_files(planned), missing_files(planned, fetched)
+        returned = await self._histories.under_older_names(missing, edited)
+        return {edited[file] for file in returned.values()}
+
+    def _asked(self, edits: Mapping[UUID, str], documents: Mapping[UUID, Document]) -> set[UUID]:
+        return {
+            document_id
+            for document_id, sha256 in edits.items()
+            if (there := documents.get(document_id)) and self._conflicts.was_asked(there, sha256)
+        }
+
+    def _decided(
+        self,
+        edits: Mapping[UUID, str],
+        entries: Iterable[Base],
+        found: Scan,
+        documents: Mapping[UUID, Document],
+    ) -> set[UUID]:
+        files = {file.path: file for file in found.files} if edits else {}
+        return {
+            entry.id
+            for entry in entries
+            if entry.id in edits
+            and (there := documents.get(entry.id))
+            and self._conflicts.was_decided(there, edits[entry.id], files.get(entry.path))
+        }
+
+
+def _edits(planned: Plan, entries: Iterable[Base], found: Scan, how: WentBack) -> dict[UUID, str]:
+    """New bytes of documents that the server has, or had, and may have changed since.
+
+    What the server has lost is no older version of it, and neither are the bytes that both sides
+    agreed on last: such a file was only renamed. An empty file has nothing that could be older, so
+    that no question is asked about it: programs empty files all the time.
+    """
+    agreed = {
+        entry.id: entry.sha256 for entry in entries if not entry.lost and entry.version is not None
+    }
+    return {
+        document_id: sha256
+        for document_id, sha256 in _pushed_or_contested(planned, found)
+        if document_id is not None and sha256 is not None
+        if sha256 != agreed.get(document_id, sha256)
+        if sha256 != EMPTY or how == "theirs"
+    }
+
+
+def _pushed_or_contested(planned: Plan, found: Scan) -> Iterator[tuple[UUID | None, str | None]]:
+    for action in planned.actions:
+        if isinstance(action, Update | SetAside) or (
+            isinstance(action, Create) and action.revives
+        ):
+            yield action.id, action.sha256
+    files = {file.path: file.sha256 for file in found.files} if planned.pending else {}
+    for pending in planned.pending:  # a push leaves conflicts as they are
+        if pending.kind == "conflict":
+            yield pending.id, files.get(pending.path)

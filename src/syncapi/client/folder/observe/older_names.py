@@ -1,0 +1,61 @@
+"""What may have come back under an older name, and what is missing since."""
+
+from collections.abc import Iterable
+from typing import TypeAlias
+from uuid import UUID
+
+from syncapi.client.folder.model import EMPTY, Base, Scan
+from syncapi.client.folder.names import split
+from syncapi.client.folder.plan.actions import Delete, Download, Plan, SetAside, Update
+from syncapi.client.folder.rules import Rules
+
+PlacedBytes: TypeAlias = tuple[str, str, str]
+"""Folder, name and SHA-256 of a file."""
+
+
+def missing_files(planned: Plan, entries: Iterable[Base]) -> dict[UUID, str]:
+    """SHA-256 of the files that are gone from here, by document, as they were.
+
+    What is only seen again, since its path is no longer ignored, is left out: that it is missing
+    says nothing.
+    """
+    gone = {
+        action.id
+        for action in planned.actions
+        if isinstance(action, Delete)
+        or (isinstance(action, Download) and action.replaces_sha256 is None)
+    }
+    return {
+        entry.id: entry.sha256
+        for entry in entries
+        if entry.id in gone and entry.sha256 and entry.version is not None
+        if not (entry.lost or entry.was_ignored)
+    }
+
+
+def changed_files(found: Scan, entries: Iterable[Base], rules: Rules) -> set[PlacedBytes]:
+    """Files with bytes or a name that are new there, whatever the plan takes them for.
+
+    A backup does not only bring what looks like new files. It may seem to edit a document that
+    has the old name by now, to be one side of a conflict, or to rename a copy, which others may
+    have renamed, too.
+    """
+    agreed = {(entry.path, entry.sha256) for entry in entries if entry.version is not None}
+    return {
+        (*split(rules.spelling(file.path)), file.sha256)
+        for file in found.files
+        if file.sha256 != EMPTY and (file.path, file.sha256) not in agreed
+    }
+
+
+def edited_files(planned: Plan) -> dict[PlacedBytes, UUID]:
+    """Those among them that are taken for edits of documents, or for one side of a conflict."""
+    found: dict[PlacedBytes, UUID] = {}
+    for action in planned.actions:
+        match action:
+            case Update():
+                entry = action.entry
+                found[entry.folder, entry.filename, entry.sha256] = action.id
+            case SetAside(id=UUID() as document_id):
+                found[*split(action.path), action.sha256] = document_id
+    return {file: document for file, document in found.items() if file[2] != EMPTY}
