@@ -8,7 +8,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
-CODE := src tests tools benchmarks examples alembic
+CODE := src tests checkers tools benchmarks examples alembic
 
 SECONDS ?= 60
 SEED ?= 1
@@ -34,14 +34,14 @@ run: $(READY) ## Serve on http://127.0.0.1:4999, with PostgreSQL, S3, Valkey and
 demo: $(READY) ## Keep two folders of a few thousand files in step, with a conflict, and check them
 	@$(BIN)/python examples/two_folders.py
 
-test: $(READY) ## Run the tests; TESTS=tests/web for some of them
+test: $(READY) ## Run the tests; TESTS=tests/server/web for some of them
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --durations=20 $(TESTS)
 
 test-fast: $(READY) ## Run the tests that need no server
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --no-servers --ignore=tests/embedded $(TESTS)
 
 test-clients: $(READY) ## Generate clients in Python and TypeScript, and try them; needs Java and Node
-	PYTHONPATH=tests $(BIN)/python -m clients $(ARGS)
+	PYTHONPATH=tests:checkers $(BIN)/python -m clients $(ARGS)
 
 check: $(READY) ## Check format, lint, types, import rules and the lock file
 	$(BIN)/ruff format --check $(CODE)
@@ -70,10 +70,10 @@ upgrade: $(READY) ## Raise every pin in requirements.lock to the newest release
 	$(BIN)/python tools/lock.py write --upgrade
 
 soak: $(READY) ## Check the feed at random for SECONDS=60 from SEED=1; SOAK=--promotions fails over
-	PYTHONPATH=tests $(BIN)/python -m soak --seconds $(SECONDS) --seed $(SEED) $(SOAK)
+	PYTHONPATH=tests:checkers $(BIN)/python -m soak --seconds $(SECONDS) --seed $(SEED) $(SOAK)
 
 soak-client: $(READY) ## Sync folders and replicas at random with crashes and a bad network for SECONDS=60
-	PYTHONPATH=tests $(BIN)/python -m simulation --seconds $(SECONDS) --seed $(SEED) $(SOAK)
+	PYTHONPATH=tests:checkers $(BIN)/python -m simulation --seconds $(SECONDS) --seed $(SEED) $(SOAK)
 
 bench: $(READY) ## Measure; see docs/performance.md
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from fixtures.checkout import CHECKOUT
 from syncapi.server.settings import Settings
 
-DEPLOY = Path(__file__).parents[2] / "deploy"
+DEPLOY = CHECKOUT / "deploy"
 
 
 def test_the_example_names_every_setting() -> None:

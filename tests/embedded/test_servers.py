@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
-
 from redis import Redis
+
 from syncapi.embedded import EmbeddedError, PostgresServer, S3Server, ValkeyServer
 from syncapi.embedded.ports import LOOPBACK
 from syncapi.embedded.processes import ProcessId, descendants, wait_gone

@@ -2,12 +2,12 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
+from fixtures.checkout import CHECKOUT
 from fixtures.service import TestTenant
 from syncapi.server.domain.access import Role
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+EXAMPLES = CHECKOUT / "examples"
 
 
 def test_two_clients_and_a_conflict(tenant: TestTenant, service_url: str) -> None:
