@@ -23,7 +23,7 @@ class SyncPass:
         files: what is on the disk, by path, as it was seen and has been moved since.
         documents: what lives on the server, by id, as was pulled.
         rules_hold: asks whether what is ignored is still what the plan was made by.
-        blocked: documents whose action did not come about; their later ones must not either.
+        blocked: documents of which an action was not done; their later ones must not be, either.
         is_raced: something changed under the plan, so that another round is due.
     """
 

@@ -1,1 +1,1 @@
-"""How a plan comes about: who is who, what becomes of each, where it goes, in which order."""
+"""How a plan is made: who is who, what becomes of each, where it goes, in which order."""
