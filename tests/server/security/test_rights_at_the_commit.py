@@ -20,10 +20,11 @@ from fixtures.collecting import is_waiting
 from fixtures.pulling import problem_of
 from fixtures.pushing import create, update
 from fixtures.rights import Granted
-from fixtures.sending import content_of, declare, pending, send
+from fixtures.sending import content_of, declare, follow, pending, send
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
+from syncapi.protocol.content import Digest
 from syncapi.protocol.documents import DocumentChanges
 from syncapi.protocol.push import PushRequest
 from syncapi.server.domain.access import Role, TenantScope
@@ -107,6 +108,32 @@ async def test_a_write_that_waited_for_the_clock(
             await administration.remove_member(str(tenant.id), tenant.members[role])
     problem_of(await writing, *LOSSES[how])
     assert await documents_of(database_url, tenant) == before
+
+
+@pytest.mark.parametrize("how", LOSSES)
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/files/{}/complete"), ("GET", "/files/{}")]
+)
+async def test_a_promise_that_waited_for_its_file(
+    tenant: TestTenant,
+    database_url: str,
+    administration: TenantAdministration,
+    monkeypatch: pytest.MonkeyPatch,
+    method: str,
+    path: str,
+    how: str,
+) -> None:
+    monkeypatch.setattr(MOMENT, 0.0)
+    file_id = (await upload(tenant.user))["file"]["id"]
+    lock = "SELECT FROM files WHERE id = $1 FOR UPDATE"
+    async with held(database_url, lock, UUID(file_id)) as holder:
+        asking = asyncio.create_task(tenant.user.request(method, path.format(file_id)))
+        await until(partial(is_waiting, holder))
+        if how == "moved":
+            await fetch(database_url, MOVED, tenant.id)
+        else:
+            await administration.remove_member(str(tenant.id), tenant.members[Role.USER])
+    problem_of(await asking, *LOSSES[how])
 
 
 @pytest.mark.parametrize("taken", ["connections", "places of the tenant"])
@@ -257,6 +284,26 @@ async def test_a_control_database_that_hangs_is_not_waited_for_in_a_transaction(
 async def pieces(*of: bytes) -> AsyncIterator[bytes]:
     for piece in of:
         yield piece
+
+
+async def test_wrong_bytes_are_not_deleted_for_who_lost_the_right_while_they_were_read(
+    tenant: TestTenant, databases: Databases, store: ObjectStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(MOMENT, 0.0)
+    declared = await declare(tenant.user, content_of(b"a"))
+    await send(pending(declared), pending(declared).parts, lambda *_: b"a")
+    rights = Granted()
+
+    class Reading(Verifier):
+        @override
+        async def digest(self, key: str, declared: Digest) -> Digest | None:
+            rights.refusal = NotFound("no member any more")
+            return replace(declared, md5_hash="0" * 32)
+
+    completions = Completions(databases, rights, store, Reading(store, trusts_checksums=True))
+    with pytest.raises(NotFound):
+        await completions.complete(tenant.scope(), declared.id)
+    assert pending(await follow(tenant.user, declared.id)).received
 
 
 async def test_rights_are_asked_for_before_a_connection_is_taken(

@@ -128,12 +128,12 @@ class DirectUploads:
             Unavailable: S3 or the database is down.
         """
         terms = self._terms()
-        found = await find(self._databases, self._objects, scope, upload_id, terms.expires_at)
+        found = await find(self._writes, self._objects, scope, upload_id, terms.expires_at)
         if isinstance(found, StoredFile):
             return complete(found)
         underway = await self._follow(found, terms)
         if underway is None:
-            return complete(await lost(self._databases, scope, upload_id))
+            return complete(await lost(self._writes, scope, upload_id))
         return self._instructions.make(underway, after=after, most=most)
 
     async def _find_or_begin(
@@ -201,7 +201,7 @@ class DirectUploads:
         await self._abort(upload)
         if isinstance(kept, StoredFile):
             return _require_size(kept, declared)
-        return await self._follow(kept, terms) or await lost(self._databases, scope, kept.id)
+        return await self._follow(kept, terms) or await lost(self._writes, scope, kept.id)
 
     async def _abort(self, upload: DirectUpload) -> None:
         if upload.s3_upload_id is not None:
@@ -226,7 +226,7 @@ class DirectUploads:
 
 
 async def find(
-    databases: Databases,
+    writes: Writes,
     objects: ObjectStore,
     scope: TenantScope,
     upload_id: UUID,
@@ -243,7 +243,7 @@ async def find(
         upload = await store.renew(tx, upload_id, expires_at)
         return upload or await store.outcome(tx, upload_id)
 
-    found = await databases.writing(scope, work)
+    found = await writes.writing(scope, work)
     is_lost = isinstance(found, StoredFile) and await objects.head(found.s3_path) is None
     if found is None or is_lost:
         raise NotFound(
@@ -252,7 +252,7 @@ async def find(
     return found
 
 
-async def lost(databases: Databases, scope: TenantScope, upload_id: UUID) -> StoredFile:
+async def lost(writes: Writes, scope: TenantScope, upload_id: UUID) -> StoredFile:
     """The file that somebody else has made meanwhile of an upload that S3 knows no more.
 
     Raises:
@@ -263,7 +263,7 @@ async def lost(databases: Databases, scope: TenantScope, upload_id: UUID) -> Sto
         await store.drop(tx, upload_id)
         return await store.outcome(tx, upload_id)
 
-    file = await databases.writing(scope, work)
+    file = await writes.writing(scope, work)
     if file is None:
         raise NotFound("The object store has given up this upload. Declare the file again.")
     return file

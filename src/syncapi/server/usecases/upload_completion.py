@@ -87,7 +87,7 @@ class Completions:
             if isinstance(upload, StoredFile):  # somebody else was quicker
                 return upload
             if upload.s3_upload_id is not None:
-                return await lost(self._databases, scope, upload_id)
+                return await lost(self._writes, scope, upload_id)
             raise UploadIncomplete(
                 "The bytes have not arrived. Send them, and complete the upload then.",
                 errors=[FieldError("parts.1", "It has not arrived.")],
@@ -96,7 +96,7 @@ class Completions:
         if not faults:
             return await self._make_file(scope, upload)
         # The row goes first, and only then the bytes: whoever has a file's bytes has its row.
-        if await self._databases.writing(scope, partial(store.drop, upload_id=upload.id)):
+        if await self._writes.writing(scope, partial(store.drop, upload_id=upload.id)):
             key = upload.s3_path
             await self._objects.clean_up(key, partial(self._objects.delete, key))
         message = "The bytes are not the declared ones and were deleted. Declare the file again."
@@ -104,7 +104,7 @@ class Completions:
 
     async def _find(self, scope: TenantScope, upload_id: UUID) -> StoredFile | DirectUpload:
         kept_until = datetime.now(UTC) + _LONGEST
-        return await find(self._databases, self._objects, scope, upload_id, kept_until)
+        return await find(self._writes, self._objects, scope, upload_id, kept_until)
 
     async def _read(self, upload: DirectUpload) -> Digest | None:
         """Have S3 put the parts together, and read the digest of the whole."""
@@ -136,7 +136,7 @@ class Completions:
 
         kept, is_leftover = await self._writes.writing(scope, finish, read_at=float("-inf"))
         if kept is None:  # somebody else was quicker, or it was taken for abandoned
-            return await lost(self._databases, scope, upload.id)
+            return await lost(self._writes, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)
         if is_leftover:
             await self._cleanup.settle(scope, upload.file)
