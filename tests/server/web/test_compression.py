@@ -51,6 +51,7 @@ async def _get(path: str, accept: str) -> tuple[httpx.Headers, bytes]:
         ("GZIP;q=0.5, *;q=0", "gzip"),
         ("zstd;q=0, gzip", "gzip"),
         ("zstd;q=0.000", None),
+        ("zstd;Q=0, gzip", "gzip"),
         ("identity", None),
         ("br", None),
         ("", None),

@@ -15,7 +15,7 @@ _LEVEL = 1
 _SMALLEST = 1024
 _OFF_THE_LOOP = 256 * 1024
 _TEXT = re.compile(r"application/([a-z.-]+\+)?(json|javascript)|text/(?!event-stream)")
-_REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$")
+_REFUSED = re.compile(r";\s*q=0(\.0*)?\s*$", re.IGNORECASE)
 
 
 def _zstd(body: bytes) -> bytes:
