@@ -212,6 +212,30 @@ async def test_many_at_once_read_once(
     assert store.reads == 1
 
 
+@pytest.mark.parametrize("cache_seconds", [0, 1])
+async def test_a_read_that_began_too_long_ago_lets_nobody_in(
+    store: ObservedStore, news: Invalidations, clock: Clock, tenancy: Tenancy, cache_seconds: float
+) -> None:
+    """The control database takes long to answer, and a member is removed meanwhile."""
+    gate = make_gate(store, news, clock, cache_seconds)
+    bearer = await tenancy.join()
+
+    async def ask() -> TenantScope:
+        return await gate.scope(bearer.token, tenancy.id, Permission.READ)
+
+    store.open.clear()
+    before = asyncio.create_task(ask())
+    await store.asked.wait()
+    await tenancy.operator.remove_member(str(tenancy.id), bearer.user)
+    clock.time += 2
+    after = asyncio.create_task(ask())
+    await asyncio.sleep(0)  # it joins the read
+    store.open.set()
+    await before
+    with pytest.raises(NotFound):
+        await after
+
+
 CHANGES: dict[str, Callable[[UUID, UUID], Change]] = {
     "of the member": Change,
     "of the tenant": lambda tenant, _: Change(tenant),

@@ -98,7 +98,7 @@ class AccessGate:
         self._cache_seconds = cache_seconds
         self._now = now
         self._known: ExpiringCache[_Key, _Known] = ExpiringCache(_CACHED_MEMBERSHIPS)
-        self._reads = SingleFlight[_Key, Membership | None]()
+        self._reads = SingleFlight[_Key, tuple[Membership | None, float]]()
         self._confirmations = SingleFlight[object, Membership | None]()
         invalidations.subscribe(self._forget)
 
@@ -146,19 +146,24 @@ class AccessGate:
             return None
 
     async def _membership(self, key: _Key) -> Membership | None:
-        known = self._known.get(key, self._now())
-        if known is not None:
-            return known.membership
+        came_at = self._now()
 
-        async def read() -> Membership | None:
+        async def read() -> tuple[Membership | None, float]:
             tenant_id, user_id = key
             asked_at = self._now()
             membership = await self._control.membership(user_id, tenant_id)
             if self._reads.is_joinable(key):
                 self._known.put(key, _Known(membership), asked_at + self._cache_seconds)
-            return membership
+            return membership, asked_at
 
-        return await self._reads.run(key, read)
+        while True:
+            known = self._known.get(key, self._now())
+            if known is not None:
+                return known.membership
+            membership, asked_at = await self._reads.run(key, read)
+            # A read that was joined may have begun before a removal that was over when this came.
+            if came_at <= asked_at + self._cache_seconds:
+                return membership
 
     def _forget(self, change: Change) -> None:
         self._known.drop_where(lambda key: change.concerns(*key))
