@@ -90,3 +90,24 @@ async def test_others_have_edited_the_document_that_has_the_old_name_by_now(
     put_back(laptop)
 
     await expect_question(laptop, desktop, direction)
+
+
+async def test_the_document_that_has_the_old_name_was_renamed_by_others(
+    laptop: Device, desktop: Device
+) -> None:
+    """Its edit, as it seems, is of a file that still lies at the old name."""
+    await write_and_sync(laptop, {"x": "old", "kept": "kept"})
+    await renamed_and_edited(laptop)
+    await write_and_sync(laptop, {"x": "another"})
+    await sync(desktop)
+    (desktop.root / "x").rename(desktop.root / "z")
+    await sync(desktop)
+
+    put_back(laptop)
+
+    await expect_question(laptop, desktop, "both")
+    async with laptop.opened() as mirror:
+        await mirror.sync(went_back="theirs")
+    await sync(desktop)
+    for device in (laptop, desktop):
+        assert texts(device) == {"y": "much work", "z": "another", "kept": "kept"}

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from syncapi.client.folder.model import EMPTY, Base, Scan
 from syncapi.client.folder.names import split
-from syncapi.client.folder.plan.actions import Delete, Download, Plan, SetAside, Update
+from syncapi.client.folder.plan.actions import Delete, Download, Move, Plan, SetAside, Update
 from syncapi.client.folder.rules import Rules
 
 PlacedBytes: TypeAlias = tuple[str, str, str]
@@ -49,13 +49,20 @@ def changed_files(found: Scan, entries: Iterable[Base], rules: Rules) -> set[Pla
 
 
 def edited_files(planned: Plan) -> dict[PlacedBytes, UUID]:
-    """Those among them that are taken for edits of documents, or for one side of a conflict."""
+    """Those among them that are taken for edits of documents, or for one side of a conflict.
+
+    A document that others have renamed still lies at its old name.
+    """
     found: dict[PlacedBytes, UUID] = {}
+    moved_from: dict[UUID, str] = {}
     for action in planned.actions:
         match action:
+            case Move():
+                moved_from.setdefault(action.id, action.path)
             case Update():
-                entry = action.entry
-                found[entry.folder, entry.filename, entry.sha256] = action.id
+                entry, source = action.entry, moved_from.get(action.id)
+                place = (entry.folder, entry.filename) if source is None else split(source)
+                found[*place, entry.sha256] = action.id
             case SetAside(id=UUID() as document_id):
                 found[*split(action.path), action.sha256] = document_id
     return {file: document for file, document in found.items() if file[2] != EMPTY}
