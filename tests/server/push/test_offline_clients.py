@@ -42,6 +42,7 @@ from syncapi.server.settings import Settings
 from syncapi.server.usecases import push as usecase
 from syncapi.server.usecases.json_encoding import Json
 from syncapi.server.usecases.push import Outcome
+from syncapi.server.usecases.push_changes import Push
 from syncapi.server.usecases.push_results import Judged
 
 DEVICES = 4
@@ -216,12 +217,12 @@ def hide_the_servers_side(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def apply_atomic_pushes_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    make = usecase.Push.of
+    make = Push.of
 
-    def of(scope: TenantScope, request: PushRequest) -> usecase.Push:
+    def of(scope: TenantScope, request: PushRequest) -> Push:
         return replace(make(scope, request), is_atomic=False)
 
-    monkeypatch.setattr(usecase.Push, "of", of)
+    monkeypatch.setattr(Push, "of", of)
 
 
 def mix_up_results(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -43,7 +43,7 @@ from syncapi.server.usecases.documents import Documents
 from syncapi.server.usecases.group_commit import GroupCommit
 from syncapi.server.usecases.history import History
 from syncapi.server.usecases.missing_bytes import Looks
-from syncapi.server.usecases.push import Push
+from syncapi.server.usecases.push_changes import Push
 from syncapi.server.usecases.push_line import Waiting
 from syncapi.server.usecases.tenants import TenantAdministration
 from syncapi.server.usecases.uploads import UploadRules

@@ -27,8 +27,9 @@ from syncapi.server.postgres.push import HeldUp, Raced, others_as_raced
 from syncapi.server.usecases import push as pushing
 from syncapi.server.usecases.access import Rights
 from syncapi.server.usecases.missing_bytes import Looks, Unseen
-from syncapi.server.usecases.push import Outcome, Push
+from syncapi.server.usecases.push import Outcome
 from syncapi.server.usecases.push_admission import Admission, rights_of
+from syncapi.server.usecases.push_changes import Push
 from syncapi.server.usecases.push_line import Line, Waiting
 from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
 from syncapi.server.usecases.uploads import UploadRules

@@ -6,16 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from syncapi.protocol.push import (
-    CHANGEABLE,
-    CreateChange,
-    DeleteChange,
-    OnConflict,
-    PushedChange,
-    PushRequest,
-    UpdateChange,
-)
-from syncapi.server.domain.access import Permission, TenantScope
+from syncapi.server.domain.access import Permission
 from syncapi.server.domain.conflict_rules import (
     Change,
     Create,
@@ -24,12 +15,13 @@ from syncapi.server.domain.conflict_rules import (
     Update,
     decide,
 )
-from syncapi.server.domain.errors import FieldError, InvalidInput, Refusal
+from syncapi.server.domain.errors import Refusal
 from syncapi.server.postgres import push as store
 from syncapi.server.postgres.databases import TenantConnection
 from syncapi.server.postgres.push import Known, PlannedWrite
 from syncapi.server.usecases.json_encoding import Json
 from syncapi.server.usecases.missing_bytes import Looks, Unseen
+from syncapi.server.usecases.push_changes import Push
 from syncapi.server.usecases.push_results import Judged, Problem, Results
 from syncapi.server.usecases.uploads import UploadRules
 
@@ -39,46 +31,6 @@ _BYTES_LOST = (
     "The bytes of this deleted document are lost. Send them again, and repeat this change with "
     "the file_id of the answer."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Push:
-    """What one client sent.
-
-    Attributes:
-        touches: what no other push in the same transaction may name: documents and change ids.
-        files: those that documents are to refer to.
-    """
-
-    scope: TenantScope
-    changes: tuple[Change, ...]
-    strategy: OnConflict
-    is_atomic: bool
-    touches: frozenset[UUID]
-    files: frozenset[UUID]
-
-    @classmethod
-    def of(cls, scope: TenantScope, request: PushRequest) -> "Push":
-        """Make a push of a request.
-
-        Raises:
-            InvalidInput: a document or a change id stands twice.
-        """
-        changes = tuple(_change(change) for change in request.changes)
-        ids = [change.id for change in changes]
-        change_ids = [change.change_id for change in changes]
-        touches = frozenset((*ids, *change_ids))
-        if len(touches) < 2 * len(changes):
-            _refuse_repeats("id", ids)
-            _refuse_repeats("change_id", change_ids)
-        return cls(
-            scope,
-            changes,
-            request.on_conflict,
-            is_atomic=request.mode == "atomic",
-            touches=touches,
-            files=_files_named(changes),
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,11 +169,6 @@ async def _find_copied(connection: TenantConnection, known: Known) -> set[tuple[
     return await store.copied(connection, alike) if alike else set()
 
 
-def _files_named(changes: Iterable[Change]) -> frozenset[UUID]:
-    named = (change.fields.get("file_id") for change in changes if not isinstance(change, Delete))
-    return frozenset(file_id for file_id in named if isinstance(file_id, UUID))
-
-
 class _Judge:
     """Judges the changes of a group of pushes by what is known."""
 
@@ -307,30 +254,3 @@ class _Judge:
                 problem = Problem("unsupported_type", refusal.detail)
                 self._unsupported[mime_type] = problem
         return self._unsupported[mime_type]
-
-
-def _change(change: PushedChange) -> Change:
-    match change:
-        case CreateChange():
-            return Create(change.change_id, change.id, _fields(change))
-        case UpdateChange():
-            return Update(change.change_id, change.id, change.base_updated_at, _fields(change))
-        case DeleteChange():
-            return Delete(change.change_id, change.id, change.base_updated_at)
-
-
-def _fields(change: CreateChange | UpdateChange) -> dict[str, object]:
-    sent = change.__dict__
-    return {name: sent[name] for name in CHANGEABLE if sent[name] is not None}
-
-
-def _refuse_repeats(name: str, values: Sequence[UUID]) -> None:
-    seen: dict[UUID, int] = {}
-    errors = []
-    for index, value in enumerate(values):
-        if value in seen:
-            message = f"{value} stands in change {seen[value]} too. Send each once in a push."
-            errors.append(FieldError(f"body.changes.{index}.{name}", message))
-        seen.setdefault(value, index)
-    if errors:
-        raise InvalidInput(f"{errors[0].field}: {errors[0].message}", errors=errors)

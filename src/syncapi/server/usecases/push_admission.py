@@ -7,7 +7,7 @@ from typing import Final, TypeAlias
 
 from syncapi.server.domain.access import TenantScope
 from syncapi.server.usecases.access import Rights, confirmed_in_place
-from syncapi.server.usecases.push import Push
+from syncapi.server.usecases.push_changes import Push
 from syncapi.server.usecases.push_line import Waiting
 from syncapi.server.usecases.writes import REMEMBERED_SECONDS
 

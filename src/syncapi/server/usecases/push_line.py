@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from syncapi.server.domain.access import TenantScope
-from syncapi.server.usecases.push import Outcome, Push
+from syncapi.server.usecases.push import Outcome
+from syncapi.server.usecases.push_changes import Push
 
 MOST_CHANGES = 1000
 """In one transaction, so that none holds the clock for long."""
