@@ -15,7 +15,7 @@ from typing_extensions import override
 
 from syncapi.protocol.archives import ArchiveFormat
 from syncapi.server.usecases.archives.archive import WRITERS
-from syncapi.server.usecases.archives.archive_format import ArchiveWriter, Member
+from syncapi.server.usecases.archives.archive_format import ArchiveMember, ArchiveWriter
 from syncapi.server.usecases.archives.tar import TarWriter
 from syncapi.server.usecases.archives.zip import ZipWriter
 
@@ -29,7 +29,7 @@ pieces_of_files = st.lists(st.lists(st.binary(max_size=2000), max_size=5), max_s
 def written(writer: ArchiveWriter, files: dict[str, list[bytes]]) -> bytes:
     raw = []
     for name, pieces in files.items():
-        raw.append(writer.begin(Member(name, sum(map(len, pieces)), NOON)))
+        raw.append(writer.begin(ArchiveMember(name, sum(map(len, pieces)), NOON)))
         raw += [writer.add(piece) for piece in pieces]
         raw.append(writer.end())
     raw.append(writer.finish())
@@ -63,7 +63,7 @@ def test_names_come_through(format_: ArchiveFormat, name: str) -> None:
 def test_nothing_is_held_back(format_: ArchiveFormat) -> None:
     """However much is written, the writer keeps none of it."""
     with closing(WRITERS[format_]()) as writer:
-        writer.begin(Member("a", 10**9, NOON))
+        writer.begin(ArchiveMember("a", 10**9, NOON))
         for _ in range(5):
             assert 2**20 <= len(writer.add(bytes(2**20))) <= 2**20 + 1000
 
@@ -72,7 +72,7 @@ def test_nothing_is_held_back(format_: ArchiveFormat) -> None:
 def test_one_that_is_given_up_lets_go(format_: ArchiveFormat) -> None:
     """In the middle of a member; a warning of something left open would be an error."""
     with closing(WRITERS[format_]()) as writer:
-        writer.begin(Member("a", 100, NOON))
+        writer.begin(ArchiveMember("a", 100, NOON))
         writer.add(b"ten bytes.")
 
 
@@ -88,7 +88,7 @@ def test_one_that_is_given_up_lets_go(format_: ArchiveFormat) -> None:
 def test_times_in_zip(modified: datetime, shown: tuple[int, ...]) -> None:
     """UTC to two seconds, for all programs; to the second, for those that know the field "UT"."""
     writer = ZipWriter()
-    raw = writer.begin(Member("a", 0, modified)) + writer.end() + writer.finish()
+    raw = writer.begin(ArchiveMember("a", 0, modified)) + writer.end() + writer.finish()
     with zipfile.ZipFile(io.BytesIO(raw)) as archive:
         (info,) = archive.infolist()
     assert info.date_time == shown
@@ -101,7 +101,7 @@ def test_times_in_zip(modified: datetime, shown: tuple[int, ...]) -> None:
 @pytest.mark.parametrize("modified", [NOON, datetime(2200, 1, 1, 0, 0, 0, 1, tzinfo=UTC)])
 def test_times_in_tar(modified: datetime) -> None:
     writer = TarWriter()
-    raw = writer.begin(Member("a", 0, modified)) + writer.end() + writer.finish()
+    raw = writer.begin(ArchiveMember("a", 0, modified)) + writer.end() + writer.finish()
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
         assert archive.getmember("a").mtime == pytest.approx(modified.timestamp(), abs=1e-6)
 
@@ -174,11 +174,13 @@ def test_more_than_four_gigabytes_in_zip() -> None:
     """A member of 4.1 GB, and one behind it, by what the central directory tells of them."""
     large, file, piece = 4 * GB + 4096 * 1000, Ends(), bytes(4 * 2**20)
     with closing(ZipWriter()) as writer:
-        file.append(writer.begin(Member("large", large, NOON)))
+        file.append(writer.begin(ArchiveMember("large", large, NOON)))
         for start in range(0, large, len(piece)):
             file.append(writer.add(piece[: large - start]))
         file.append(writer.end())
-        file.append(writer.begin(Member("small", 5, NOON)) + writer.add(b"small") + writer.end())
+        file.append(
+            writer.begin(ArchiveMember("small", 5, NOON)) + writer.add(b"small") + writer.end()
+        )
         file.append(writer.finish())
     with zipfile.ZipFile(cast("IO[bytes]", file)) as archive:
         first, second = archive.infolist()
@@ -193,7 +195,7 @@ def test_more_than_four_gigabytes_in_zip() -> None:
 
 def test_more_than_eight_gigabytes_in_tar() -> None:
     """The most that the old header can tell is 8 GiB. Here only headers are written."""
-    raw = TarWriter().begin(Member("large", 9 * GB, NOON))
+    raw = TarWriter().begin(ArchiveMember("large", 9 * GB, NOON))
     assert len(raw) == 3 * tarfile.BLOCKSIZE
     with tarfile.open(fileobj=io.BytesIO(raw)) as archive:
         member = archive.next()

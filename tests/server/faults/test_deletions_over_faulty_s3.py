@@ -12,7 +12,7 @@ from fixtures.sending import Content, declare, pending, send, sent
 from fixtures.service import TestTenant
 from fixtures.until import until
 from fixtures.uploads import upload
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 from syncapi.server.factories import bucket
 from syncapi.server.postgres.control import ControlStore
 from syncapi.server.postgres.databases import Databases
@@ -109,7 +109,7 @@ async def test_bytes_that_s3_keeps_are_taken_by_the_next_collection(
     s3.rule(Refuse(200, text=KEPT), DELETE_MANY)
     assert (await collect.outcome(tenant, UNUSED)).error is not None
     await s3.mend()
-    assert (await collect(tenant, UNUSED))[Kind.OBJECTS] == 1
+    assert (await collect(tenant, UNUSED))[Garbage.OBJECTS] == 1
     assert await left(tenant, store) == (0, 0)
 
 

@@ -14,7 +14,7 @@ from fixtures.pushing import create, push_one
 from fixtures.sending import complete, content_of, declare, sent
 from fixtures.service import TestTenant
 from fixtures.uploads import upload
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 from syncapi.server.storage.s3 import ObjectStore
 
 BYTES = b"nothing refers to them when the backup is taken"
@@ -29,7 +29,7 @@ async def test_bytes_that_were_collected_after_the_backup_are_taken_again(
     await sent(homes.client, BYTES)
     await homes.copy_to_other()  # the backup
     gone = await collect(homes.tenant, Retention(files=AT_ONCE, uploads=AT_ONCE))
-    assert gone[Kind.FILES] == 1
+    assert gone[Garbage.FILES] == 1
     await homes.name(OTHER)
     await homes.feeds.void(lambda _: None, reference=str(homes.tenant.id))
 

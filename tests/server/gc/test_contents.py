@@ -30,7 +30,7 @@ from fixtures.until import until
 from fixtures.uploads import upload
 from fixtures.writing import MakeWriter
 from syncapi.protocol.files import FileState
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 from syncapi.server.main import create_app
 from syncapi.server.settings import Settings
 from syncapi.server.storage.s3 import ObjectStore
@@ -65,10 +65,10 @@ async def test_files_that_nothing_refers_to_go_with_their_bytes(
     used = await upload(tenant.user, b"used by a document")
     await sent(tenant.user, b"used by nothing")
     assert await collect(tenant) == {}, "it is young"
-    assert await collect(tenant, UNUSED, is_dry=True) == {Kind.FILES: 1}
+    assert await collect(tenant, UNUSED, is_dry=True) == {Garbage.FILES: 1}
     assert len(await keys(store, tenant)) == 2
     outcome = await collect.outcome(tenant, UNUSED)
-    assert outcome.collected.counts[Kind.FILES] == 1
+    assert outcome.collected.counts[Garbage.FILES] == 1
     assert outcome.collected.freed_bytes == len(b"used by nothing")
     assert len(await keys(store, tenant)) == 1
     assert (await declare(tenant.user, content_of(b"used by nothing"))).status == "pending"
@@ -92,7 +92,7 @@ async def test_it_goes_in_batches(tenant: TestTenant, collect: Collector) -> Non
     for number in range(5):
         await sent(tenant.user, f"unused {number}".encode())
         await upload(tenant.user, f"used {number}".encode())
-    assert await collect(tenant, UNUSED, batch=2) == {Kind.FILES: 5}
+    assert await collect(tenant, UNUSED, batch=2) == {Garbage.FILES: 5}
     assert await collect(tenant, UNUSED, batch=2) == {}
 
 
@@ -145,7 +145,7 @@ async def test_a_collection_that_comes_first_is_told_to_the_push(
     tenant: TestTenant, collect: Collector, store: ObjectStore
 ) -> None:
     file_id = await sent(tenant.user, uuid4().bytes)
-    assert await collect(tenant, UNUSED) == {Kind.FILES: 1}
+    assert await collect(tenant, UNUSED) == {Garbage.FILES: 1}
     result = await push_one(tenant.user, create(file_id))
     assert result.problem is not None
     assert result.problem.code == "invalid_file"
@@ -222,9 +222,9 @@ async def test_abandoned_uploads_go_with_what_had_arrived(
         living = await declare(tenant.user, content_of(b"going on"))
         for abandoned in (parts, single):
             await expire(sql, abandoned.id)
-        assert await collect(tenant, is_dry=True) == {Kind.UPLOADS: 2}
+        assert await collect(tenant, is_dry=True) == {Garbage.UPLOADS: 2}
         assert (await multiparts(store, tenant), len(await keys(store, tenant))) == (1, 1)
-        assert await collect(tenant, batch=1) == {Kind.UPLOADS: 2}
+        assert await collect(tenant, batch=1) == {Garbage.UPLOADS: 2}
         assert (await multiparts(store, tenant), len(await keys(store, tenant))) == (0, 0)
         for abandoned in (parts, single):
             answer = await tenant.user.get(f"/files/{abandoned.id}")
@@ -238,7 +238,7 @@ async def test_what_remembers_a_completed_upload_goes_and_the_file_stays(
     file_id = await sent(tenant.user, b"complete")
     assert (await push_one(tenant.user, create(file_id))).status == "applied"
     await expire(sql, file_id)
-    assert await collect(tenant) == {Kind.UPLOADS: 1}
+    assert await collect(tenant) == {Garbage.UPLOADS: 1}
     assert (await follow(tenant.user, file_id)).status == "complete"
     assert len(await keys(store, tenant)) == 1
 
@@ -283,7 +283,7 @@ async def test_an_upload_collected_while_it_is_verified_makes_no_file(
 
             await until(is_being_verified)
             await expire(sql, state.id)
-            assert await collect(tenant) == {Kind.UPLOADS: 1}
+            assert await collect(tenant) == {Garbage.UPLOADS: 1}
             await relay.restore()
             problem_of(await completing, 404, "not_found")
     assert await sql.fetchval("SELECT count(*) FROM files WHERE tenant_id = $1", tenant.id) == 0
@@ -305,7 +305,7 @@ async def test_bytes_that_no_row_knows_go(
         await store.multipart.begin(f"{owner.id}/unknown", "a/b")
 
     assert await collect(tenant) == {}, "they are young"
-    expected = {Kind.OBJECTS: 3, Kind.MULTIPART_UPLOADS: 1}
+    expected = {Garbage.OBJECTS: 3, Garbage.MULTIPART_UPLOADS: 1}
     assert await collect(tenant, UNUSED, is_dry=True) == expected
     assert len(await keys(store, tenant)) == len(known) + 3
     outcome = await collect.outcome(tenant, UNUSED)

@@ -11,7 +11,7 @@ from fixtures.pushing import create, push_one
 from fixtures.sending import content_of, declare, pending, send, sent
 from fixtures.strange import give_sha256
 from fixtures.uploads import upload
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 from syncapi.server.storage.s3 import ObjectStore
 
 UNUSED = Retention(files=AT_ONCE, uploads=AT_ONCE)
@@ -146,7 +146,7 @@ class TestWhatTheCopyFrees:
         needed = await keys(store, homes.tenant)
         await homes.name(OTHER)
         await replace_content(homes, document)
-        assert await collect(homes.tenant, limits) == {Kind.VERSIONS: 1}
+        assert await collect(homes.tenant, limits) == {Garbage.VERSIONS: 1}
         assert await keys(store, homes.tenant) >= needed
 
     async def test_by_the_end_of_a_deletion(
@@ -156,12 +156,14 @@ class TestWhatTheCopyFrees:
         assert (await homes.client.delete(f"/documents/{document}")).status_code == 200
         limits = Retention(history_age=timedelta(days=30))
         await past(homes, "document_history SET updated_at = updated_at - interval '40 days'")
-        assert await collect(homes.tenant, limits) == {Kind.VERSIONS: 2}
+        assert await collect(homes.tenant, limits) == {Garbage.VERSIONS: 2}
         await past(homes, "files SET updated_at = now() - interval '40 days'")
         await homes.copy_to_other()
         needed = await keys(store, homes.tenant)
         await homes.name(OTHER)
-        assert await collect(homes.tenant, Retention(tombstones=AT_ONCE)) == {Kind.TOMBSTONES: 1}
+        assert await collect(homes.tenant, Retention(tombstones=AT_ONCE)) == {
+            Garbage.TOMBSTONES: 1
+        }
         assert await keys(store, homes.tenant) == needed
 
     @pytest.mark.parametrize("is_refused", [False, True])
@@ -198,7 +200,7 @@ class TestWhatTheCopyFrees:
         assert await keys(store, homes.tenant) == needed
         await homes.other.execute("UPDATE feed_forks SET left_at = left_at - interval '8 days'")
         await homes.other.execute("UPDATE files SET updated_at = updated_at - interval '8 days'")
-        assert await collect(homes.tenant) == {Kind.FILES: 1}
+        assert await collect(homes.tenant) == {Garbage.FILES: 1}
 
     async def test_an_erasure_in_the_original_takes_the_bytes_at_once(
         self, homes: Homes, store: ObjectStore, document: str
@@ -216,4 +218,4 @@ async def test_a_version_whose_files_row_takes_no_update_is_collected(
     await homes.name(OTHER)
     await give_sha256(homes.other, UUID(document["file"]["id"]), "none")
     await replace_content(homes, document["id"])
-    assert await collect(homes.tenant, Retention(history_versions=1)) == {Kind.VERSIONS: 2}
+    assert await collect(homes.tenant, Retention(history_versions=1)) == {Garbage.VERSIONS: 2}

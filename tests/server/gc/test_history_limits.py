@@ -11,7 +11,7 @@ from fixtures.pushing import create, push_one, update
 from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 from syncapi.server.postgres.databases import Databases
 from syncapi.server.postgres.gc import VersionLimits, collect_versions
 from syncapi.server.storage.s3 import ObjectStore
@@ -42,9 +42,9 @@ async def written(tenant: TestTenant, times: int) -> str:
 async def test_the_newest_versions_stay(tenant: TestTenant, collect: Collector) -> None:
     five, one = await written(tenant, 5), await written(tenant, 1)
     before = await versions(tenant, five)
-    assert await collect(tenant, TWO, is_dry=True) == {Kind.VERSIONS: 3}
+    assert await collect(tenant, TWO, is_dry=True) == {Garbage.VERSIONS: 3}
     assert await versions(tenant, five) == before
-    assert await collect(tenant, TWO) == {Kind.VERSIONS: 3}
+    assert await collect(tenant, TWO) == {Garbage.VERSIONS: 3}
     assert await versions(tenant, five) == before[:2]
     assert len(await versions(tenant, one)) == 1
     assert await collect(tenant, TWO) == {}
@@ -63,7 +63,7 @@ async def test_old_versions_go_but_never_the_one_that_lives(
     await aged((await make_writer(tenant.id)).connection, tenant, timedelta(days=10))
     await tenant.user.patch(f"/documents/{changed}", json={"filename": "today.txt"})
     limits = Retention(history_age=timedelta(days=9))
-    assert await collect(tenant, limits) == {Kind.VERSIONS: 3}
+    assert await collect(tenant, limits) == {Garbage.VERSIONS: 3}
     assert (len(await versions(tenant, still)), len(await versions(tenant, changed))) == (1, 1)
     for document in (still, changed):
         assert (await tenant.viewer.get(f"/documents/{document}")).status_code == 200
@@ -97,7 +97,7 @@ async def test_the_bytes_of_what_went_go_with_it(
 
     found = await collect(tenant, Retention(history_versions=1, files=AT_ONCE))
 
-    assert found == {Kind.VERSIONS: 1, Kind.FILES: 1}
+    assert found == {Garbage.VERSIONS: 1, Garbage.FILES: 1}
     assert len(await keys(store, tenant)) == len(both) - 1 == 1
 
 
@@ -106,7 +106,7 @@ async def test_it_goes_in_batches(tenant: TestTenant, collect: Collector, batch:
     documents = [await written(tenant, 3) for _ in range(3)]
     kept = [(await versions(tenant, document))[0] for document in documents]
     limits = Retention(history_versions=1)
-    assert await collect(tenant, limits, batch=batch) == {Kind.VERSIONS: 6}
+    assert await collect(tenant, limits, batch=batch) == {Garbage.VERSIONS: 6}
     assert [await versions(tenant, document) for document in documents] == [[v] for v in kept]
 
 
@@ -119,7 +119,7 @@ async def test_a_tenants_own_limits_come_first(
     await connection.execute(own, tenant.id, '{"history_versions": null}')
     assert await collect(tenant, TWO) == {}
     await connection.execute(own, tenant.id, '{"history_versions": 4, "history_days": 1.5}')
-    assert await collect(tenant, TWO) == {Kind.VERSIONS: 1}
+    assert await collect(tenant, TWO) == {Garbage.VERSIONS: 1}
     assert len(await versions(tenant, document)) == 4
     for wrong in ('{"history_versions": 0}', '{"history_days": "many"}', '{"history_days": true}'):
         await connection.execute(own, tenant.id, wrong)
@@ -139,7 +139,7 @@ async def test_a_tenant_that_wants_no_limit_of_age_has_none(
     await connection.execute(own, tenant.id, '{"history_days": null}')
     assert await collect(tenant, service) == {}
     await connection.execute(own, tenant.id, "{}")
-    assert await collect(tenant, service) == {Kind.VERSIONS: 2}
+    assert await collect(tenant, service) == {Garbage.VERSIONS: 2}
     assert len(await versions(tenant, document)) == 1
 
 
@@ -159,8 +159,8 @@ async def test_a_push_stays_repeatable_when_its_version_is_gone(
     assert repeated.document is not None
     assert repeated.document.filename == "later.txt"
     forgetful = Retention(history_versions=1, tombstones=AT_ONCE)
-    assert await collect(tenant, forgetful, is_dry=True) == {Kind.CHANGE_IDS: 2}
-    assert await collect(tenant, forgetful) == {Kind.CHANGE_IDS: 2}
+    assert await collect(tenant, forgetful, is_dry=True) == {Garbage.CHANGE_IDS: 2}
+    assert await collect(tenant, forgetful) == {Garbage.CHANGE_IDS: 2}
 
 
 async def test_an_old_push_stays_repeatable_from_the_collection_of_its_version_on(
@@ -173,7 +173,7 @@ async def test_an_old_push_stays_repeatable_from_the_collection_of_its_version_o
     await aged(writer.connection, tenant, timedelta(days=200))
     await tenant.admin.delete(f"/documents/{pushed['id']}")
     limits = Retention(history_age=timedelta(days=30))
-    assert await collect(tenant, limits) == {Kind.VERSIONS: 1}
+    assert await collect(tenant, limits) == {Garbage.VERSIONS: 1}
     assert await collect(tenant, limits) == {}
 
     repeated = await push_one(tenant.user, pushed, on_conflict="last_write_wins")
@@ -185,7 +185,7 @@ async def test_an_old_push_stays_repeatable_from_the_collection_of_its_version_o
         " WHERE tenant_id = $1",
         tenant.id,
     )
-    assert await collect(tenant, limits) == {Kind.CHANGE_IDS: 1}
+    assert await collect(tenant, limits) == {Garbage.CHANGE_IDS: 1}
 
 
 async def test_a_collection_that_is_cut_off_leaves_the_newest_versions(

@@ -10,7 +10,7 @@ from fixtures.homes import OTHER, Homes
 from fixtures.pushing import create, push_one
 from fixtures.sending import content_of, declare, sent
 from fixtures.uploads import upload
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.gc import contents, run
 from syncapi.server.usecases.gc.tenant_run import Turn
@@ -81,7 +81,7 @@ async def test_of_a_suspended_tenant_nothing_is_collected(
     await suspend(homes)
     assert await collect(homes.tenant, UNUSED) == {}
     await homes.control.set_active(homes.tenant.id, is_active=True)
-    assert await collect(homes.tenant, UNUSED) == {Kind.FILES: 1}
+    assert await collect(homes.tenant, UNUSED) == {Garbage.FILES: 1}
 
 
 @pytest.mark.parametrize("event", [move, suspend], ids=["moved", "suspended"])

@@ -13,7 +13,7 @@ from fixtures.homes import OTHER, Homes
 from fixtures.pushing import create, push_one
 from fixtures.sending import content_of, declare, pending, send, sent
 from fixtures.uploads import upload
-from syncapi.server.domain.retention import Collected, Kind, Retention
+from syncapi.server.domain.retention import Collected, Garbage, Retention
 from syncapi.server.postgres.control import ControlStore
 from syncapi.server.postgres.databases import Databases
 from syncapi.server.postgres.engines import DatabaseUrls, PoolLimits
@@ -23,7 +23,7 @@ from syncapi.server.usecases.feeds import FeedAdministration
 from syncapi.server.usecases.gc.run import GarbageCollection
 
 UNUSED = Retention(files=AT_ONCE, uploads=AT_ONCE)
-BYTES = {Kind.OBJECTS, Kind.FILES, Kind.UPLOADS}
+BYTES = {Garbage.OBJECTS, Garbage.FILES, Garbage.UPLOADS}
 
 
 @pytest.mark.parametrize("is_written_to", [False, True])
@@ -155,7 +155,7 @@ class TestCopiesFromAfterTheLastCollection:
     ) -> None:
         assert needed
         await add_file(homes, days_old=9)
-        assert await collect(homes.tenant, UNUSED) == {Kind.FILES: 1}
+        assert await collect(homes.tenant, UNUSED) == {Garbage.FILES: 1}
 
     async def test_it_goes_when_an_operator_has_said_so(
         self, homes: Homes, collect: Collector, needed: set[str], store: ObjectStore
@@ -163,18 +163,18 @@ class TestCopiesFromAfterTheLastCollection:
         assert await collect(homes.tenant, UNUSED) == {}
         await confirm(homes)
         assert set(await collect(homes.tenant, UNUSED)) >= {
-            Kind.OBJECTS,
-            Kind.FILES,
-            Kind.UPLOADS,
+            Garbage.OBJECTS,
+            Garbage.FILES,
+            Garbage.UPLOADS,
         }
         assert len(needed) == 4
         assert len(await keys(store, homes.tenant)) == 1
 
     @pytest.mark.parametrize(
-        ("days", "expected"), [(6.9, {}), (7.1, {Kind.FILES: 1})], ids=["before", "after"]
+        ("days", "expected"), [(6.9, {}), (7.1, {Garbage.FILES: 1})], ids=["before", "after"]
     )
     async def test_it_goes_after_a_week(
-        self, homes: Homes, collect: Collector, days: float, expected: dict[Kind, int]
+        self, homes: Homes, collect: Collector, days: float, expected: dict[Garbage, int]
     ) -> None:
         await upload(homes.client, b"old")
         await homes.copy_to_other()

@@ -9,7 +9,7 @@ from fixtures.homes import OTHER, Homes
 from fixtures.pushing import create, push_one
 from fixtures.sending import complete, content_of, declare, pending, send, state_of
 from fixtures.uploads import upload
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 from syncapi.server.storage.s3 import ObjectStore
 
 BYTES = b"under way when the copy was made"
@@ -85,5 +85,5 @@ async def test_in_a_copy_that_is_the_tenants_own_they_are_collected(
     await completed(homes, shared)
     await homes.feeds.void(lambda _: None, reference=str(homes.tenant.id))
     collected = await collect(homes.tenant, Retention(files=AT_ONCE, uploads=AT_ONCE))
-    assert collected[Kind.OBJECTS] == 1
+    assert collected[Garbage.OBJECTS] == 1
     assert len(await keys(store, homes.tenant)) == 1

@@ -15,7 +15,7 @@ from fixtures.service import TestTenant
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
 from syncapi.protocol.sync import SyncedDocument, SyncPage
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 
 DELETIONS = Retention(tombstones=AT_ONCE)
 
@@ -34,7 +34,7 @@ async def test_cursors_below_the_floor_end_and_those_above_go_on(
     await tenant.admin.delete(f"/documents/{gone}")
     await late.pull_run()
 
-    assert await collect(tenant, DELETIONS) == {Kind.TOMBSTONES: 1}
+    assert await collect(tenant, DELETIONS) == {Garbage.TOMBSTONES: 1}
 
     problem = problem_of(await ask(tenant.viewer, cursor=early.token or ""), 410, "cursor_expired")
     assert "since" in problem.detail
@@ -60,7 +60,7 @@ async def test_a_dry_run_changes_nothing(tenant: TestTenant, collect: Collector)
     await tenant.admin.delete(f"/documents/{document}")
     for _ in range(2):
         found = await collect(tenant, DELETIONS, is_dry=True)
-        assert found == {Kind.TOMBSTONES: 1}
+        assert found == {Garbage.TOMBSTONES: 1}
     assert deleted((await replica.pull_run())[0]) == {document}
 
 
@@ -80,7 +80,7 @@ async def test_an_id_is_free_again(
             await writer.erase(document_id)
     replica = Replica(tenant.viewer)
     await replica.pull_run()
-    assert (await collect(tenant, DELETIONS))[Kind.TOMBSTONES] == 1
+    assert (await collect(tenant, DELETIONS))[Garbage.TOMBSTONES] == 1
     rows = "SELECT count(*) FROM documents WHERE tenant_id = $1 AND id = $2"
     assert await writer.connection.fetchval(rows, tenant.id, document_id) == 0
     assert await replica.pull_page() is not None, "its end is no news"
@@ -115,7 +115,7 @@ async def test_it_goes_in_batches(
     await writer.insert(*ids)
     await writer.delete(*ids[:4])
     await writer.erase(*ids[4:6])
-    assert await collect(tenant, DELETIONS, batch=2) == {Kind.TOMBSTONES: 6}
+    assert await collect(tenant, DELETIONS, batch=2) == {Garbage.TOMBSTONES: 6}
     assert len(collect.told) > 3
     assert set(await writer.live()) == {ids[6]}
 

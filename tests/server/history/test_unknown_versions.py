@@ -14,7 +14,7 @@ from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
 from syncapi.protocol.base import format_time
 from syncapi.protocol.push import ChangeResult
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 
 Version = dict[str, str]
 
@@ -66,7 +66,7 @@ async def test_a_pushed_version_is_known_when_the_history_is_shorter(
     tenant: TestTenant, make_writer: MakeWriter, collect: Collector
 ) -> None:
     versions = await three(tenant, (await make_writer(tenant.id)).file_id)
-    assert await collect(tenant, Retention(history_versions=1)) == {Kind.VERSIONS: 2}
+    assert await collect(tenant, Retention(history_versions=1)) == {Garbage.VERSIONS: 2}
     assert await unknown(tenant.viewer, *versions) == []
 
 
@@ -120,10 +120,10 @@ async def test_one_that_was_not_pushed_is_known_as_long(
     await tenant.admin.delete(path, params={"hard": way == "erased"})
 
     if way == "collected":
-        assert await collect(tenant, Retention(history_versions=1)) == {Kind.VERSIONS: 3}
+        assert await collect(tenant, Retention(history_versions=1)) == {Garbage.VERSIONS: 3}
     assert await unknown(tenant.viewer, uploaded, patched, by_sql) == []
     forgotten = await collect(tenant, Retention(history_versions=1, tombstones=timedelta(0)))
-    assert forgotten[Kind.CHANGE_IDS] >= 3
+    assert forgotten[Garbage.CHANGE_IDS] >= 3
     assert await unknown(tenant.viewer, uploaded, patched, by_sql) == [uploaded, patched, by_sql]
 
 

@@ -20,7 +20,7 @@ from fixtures.until import until
 from fixtures.uploads import document_of, upload
 from fixtures.writing import MakeWriter
 from syncapi.server.domain.access import Role
-from syncapi.server.domain.retention import Kind, Retention
+from syncapi.server.domain.retention import Garbage, Retention
 from syncapi.server.main import create_app
 from syncapi.server.postgres.databases import Databases
 from syncapi.server.settings import Settings
@@ -318,7 +318,7 @@ async def test_old_keys_are_collected(tenant: TestTenant, collect: Collector) ->
     await post(tenant.admin, "key")
     assert await collect(tenant) == {}
     old = Retention(idempotency_keys=AT_ONCE)
-    assert await collect(tenant, old, is_dry=True) == {Kind.IDEMPOTENCY_KEYS: 2}
+    assert await collect(tenant, old, is_dry=True) == {Garbage.IDEMPOTENCY_KEYS: 2}
     assert document_of(await post(tenant.user, "key"))["id"] == first["id"]
-    assert await collect(tenant, old, batch=1) == {Kind.IDEMPOTENCY_KEYS: 2}
+    assert await collect(tenant, old, batch=1) == {Garbage.IDEMPOTENCY_KEYS: 2}
     assert document_of(await post(tenant.user, "key"))["id"] != first["id"]

@@ -14,7 +14,7 @@ from syncapi.server.domain.cursor import (
     LAST_ID,
     Cursor,
     CursorCodec,
-    Kind,
+    CursorKind,
     Position,
 )
 from syncapi.server.domain.errors import InvalidCursor
@@ -22,7 +22,7 @@ from syncapi.server.domain.errors import InvalidCursor
 TENANT = UUID("6ba7b810-9dad-41d1-80b4-00c04fd430c8")
 CODEC = CursorCodec(["the key that signs"])
 CURSOR = Cursor(
-    Kind.PAGE,
+    CursorKind.PAGE,
     1,
     b"lineage!",
     1_795_426_200_000_000,
@@ -35,7 +35,7 @@ TOKEN = CODEC.encode(CURSOR, TENANT)
 _micros = st.integers(-(2**63), 2**63 - 1)
 _cursors = st.builds(
     Cursor,
-    kind=st.sampled_from(Kind),
+    kind=st.sampled_from(CursorKind),
     filters=st.integers(0, 255),
     lineage=st.binary(min_size=8, max_size=8),
     base=_micros,
@@ -103,7 +103,7 @@ def test_every_truncation_and_extension_is_noticed() -> None:
 
 def test_parts_of_two_cursors_make_no_third() -> None:
     other = raw(
-        CODEC.encode(Cursor(Kind.TOKEN, 0, bytes(8), 0, 0, 0, Position(0, LAST_ID)), TENANT)
+        CODEC.encode(Cursor(CursorKind.TOKEN, 0, bytes(8), 0, 0, 0, Position(0, LAST_ID)), TENANT)
     )
     signed = raw(TOKEN)
     for cut in range(1, len(signed)):
@@ -131,7 +131,7 @@ def test_the_standard_alphabet_is_refused() -> None:
     # Some cursor has a '-' or '_' in it: its spelling with '+' and '/' stands for the same bytes.
     for moment in range(50):
         token = CODEC.encode(
-            Cursor(Kind.TOKEN, 1, bytes(8), 0, moment, 0, Position(moment, LAST_ID)), TENANT
+            Cursor(CursorKind.TOKEN, 1, bytes(8), 0, moment, 0, Position(moment, LAST_ID)), TENANT
         )
         standard = token.replace("-", "+").replace("_", "/")
         if standard != token:

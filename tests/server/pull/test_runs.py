@@ -6,7 +6,7 @@ from uuid import UUID
 
 import pytest
 
-from syncapi.server.domain.cursor import LAST_ID, Cursor, Kind, Position
+from syncapi.server.domain.cursor import LAST_ID, Cursor, CursorKind, Position
 from syncapi.server.domain.errors import CursorExpired, ExpiryReason, InvalidCursor
 from syncapi.server.domain.feed import (
     BEGUN,
@@ -49,7 +49,7 @@ def at_page(
 ) -> Start:
     """Behind a row in the middle of a stamp, in the middle of a run."""
     position = Position(time, SOME_ID)
-    cursor = Cursor(Kind.PAGE, FILTERS, lineage, base, upper, seen or upper, position)
+    cursor = Cursor(CursorKind.PAGE, FILTERS, lineage, base, upper, seen or upper, position)
     return Start.at(cursor, FILTERS)
 
 
@@ -58,7 +58,7 @@ def at_token(
 ) -> Start:
     """Behind a run that ended at `time`, its last page read when the head was `seen`."""
     position = Position(time, LAST_ID)
-    cursor = Cursor(Kind.TOKEN, FILTERS, lineage, base, time, seen or time, position)
+    cursor = Cursor(CursorKind.TOKEN, FILTERS, lineage, base, time, seen or time, position)
     return Start.at(cursor, FILTERS)
 
 
@@ -138,7 +138,7 @@ class TestCursors:
         assert begin(Start.at(token, FILTERS), HEAD).tells_deletions
 
     def test_other_filters_are_refused(self) -> None:
-        cursor = Cursor(Kind.PAGE, 0, HERE, 0, 900, 900, Position(500, SOME_ID))
+        cursor = Cursor(CursorKind.PAGE, 0, HERE, 0, 900, 900, Position(500, SOME_ID))
         with pytest.raises(InvalidCursor, match="include_deleted"):
             Start.at(cursor, 1)
 
@@ -146,13 +146,13 @@ class TestCursors:
         run = begin(at_page(500), HEAD)
         last_read = Position(700, SOME_ID)
         assert run.cursor(last_read) == Cursor(
-            Kind.PAGE, FILTERS, HERE, 300, 900, HEAD.last, last_read
+            CursorKind.PAGE, FILTERS, HERE, 300, 900, HEAD.last, last_read
         )
 
     def test_a_token_is_behind_everything_of_the_run(self) -> None:
         token = begin(at_page(500), HEAD).cursor(None)
         assert token == Cursor(
-            Kind.TOKEN, FILTERS, HERE, 300, 900, HEAD.last, Position(900, LAST_ID)
+            CursorKind.TOKEN, FILTERS, HERE, 300, 900, HEAD.last, Position(900, LAST_ID)
         )
 
 
@@ -168,9 +168,9 @@ class TestFloor:
             (Position(501, UUID(int=0)), False),
         ],
     )
-    @pytest.mark.parametrize("kind", Kind)
+    @pytest.mark.parametrize("kind", CursorKind)
     def test_it_is_compared_with_the_whole_position(
-        self, kind: Kind, position: Position, *, is_refused: bool
+        self, kind: CursorKind, position: Position, *, is_refused: bool
     ) -> None:
         start = Start.at(Cursor(kind, FILTERS, HERE, 300, 900, 900, position), FILTERS)
         head = replace(HEAD, tombstone_floor=500)

@@ -26,7 +26,7 @@ from fixtures.pulling import BEGINNING, problem_of, pull
 from fixtures.pushing import create, delete, push_one
 from fixtures.service import MakeTenant, TestTenant, token_of
 from syncapi.server.domain.access import Role
-from syncapi.server.domain.cursor import Cursor, CursorCodec, Kind, Position
+from syncapi.server.domain.cursor import Cursor, CursorCodec, CursorKind, Position
 from syncapi.server.settings import Settings
 from syncapi.server.usecases.tenants import TenantAdministration
 from syncapi.server.web.app import build_app
@@ -105,7 +105,7 @@ async def theirs(make_tenant: MakeTenant) -> Side:
 def nowhere(settings: Settings) -> Things:
     """Things that never were, well-formed all the same."""
     codec = CursorCodec([settings.cursor_key.get_secret_value()])
-    cursor = Cursor(Kind.TOKEN, 1, bytes(8), 0, 0, 0, Position(0, uuid4()))
+    cursor = Cursor(CursorKind.TOKEN, 1, bytes(8), 0, 0, 0, Position(0, uuid4()))
     return Things(
         document=str(uuid4()),
         version="2001-02-03T04:05:06.000007Z",

@@ -16,7 +16,7 @@ from syncapi.cli.server.arguments import AsJson
 from syncapi.cli.server.gc_metrics import write_metrics
 from syncapi.cli.server.settings_loading import load_settings
 from syncapi.cli.server.tenant_outcomes import expect_none_failed
-from syncapi.server.domain.retention import Collected, Kind
+from syncapi.server.domain.retention import Collected, Garbage
 from syncapi.server.domain.tenancy import Tenant
 from syncapi.server.factories import database_urls, object_store, retention
 from syncapi.server.postgres.control import ControlStore
@@ -24,12 +24,12 @@ from syncapi.server.postgres.databases import Databases
 from syncapi.server.postgres.engines import PoolLimits
 from syncapi.server.redis.invalidation import Invalidations
 from syncapi.server.settings import Settings
-from syncapi.server.usecases.gc.run import GarbageCollection, Outcome
+from syncapi.server.usecases.gc.run import GarbageCollection, TenantCollection
 from syncapi.server.usecases.tenants import TenantAdministration
 from syncapi.server.web.logging import configure_logging
 
 _POOL = PoolLimits(size=2, idle=10, statement_timeout=300)
-_COLUMNS = ("tenant", *Kind, "freed_bytes")
+_COLUMNS = ("tenant", *Garbage, "freed_bytes")
 
 app = typer.Typer(help="Collect what nobody needs any more.")
 
@@ -79,7 +79,7 @@ def gc(
 
 async def _run(
     settings: Settings, reference: str | None, progress: "_Progress", *, is_dry: bool
-) -> list[Outcome]:
+) -> list[TenantCollection]:
     async with AsyncExitStack() as stack:
         databases = await stack.enter_async_context(Databases(database_urls(settings), _POOL))
         objects = await stack.enter_async_context(object_store(settings))
@@ -122,7 +122,7 @@ class _Progress:
         where = f"Tenant {self._done + 1} of {self._all}, {tenant.slug}"
         self._status.update(f"{where}: {_summary(collected)}")
 
-    def finished(self, outcome: Outcome) -> None:
+    def finished(self, outcome: TenantCollection) -> None:
         self._done += 1
         said = _summary(outcome.collected) if outcome.error is None else f"failed: {outcome.error}"
         line = f"{self._done} of {self._all} {outcome.tenant.slug}: {said}"
@@ -137,8 +137,8 @@ def _summary(collected: Collected) -> str:
     return f"{said}, {collected.freed_bytes} bytes"
 
 
-def _record(outcome: Outcome) -> dict[str, Any]:
-    counts = {kind.value: outcome.collected.counts[kind] for kind in Kind}
+def _record(outcome: TenantCollection) -> dict[str, Any]:
+    counts = {kind.value: outcome.collected.counts[kind] for kind in Garbage}
     return {
         "tenant": outcome.tenant.slug,
         "tenant_id": outcome.tenant.id,

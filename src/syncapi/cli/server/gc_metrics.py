@@ -7,11 +7,11 @@ from pathlib import Path
 from prometheus_client import CollectorRegistry, Gauge, write_to_textfile
 
 from syncapi.cli.exit_codes import CommandFailed
-from syncapi.server.domain.retention import Kind
-from syncapi.server.usecases.gc.run import Outcome
+from syncapi.server.domain.retention import Garbage
+from syncapi.server.usecases.gc.run import TenantCollection
 
 
-def write_metrics(path: Path, outcomes: Sequence[Outcome], seconds: float) -> None:
+def write_metrics(path: Path, outcomes: Sequence[TenantCollection], seconds: float) -> None:
     """Put a new file in the place of the last one, in one step.
 
     Gauges, since a run knows nothing of those before it: alert on the time of the last run.
@@ -25,7 +25,7 @@ def write_metrics(path: Path, outcomes: Sequence[Outcome], seconds: float) -> No
         raise CommandFailed(f"The metrics cannot be written: {error}") from error
 
 
-def _registry(outcomes: Sequence[Outcome], seconds: float) -> CollectorRegistry:
+def _registry(outcomes: Sequence[TenantCollection], seconds: float) -> CollectorRegistry:
     registry = CollectorRegistry()
 
     def gauge(name: str, text: str, value: float) -> None:
@@ -41,7 +41,7 @@ def _registry(outcomes: Sequence[Outcome], seconds: float) -> CollectorRegistry:
     collected = Gauge(
         "syncapi_gc_collected", "What the last run collected.", ("kind",), registry=registry
     )
-    for kind in Kind:
+    for kind in Garbage:
         collected.labels(kind.value).set(
             sum(outcome.collected.counts[kind] for outcome in outcomes)
         )

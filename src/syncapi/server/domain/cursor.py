@@ -34,7 +34,7 @@ _REMEMBERED = 10_000
 LAST_ID = UUID(int=2**128 - 1)
 
 
-class Kind(enum.IntEnum):
+class CursorKind(enum.IntEnum):
     """PAGE goes on in a run; TOKEN starts the next one."""
 
     PAGE = 1
@@ -67,7 +67,7 @@ class Cursor:
             by then had left its place for one further on, so it is this that must not be lost.
     """
 
-    kind: Kind
+    kind: CursorKind
     filters: int
     lineage: bytes
     base: int
@@ -115,7 +115,7 @@ class CursorCodec:
             raise invalid_cursor("It was altered, or belongs to another tenant or server.")
         _, kind, filters, lineage, base, upper, seen, moment, raw_id = _BODY.unpack(body)
         position = Position(moment, UUID(bytes=raw_id))
-        return Cursor(Kind(kind), filters, lineage, base, upper, seen, position)
+        return Cursor(CursorKind(kind), filters, lineage, base, upper, seen, position)
 
 
 def invalid_cursor(why: str) -> InvalidCursor:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from syncapi.protocol.versions import EPOCH
-from syncapi.server.domain.cursor import LAST_ID, Cursor, Kind, Position, invalid_cursor
+from syncapi.server.domain.cursor import LAST_ID, Cursor, CursorKind, Position, invalid_cursor
 from syncapi.server.domain.errors import CursorExpired, ExpiryReason
 
 NEVER = -1
@@ -84,20 +84,20 @@ class Start:
         """
         if cursor.filters != filters:
             raise invalid_cursor("It was issued with another `include_deleted`.")
-        base = cursor.base if cursor.kind is Kind.PAGE else cursor.upper
+        base = cursor.base if cursor.kind is CursorKind.PAGE else cursor.upper
         return cls(cursor, cursor.position, base, filters)
 
     @property
     def bound(self) -> int | None:
         """The upper bound of the run so far, µs; None on a run's first page."""
-        if self.cursor is None or self.cursor.kind is Kind.TOKEN:
+        if self.cursor is None or self.cursor.kind is CursorKind.TOKEN:
             return None
         return self.cursor.upper
 
     @property
     def starts_a_run(self) -> bool:
         """Whether this is the first page behind an earlier run: only here can nothing be new."""
-        return self.cursor is not None and self.cursor.kind is Kind.TOKEN
+        return self.cursor is not None and self.cursor.kind is CursorKind.TOKEN
 
     def is_from_nothing(self, opened_at: int) -> bool:
         """Whether the client holds nothing, so that tombstones are of no use to it.
@@ -131,7 +131,7 @@ class Run:
 
     def cursor(self, last_read: Position | None) -> Cursor:
         """The cursor behind a page: a PAGE at the last row read, or the TOKEN at the end."""
-        kind = Kind.TOKEN if last_read is None else Kind.PAGE
+        kind = CursorKind.TOKEN if last_read is None else CursorKind.PAGE
         position = last_read or Position(self.upper, LAST_ID)
         return Cursor(kind, self.filters, self.lineage, self.base, self.upper, self.seen, position)
 

@@ -98,7 +98,7 @@ def checked_limit(name: str, value: object) -> float | None:
     return value
 
 
-class Kind(enum.StrEnum):
+class Garbage(enum.StrEnum):
     """What is collected."""
 
     TOMBSTONES = "tombstones"
@@ -115,10 +115,10 @@ class Kind(enum.StrEnum):
 class Collected:
     """How much was collected, or would be."""
 
-    counts: Counter[Kind] = field(default_factory=Counter)
+    counts: Counter[Garbage] = field(default_factory=Counter)
     freed_bytes: int = 0
 
-    def add(self, kind: Kind, count: int, freed_bytes: int = 0) -> None:
+    def add(self, kind: Garbage, count: int, freed_bytes: int = 0) -> None:
         self.counts[kind] += count
         self.freed_bytes += freed_bytes
 

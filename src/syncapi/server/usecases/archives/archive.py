@@ -33,7 +33,7 @@ from syncapi.server.postgres.databases import Databases
 from syncapi.server.storage.reading import OpenObject
 from syncapi.server.storage.s3 import ObjectStore
 from syncapi.server.usecases.access import Rights
-from syncapi.server.usecases.archives.archive_format import ArchiveWriter, Member
+from syncapi.server.usecases.archives.archive_format import ArchiveMember, ArchiveWriter
 from syncapi.server.usecases.archives.manifest import Found, Wanted, entry_of, manifest_of
 from syncapi.server.usecases.archives.prefetch import open_in_order
 from syncapi.server.usecases.archives.slots import Slots
@@ -171,7 +171,10 @@ class _Archive:
                         await self._still_allowed()
                     self._allowed_at = monotonic()
         manifest = manifest_of(self._entries, self._created_at)
-        writer, member = self._writer, Member(MANIFEST_NAME, len(manifest), self._created_at)
+        writer, member = (
+            self._writer,
+            ArchiveMember(MANIFEST_NAME, len(manifest), self._created_at),
+        )
         yield writer.begin(member) + writer.add(manifest) + writer.end() + writer.finish()
 
     async def _document(self, one: Wanted, content: OpenObject | None) -> AsyncGenerator[bytes]:
@@ -185,7 +188,7 @@ class _Archive:
         else:
             document, sha256 = one.found.document, hashlib.sha256()
             with closing(content):
-                member = Member(one.found.name, content.size, document.updated_at)
+                member = ArchiveMember(one.found.name, content.size, document.updated_at)
                 yield self._writer.begin(member)
                 async with aclosing(content.pieces()) as pieces:
                     async for piece in pieces:

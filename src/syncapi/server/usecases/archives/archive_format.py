@@ -9,7 +9,7 @@ MEMBER_MODE: Final = 0o644
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class ArchiveMember:
     """One file of an archive.
 
     Attributes:
@@ -31,7 +31,7 @@ class ArchiveWriter(Protocol):
 
     media_type: ClassVar[str]
 
-    def begin(self, member: Member) -> bytes: ...
+    def begin(self, member: ArchiveMember) -> bytes: ...
 
     def add(self, piece: bytes) -> bytes: ...
 

@@ -3,7 +3,7 @@
 from tarfile import BLOCKSIZE, NUL, PAX_FORMAT, RECORDSIZE, TarInfo
 from typing import ClassVar
 
-from syncapi.server.usecases.archives.archive_format import MEMBER_MODE, Member
+from syncapi.server.usecases.archives.archive_format import MEMBER_MODE, ArchiveMember
 
 
 class TarWriter:
@@ -14,7 +14,7 @@ class TarWriter:
     def __init__(self) -> None:
         self._written = 0
 
-    def begin(self, member: Member) -> bytes:
+    def begin(self, member: ArchiveMember) -> bytes:
         info = TarInfo(member.name)
         info.size = member.size
         info.mtime = member.modified.timestamp()

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import IO, ClassVar, Final, cast
 from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
-from syncapi.server.usecases.archives.archive_format import MEMBER_MODE, Member
+from syncapi.server.usecases.archives.archive_format import MEMBER_MODE, ArchiveMember
 
 _EARLIEST: Final = datetime(1980, 1, 1, tzinfo=UTC)
 _LATEST: Final = datetime(2107, 12, 31, 23, 59, 58, tzinfo=UTC)
@@ -51,7 +51,7 @@ class ZipWriter:
         self._zip = ZipFile(cast("IO[bytes]", self._outlet), "w", ZIP_DEFLATED)
         self._member: IO[bytes] | None = None
 
-    def begin(self, member: Member) -> bytes:
+    def begin(self, member: ArchiveMember) -> bytes:
         self._member = self._zip.open(_info(member), "w")
         return self._outlet.take()
 
@@ -76,7 +76,7 @@ class ZipWriter:
         self._zip.close()
 
 
-def _info(member: Member) -> ZipInfo:
+def _info(member: ArchiveMember) -> ZipInfo:
     """The header: times in UTC, to two seconds, and in the extra field to the second."""
     shown = min(max(member.modified.astimezone(UTC), _EARLIEST), _LATEST)
     info = ZipInfo(member.name, shown.timetuple()[:6])

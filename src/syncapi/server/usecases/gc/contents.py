@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
-from syncapi.server.domain.retention import Kind
+from syncapi.server.domain.retention import Garbage
 from syncapi.server.postgres import files as file_store
 from syncapi.server.postgres import gc as store
 from syncapi.server.postgres.databases import TenantConnection
@@ -21,7 +21,7 @@ async def uploads(turn: Turn) -> None:
     if turn.is_dry:
         async with turn.reading() as connection:
             found = await store.count_uploads(connection, age, is_cautious=turn.is_cautious)
-            turn.note(Kind.UPLOADS, found)
+            turn.note(Garbage.UPLOADS, found)
         return
     collect = partial(
         store.collect_uploads, age=age, most=turn.batch, is_cautious=turn.is_cautious
@@ -32,7 +32,7 @@ async def uploads(turn: Turn) -> None:
             if upload.s3_upload_id is not None:
                 await turn.objects.multipart.abort(upload.s3_path, upload.s3_upload_id)
         await turn.objects.delete_many([upload.s3_path for upload in abandoned])
-        turn.note(Kind.UPLOADS, count)
+        turn.note(Garbage.UPLOADS, count)
         if count < turn.batch:
             return
 
@@ -52,11 +52,11 @@ async def files(turn: Turn) -> None:
                 connection, turn.retention.files, after, turn.batch, is_cautious=turn.is_cautious
             )
         if turn.is_dry:
-            turn.note(Kind.FILES, len(page.ids), page.file_bytes)
+            turn.note(Garbage.FILES, len(page.ids), page.file_bytes)
         elif page.ids:
             dropped = await turn.writing(drop)
             await turn.objects.delete_many([file.s3_path for file in dropped])
-            turn.note(Kind.FILES, len(dropped), sum(file.digest.file_size for file in dropped))
+            turn.note(Garbage.FILES, len(dropped), sum(file.digest.file_size for file in dropped))
         after = page.last
 
 
@@ -74,7 +74,7 @@ async def orphans(turn: Turn) -> None:
             unknown = [listed for listed in page if listed.key not in known]
             if not turn.is_dry:
                 await turn.objects.delete_many([listed.key for listed in unknown])
-            turn.note(Kind.OBJECTS, len(unknown), sum(listed.size for listed in unknown))
+            turn.note(Garbage.OBJECTS, len(unknown), sum(listed.size for listed in unknown))
     async with aclosing(turn.objects.listing.uploads(turn.prefix, before)) as upload_pages:
         async for upload_page in upload_pages:
             begun = {listed.upload_id: listed.begun_at for listed in upload_page}
@@ -83,7 +83,7 @@ async def orphans(turn: Turn) -> None:
             if not turn.is_dry:
                 for listed in orphaned:
                     await turn.objects.multipart.abort(listed.key, listed.upload_id)
-            turn.note(Kind.MULTIPART_UPLOADS, len(orphaned))
+            turn.note(Garbage.MULTIPART_UPLOADS, len(orphaned))
 
 
 async def _find_known(

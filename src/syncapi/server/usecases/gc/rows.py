@@ -6,7 +6,7 @@ from functools import partial
 from typing import Final
 from uuid import UUID
 
-from syncapi.server.domain.retention import Kind
+from syncapi.server.domain.retention import Garbage
 from syncapi.server.postgres import gc as store
 from syncapi.server.postgres.databases import TenantConnection
 from syncapi.server.postgres.gc import VersionLimits
@@ -21,18 +21,18 @@ _Collect = Callable[[TenantConnection, timedelta, int], Awaitable[int]]
 async def tombstones(turn: Turn) -> None:
     """Deletions that every client with a living cursor has received."""
     age = turn.retention.tombstones
-    await _old(turn, Kind.TOMBSTONES, age, store.count_tombstones, store.collect_tombstones)
+    await _old(turn, Garbage.TOMBSTONES, age, store.count_tombstones, store.collect_tombstones)
 
 
 async def change_ids(turn: Turn) -> None:
     """Ids of changes whose versions are gone, once nobody repeats them any more."""
     age = turn.retention.tombstones
-    await _old(turn, Kind.CHANGE_IDS, age, store.count_changes, store.collect_changes)
+    await _old(turn, Garbage.CHANGE_IDS, age, store.count_changes, store.collect_changes)
 
 
 async def idempotency_keys(turn: Turn) -> None:
     age = turn.retention.idempotency_keys
-    await _old(turn, Kind.IDEMPOTENCY_KEYS, age, store.count_keys, store.collect_keys)
+    await _old(turn, Garbage.IDEMPOTENCY_KEYS, age, store.count_keys, store.collect_keys)
 
 
 async def versions(turn: Turn) -> None:
@@ -42,19 +42,21 @@ async def versions(turn: Turn) -> None:
         return
     if turn.is_dry:
         async with turn.reading() as connection:
-            turn.note(Kind.VERSIONS, await store.count_versions(connection, limits))
+            turn.note(Garbage.VERSIONS, await store.count_versions(connection, limits))
         return
     after: UUID | None = BEFORE_ALL
     while after is not None:
         count, last = await turn.writing(
             partial(store.collect_versions, limits=limits, after=after, most=turn.batch)
         )
-        turn.note(Kind.VERSIONS, count)
+        turn.note(Garbage.VERSIONS, count)
         if count < turn.batch:  # else there may be more of the same documents
             after = last
 
 
-async def _old(turn: Turn, kind: Kind, age: timedelta, count: _Count, collect: _Collect) -> None:
+async def _old(
+    turn: Turn, kind: Garbage, age: timedelta, count: _Count, collect: _Collect
+) -> None:
     if turn.is_dry:
         async with turn.reading() as connection:
             turn.note(kind, await count(connection, age))

@@ -38,7 +38,7 @@ _STEPS: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TenantCollection:
     """What a tenant's turn came to; `error` is None where all went well."""
 
     tenant: Tenant
@@ -74,8 +74,8 @@ class GarbageCollection:
         self,
         tenants: Iterable[Tenant],
         progress: Progress,
-        finished: Callable[[Outcome], None],
-    ) -> list[Outcome]:
+        finished: Callable[[TenantCollection], None],
+    ) -> list[TenantCollection]:
         """Give every tenant its turn, some databases side by side, tenants of one in a row.
 
         What fails ends one tenant's turn, and no other's; a database that does not answer ends
@@ -84,7 +84,7 @@ class GarbageCollection:
         by_database = attrgetter("database")
         groups = groupby(sorted(tenants, key=by_database), by_database)
 
-        async def collect(database: str, tenants: Sequence[Tenant]) -> list[Outcome]:
+        async def collect(database: str, tenants: Sequence[Tenant]) -> list[TenantCollection]:
             async with self._slots:
                 trouble = None
                 try:
@@ -96,7 +96,7 @@ class GarbageCollection:
                     outcome = (
                         await self._collect(tenant, progress)
                         if trouble is None
-                        else Outcome(tenant, Collected(), trouble)
+                        else TenantCollection(tenant, Collected(), trouble)
                     )
                     finished(outcome)
                     outcomes.append(outcome)
@@ -105,7 +105,7 @@ class GarbageCollection:
         runs = [collect(database, list(group)) for database, group in groups]
         return [outcome for outcomes in await asyncio.gather(*runs) for outcome in outcomes]
 
-    async def _collect(self, listed: Tenant, progress: Progress) -> Outcome:
+    async def _collect(self, listed: Tenant, progress: Progress) -> TenantCollection:
         """Collect the garbage of one tenant, step by step."""
         collected = Collected()
         try:
@@ -127,11 +127,11 @@ class GarbageCollection:
                 for step in _STEPS:
                     await step(turn)
         except Refusal as refusal:
-            return Outcome(listed, collected, refusal.detail)
+            return TenantCollection(listed, collected, refusal.detail)
         except Exception as error:
             log.exception("collection_failed", tenant=str(listed.id))
-            return Outcome(listed, collected, f"{type(error).__name__}: {error}")
-        return Outcome(listed, collected)
+            return TenantCollection(listed, collected, f"{type(error).__name__}: {error}")
+        return TenantCollection(listed, collected)
 
     async def _check_feed(self, turn: Turn) -> Turn:
         """See that the tenant is where its row says: elsewhere its bytes look like unused ones.

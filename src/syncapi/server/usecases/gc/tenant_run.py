@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from syncapi.server.domain.access import TenantScope, operator
 from syncapi.server.domain.errors import Conflict
-from syncapi.server.domain.retention import Collected, Kind, Retention
+from syncapi.server.domain.retention import Collected, Garbage, Retention
 from syncapi.server.domain.tenancy import Tenant
 from syncapi.server.postgres.control import ControlStore
 from syncapi.server.postgres.databases import Databases, TenantConnection
@@ -53,7 +53,7 @@ class Turn:
         """Of all the tenant's keys in the bucket."""
         return f"{self.tenant.id}/"
 
-    def note(self, kind: Kind, count: int, freed_bytes: int = 0) -> None:
+    def note(self, kind: Garbage, count: int, freed_bytes: int = 0) -> None:
         self.collected.add(kind, count, freed_bytes)
         self.progress(self.tenant, self.collected)
 
