@@ -216,6 +216,7 @@ class User:
             return "nothing to revert"
         document_id = self._rng.choice(changed)
         self._supersede(replica, document_id, dict.fromkeys(FIELDS, ""), lost=True)
+        self._wishes.touched.add(document_id)
         replica.revert(document_id)
         return f"revert {document_id}"
 

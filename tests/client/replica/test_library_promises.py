@@ -12,10 +12,12 @@ import pytest
 from simulation.crashes import beside
 from simulation.device import Befalling
 from simulation.lost_history import ServerHistory, wait_until_served
+from simulation.people import Contents
 from simulation.replicas import person
 from simulation.replicas.program import Program
 from simulation.replicas.promises import Episode, Moment, broken, unrest
-from simulation.replicas.user import Slow
+from simulation.replicas.user import Slow, User
+from simulation.replicas.wishes import Marks
 from simulation.runs import Place
 from simulation.truth import Truth
 from syncapi.client.api.client import Client
@@ -265,3 +267,24 @@ async def test_a_lost_version_that_a_crashed_resync_had_brought_may_be_given_bac
 
     assert await _found(program, truth, await truth.time()) == []
     assert program.held().documents[document_id].filename == "newer.txt"
+
+
+async def test_a_deletion_that_was_taken_back_during_a_run_is_none(
+    program: Program, truth: Truth
+) -> None:
+    """Found with seed 7611."""
+    user = User(program, Random(1), Contents(Random(1)), Marks(), lambda _read: None)
+    (document_id,) = program.held().documents
+    with program.edited() as replica:
+        (document,) = replica.remote()
+        program.wishes.ask(document_id, None)
+        replica.delete(document_id)
+    program.wishes.touched.clear()
+    before = await Moment.now(program, truth)
+    with program.edited() as replica:
+        user._revert(replica, document, False)
+    run = await program.run()
+    after = await Moment.now(program, truth)
+    episode = Episode(program, before, after, run, set(), None, None, is_server_quiet=True)
+    assert document_id in after.live
+    assert broken(episode) == []
