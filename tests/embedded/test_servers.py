@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import ClientError
 from redis import Redis
+from typing_extensions import override
 
 from syncapi.embedded import EmbeddedError, PostgresServer, S3Server, ValkeyServer
+from syncapi.embedded.child import Command
 from syncapi.embedded.ports import LOOPBACK
 from syncapi.embedded.processes import ProcessId, descendants, wait_gone
 from syncapi.embedded.psql import psql
@@ -120,6 +122,22 @@ def test_a_taken_port_is_named(kind: type[Server], tmp_path: Path) -> None:
         port = taken.getsockname()[1]
         with pytest.raises(EmbeddedError, match=f"port {port} is taken"):
             kind(tmp_path, port).start()
+
+
+def test_s3_starts_on_other_ports_where_the_first_are_of_no_use(tmp_path: Path) -> None:
+    """As where another user's server has left a socket for one of them behind."""
+
+    class Unlucky(S3Server):
+        start_seconds = 30.0
+        starts = 0
+
+        @override
+        def _command(self) -> Command:
+            self.starts += 1
+            return Command(["sleep", "1"]) if self.starts == 1 else super()._command()
+
+    with Unlucky(tmp_path, durable=False) as server:
+        assert server.starts == 2
 
 
 def test_s3_leaves_nothing_outside_its_folder(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import importlib.metadata
 import json
 import signal
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -133,7 +134,8 @@ class S3Server(Server):
     @override
     def _clean_up(self) -> None:
         for socket in self._sockets():
-            socket.unlink(missing_ok=True)
+            with suppress(PermissionError):  # another user's: the next start takes other ports
+                socket.unlink(missing_ok=True)
         self.__dict__.pop("_client", None)  # the next start may be on another port
 
     def _sockets(self) -> Iterator[Path]:
