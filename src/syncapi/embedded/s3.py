@@ -75,6 +75,7 @@ class S3Server(Server):
 
     @override
     def _choose_ports(self, *, afresh: bool) -> None:
+        self._clean_up()  # a start on other ports has left its sockets, and a client of them
         super()._choose_ports(afresh=afresh)
         self._inner_ports = {
             part: self._pick(f"{part}_port", afresh=afresh, offset=_GRPC_OFFSET)

@@ -91,7 +91,6 @@ class Server(ABC):
                 self._wait_until_ready()
             except EndedEarlyError:
                 self._child.kill()
-                self._clean_up()
                 if self._wanted_port is not None or attempt == _STARTS:
                     raise
             else:
