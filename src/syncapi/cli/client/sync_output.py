@@ -42,7 +42,7 @@ _WORDS: dict[ActionName, tuple[str, str]] = {
     "forget": ("forget", "forgotten"),
 }
 _WAYS_OUT = {"forbidden": "ask an admin of the tenant for a role that may do this"}
-_UNSEEN = frozenset({Adopt.name, Forget.name})
+_UNSEEN = frozenset({Adopt.name, Forget.name})  # they change neither side
 
 
 @dataclass(frozen=True, slots=True)

@@ -180,10 +180,10 @@ class Mirror:
         self._ledger.settle(resolved.changed, resolved.dropped)
 
     async def _guard(self, view: View, *, allow_mass_delete: bool, went_back: Keep | None) -> None:
-        """See that nobody has to be asked first.
+        """Check that the plan needs no confirmation of a person.
 
         Raises:
-            SafetyStop: somebody has.
+            SafetyStop: it does.
         """
         self._backups.expect_none(view)
         if allow_mass_delete:

@@ -19,11 +19,10 @@ class Ground:
     def __init__(self, scan: Scan, strays: Iterable[LocalFile], rules: Rules) -> None:
         self._rules = rules
         self._files: set[str] = set()
-        self._folders: set[str] = set()
+        self._folders: dict[str, str] = {}  # as the first file that comes into it spells it
         self._unknown = frozenset(map(rules.key, scan.unknown))
         self._skipped = frozenset(rules.key(skipped.path) for skipped in scan.skipped)
         self._on_disk = {rules.key(folder): folder for folder in scan.folders}
-        self._spelling = dict(self._on_disk)
         self._local = frozenset(rules.key(file.path) for file in scan.files)
         self._strays = {rules.key(file.path): file for file in strays}
         for file in self._strays.values():
@@ -32,8 +31,7 @@ class Ground:
     def copy(self) -> Self:
         """One that learns apart."""
         copied = copy(self)
-        copied._files, copied._folders = set(self._files), set(self._folders)  # noqa: SLF001
-        copied._spelling = dict(self._spelling)  # noqa: SLF001
+        copied._files, copied._folders = set(self._files), dict(self._folders)  # noqa: SLF001
         return copied
 
     def stray(self, path: str) -> LocalFile | None:
@@ -61,8 +59,7 @@ class Ground:
         """The folders of a path are there in the end."""
         folder = path.rpartition("/")[0]
         while folder and (key := self._rules.key(folder)) not in self._folders:
-            self._folders.add(key)
-            self._spelling.setdefault(key, folder)
+            self._folders[key] = folder
             folder = folder.rpartition("/")[0]
 
     def has_file(self, path: str) -> bool:
@@ -107,7 +104,8 @@ class Ground:
         if not self._rules.case_insensitive:
             return path
         for folder in reversed(folders_of(path)):
-            found = self._spelling.get(self._rules.key(folder))
+            key = self._rules.key(folder)
+            found = self._on_disk.get(key) or self._folders.get(key)
             if found is not None:
                 return found + path[len(folder) :]
         return path
