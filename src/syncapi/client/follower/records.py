@@ -25,7 +25,7 @@ class FollowerState(Record):
 
 
 class Pushed(Record):
-    """A version that a push was told, and that the feed has not brought yet.
+    """A version that the answer to a push named, and that the feed has not brought yet.
 
     Attributes:
         is_due: the run under way began after it, and must bring it.

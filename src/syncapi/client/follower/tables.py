@@ -22,7 +22,7 @@ class FollowerTables:
     Attributes:
         documents: the live documents, as the server last said.
         shadow: those that a resync has brought so far.
-        unconfirmed: versions that a push was told, until the feed brings them too.
+        unconfirmed: versions that answers to pushes named, until the feed brings them too.
         lost: versions that were held when the server lost them, and whose bytes are not in the
             store.
     """
