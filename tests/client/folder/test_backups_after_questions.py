@@ -178,3 +178,67 @@ async def test_who_puts_the_same_bytes_back_alone_is_taken_at_their_word(
         assert texts(laptop) == here
     await sync(desktop)
     assert texts(desktop) == here
+
+
+def move_the_copy(device: Device, conflict: FolderConflict) -> None:
+    (device.root / conflict.copy_path).replace(device.root / "a")
+
+
+@pytest.mark.parametrize("by", ["a decision", "moving the copy", "putting it back again"])
+async def test_others_delete_the_document_after_the_answer(
+    by: str, laptop: Device, desktop: Device
+) -> None:
+    """To them the answer is an edit, which survives their deletion."""
+    conflict = await undone(laptop)
+    await sync(desktop)
+    if by == "a decision":
+        await decide(laptop, "mine")
+    elif by == "moving the copy":
+        move_the_copy(laptop, conflict)
+    else:
+        write(laptop, "a", "first")
+    (desktop.root / "a").unlink()
+    await sync(desktop)
+
+    await sync(laptop)
+
+    await sync(desktop)
+    assert texts(laptop)["a"] == texts(desktop)["a"] == "first"
+
+
+async def test_others_rename_the_document_after_the_answer(
+    laptop: Device, desktop: Device
+) -> None:
+    """The answer is not asked for once more."""
+    await undone(laptop)
+    await sync(desktop)
+    await decide(laptop, "mine")
+    (desktop.root / "a").rename(desktop.root / "b")
+    await sync(desktop)
+
+    assert (await sync(laptop)).conflicts == []
+
+    await sync(desktop)
+    for device in (laptop, desktop):
+        assert texts(device) == {"b": "first", "kept": "kept", **NEWER}
+
+
+@pytest.mark.parametrize("is_edited", [True, False], ids=["edited", "as it was"])
+async def test_the_copy_is_missing(is_edited: bool, laptop: Device, desktop: Device) -> None:
+    """Its bytes are at the file's place again, unless somebody has edited it."""
+    conflict = await undone(laptop)
+    if is_edited:
+        await write_and_sync(laptop, {conflict.copy_path: "first, and much work"})
+        await sync(desktop)
+    (laptop.root / conflict.copy_path).unlink()
+    write(laptop, "a", "first")
+    if not is_edited:
+        await sync(laptop)
+        assert texts(laptop) == {"a": "first", "kept": "kept", **NEWER}
+        return
+
+    with pytest.raises(SafetyStop, match=r"^1 files .* 1 of what was in step are missing"):
+        await sync(laptop)
+
+    await sync(desktop)
+    assert texts(desktop)[conflict.copy_path] == "first, and much work"

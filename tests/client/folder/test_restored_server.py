@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from hashlib import sha256
 from itertools import product
 from pathlib import Path
-from random import Random
 
 import pytest
 
@@ -22,14 +21,12 @@ Cell = tuple[str, str]
 
 @pytest.fixture
 def laptop(failover: Failover, tmp_path: Path) -> Device:
-    account = failover.account
-    return Device("laptop", tmp_path, account.url, account.tenant_id, account.token, Random(1))
+    return failover.device("laptop", tmp_path)
 
 
 @pytest.fixture
 def desktop(failover: Failover, tmp_path: Path) -> Device:
-    account = failover.account
-    return Device("desktop", tmp_path, account.url, account.tenant_id, account.token, Random(2))
+    return failover.device("desktop", tmp_path)
 
 
 async def test_what_was_lost_is_pushed_again(
@@ -161,7 +158,7 @@ async def test_what_the_folder_holds_beyond_the_server(
     assert (await laptop.sync_calmly()).failures == []
     assert (await laptop.sync_calmly()).done == []
 
-    reader = Device("reader", tmp_path, *desktop._where, Random(3))
+    reader = failover.device("reader", tmp_path)
     await reader.sync_calmly()
     assert texts(reader) == texts(laptop)
     trashed = laptop.kept() - set(laptop.tree().values())

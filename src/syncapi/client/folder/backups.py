@@ -34,27 +34,29 @@ class Backups:
             WentBackStop: as above.
             SyncError: the server cannot be reached or refuses.
         """
-        entries = view.resolved.entries
-        missing = missing_files(view.whole, entries)
+        missing = missing_files(view.whole, view.agreed)
         if not missing or view.rules.direction == "pull":
             return
-        changed = changed_files(view.scan, entries, view.rules)
+        changed = changed_files(view.scan, view.agreed, view.rules)
         found = await self._histories.under_older_names(missing, changed)
         expect_no_backup(len(view.back | found.keys()), len(self._missing(view)))
 
     def _missing(self, view: View) -> set[UUID]:
         """What would be deleted on the server, and is in no other place here.
 
-        The copy of a conflict is, if the file that it was made of has its bytes again.
+        The copy of a conflict is, if the file that it was made of has its bytes again, and nobody
+        has edited it.
         """
         deleted = {action.id for action in view.whole.actions if isinstance(action, Delete)}
         if not deleted:
             return deleted
         files = {file.path: file.sha256 for file in view.scan.files}
+        known = {entry.id: entry.sha256 for entry in view.agreed}
         copies = {
             conflict.copy_id
             for conflict in self._conflicts.all()
-            if files.get(conflict.path) == conflict.mine_sha256
+            if conflict.copy_id is not None
+            if files.get(conflict.path) == conflict.mine_sha256 == known.get(conflict.copy_id)
         }
         return deleted - copies - _moved(view)
 
@@ -65,14 +67,12 @@ def _moved(view: View) -> set[UUID]:
     Their inodes and times of birth show it: what a backup brings is never another file of the
     folder.
     """
-    own = {entry.path: (entry.inode, entry.birth_ns) for entry in view.resolved.entries}
+    own = {entry.path: (entry.inode, entry.birth_ns) for entry in view.agreed}
     moved = {
         (file.inode, file.birth_ns, file.sha256)
         for file in view.scan.files
         if file.birth_ns and own.get(file.path) != (file.inode, file.birth_ns)
     }
     return {
-        entry.id
-        for entry in view.resolved.entries
-        if (entry.inode, entry.birth_ns, entry.sha256) in moved
+        entry.id for entry in view.agreed if (entry.inode, entry.birth_ns, entry.sha256) in moved
     }

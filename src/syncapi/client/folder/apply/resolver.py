@@ -39,11 +39,8 @@ class Resolver:
             OSError: the disk is full, say; likewise.
         """
         try:
-            if not self._broken_off.take_back(conflict):
-                if not self._is_any_there(conflict):
-                    raise _gone(conflict)  # their folder was renamed: the next sync finds them
-                self._conflicts.forget_exchange(conflict)
-                raise _replaced(conflict)
+            for one in [*self._others_of(conflict), conflict]:
+                self._take_back(one)
             if keep == "both" and self._is_ignored(conflict.copy_path):
                 return
             copy = self._disk.place(conflict.copy_path)
@@ -55,6 +52,24 @@ class Resolver:
                 self._give_name(conflict, copy)
         except MovedOn as error:
             raise SyncError(f"{error}.", hint="Move it away, then repeat.") from error
+
+    def _others_of(self, conflict: FolderConflict) -> list[FolderConflict]:
+        """Conflicts of the same files whose decisions were broken off."""
+        files = {conflict.path, conflict.copy_path}
+        return [
+            one
+            for one in self._conflicts.exchanged()
+            if one != conflict and not files.isdisjoint((one.path, one.copy_path))
+        ]
+
+    def _take_back(self, conflict: FolderConflict) -> None:
+        """Give the files of a conflict their own names back, if a decision was broken off."""
+        if self._broken_off.take_back(conflict):
+            return
+        if not self._is_any_there(conflict):
+            raise _gone(conflict)  # their folder was renamed: the next sync finds them
+        self._conflicts.forget_exchange(conflict)
+        raise _replaced(conflict)
 
     def _is_any_there(self, conflict: FolderConflict) -> bool:
         places = map(self._disk.place, (conflict.path, conflict.copy_path))

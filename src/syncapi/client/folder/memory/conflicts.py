@@ -18,7 +18,6 @@ from syncapi.client.folder.plan.actions import Adopt, Create, Download, SetAside
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.store.lock import deciding
 from syncapi.client.store.store import Store
-from syncapi.protocol.documents import Document
 
 
 class _ConflictRow(RootModel[FolderConflict]):
@@ -91,14 +90,14 @@ class FolderConflicts:
             self._table.put(self._keys.of(action.to), _ConflictRow(conflict))
             self._exchanges.delete(self._keys.of(action.to))
             if action.entry is not None:
-                self._asked.note(action.entry, action.sha256)
+                self._asked.note(winner.entry if winner else action.entry, action.sha256)
 
-    def was_asked(self, document: Document, sha256: str) -> bool:
-        """Whether a person was asked about these bytes in the place of this version of a document.
+    def was_asked(self, entry: Base, sha256: str) -> bool:
+        """Whether a person was asked about these bytes in the place of the version that is here.
 
         Who brings them back alone is not asked again, unless they decided for the server's.
         """
-        return self._asked.was_asked(document, sha256)
+        return self._asked.was_asked(entry, sha256)
 
     def ask_again(self, document_ids: Collection[UUID]) -> None:
         """Have the same bytes asked about again, as after a decision for the server's versions."""
@@ -107,18 +106,18 @@ class FolderConflicts:
                 for document_id in document_ids:
                     self._asked.forget(document_id)
 
-    def was_decided(self, document: Document, sha256: str, file: LocalFile | None) -> bool:
-        """Whether a person decided that these bytes take the place of this version of a document.
+    def was_decided(self, entry: Base, sha256: str, file: LocalFile | None) -> bool:
+        """Whether a person decided that these bytes take the place of the version that is here.
 
         They said so, or have moved the copy itself over the document's file.
 
         Args:
-            document: as the server has it.
+            entry: of the document.
             sha256: hex.
             file: what is in its place; None if nothing is.
         """
-        return self._asked.was_decided(document, sha256) or any(
-            row.root.id == document.id and _is_file_of(self._entry(row.root.copy_id), file)
+        return self._asked.was_decided(entry, sha256) or any(
+            row.root.id == entry.id and _is_file_of(self._entry(row.root.copy_id), file)
             for row in self._table.values()
         )
 

@@ -10,7 +10,6 @@ from uuid import UUID
 from syncapi.client.folder.model import Base
 from syncapi.client.store.store import Store
 from syncapi.protocol.base import WireModel
-from syncapi.protocol.documents import Document
 
 
 class _QuestionRow(WireModel):
@@ -26,7 +25,10 @@ class _QuestionRow(WireModel):
 
 
 class Questions:
-    """Kept by document. A new version of it is a new question."""
+    """Kept by document. A new version of it here is a new question.
+
+    What others do to the document before this folder has it undoes no decision.
+    """
 
     def __init__(self, store: Store) -> None:
         self._table = store.table("folder_conflicts_asked", _QuestionRow)
@@ -46,19 +48,19 @@ class Questions:
         """Drop all about a document: it is asked about again."""
         self._table.delete(str(document_id))
 
-    def was_asked(self, document: Document, sha256: str) -> bool:
+    def was_asked(self, entry: Base, sha256: str) -> bool:
         """Whether a person was asked about these bytes in the place of this version.
 
         Who brings them back alone is not asked about them again.
         """
-        row = self._row(document)
+        row = self._row(entry)
         return row is not None and sha256 in row.sha256s
 
-    def was_decided(self, document: Document, sha256: str) -> bool:
+    def was_decided(self, entry: Base, sha256: str) -> bool:
         """Whether they decided for these bytes then, which are not pushed yet."""
-        row = self._row(document)
+        row = self._row(entry)
         return row is not None and sha256 in row.decided
 
-    def _row(self, document: Document) -> _QuestionRow | None:
-        row = self._table.get(str(document.id))
-        return row if row is not None and row.version == document.updated_at else None
+    def _row(self, entry: Base) -> _QuestionRow | None:
+        row = self._table.get(str(entry.id))
+        return row if row is not None and row.version == entry.version else None

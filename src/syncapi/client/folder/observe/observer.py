@@ -21,6 +21,7 @@ from syncapi.client.folder.observe.older_bytes import OlderBytes, OlderVersions
 from syncapi.client.folder.observe.scanner import scan
 from syncapi.client.folder.plan.actions import Delete, Plan
 from syncapi.client.folder.plan.checks import rules_first
+from syncapi.client.folder.plan.documents import with_arrived
 from syncapi.client.folder.plan.planner import Direction, Rules, WentBack, plan
 from syncapi.client.follower.follower import Follower
 from syncapi.client.follower.pulled import Pulled
@@ -54,6 +55,7 @@ class View:
         plan: what of it is done first: if it changes what is ignored, that alone.
         patterns: of what is ignored, by which it was scanned and planned.
         resolved: the ledger as the scan shows it; kept before the plan is carried out.
+        agreed: the same, had no answer to a push been lost.
         restored: entries to keep then, too.
         back: documents whose files have the bytes of an older version, if nobody has said yet
             what is meant.
@@ -66,6 +68,7 @@ class View:
     plan: Plan
     rules: Rules
     resolved: Resolved
+    agreed: tuple[Base, ...]
     patterns: tuple[str, ...] = ()
     restored: tuple[Base, ...] = ()
     back: frozenset[UUID] = frozenset()
@@ -128,11 +131,12 @@ class Observer:
             is_stopped = stops_if_empty and not (found.files or found.skipped)
             entries = await self._informed(entries, documents, found, is_stopped=is_stopped)
         resolved = resolve(entries, found)
+        agreed = tuple(_answered(entry, documents) for entry in resolved.entries)
         planned = self._plan(resolved.entries, found, documents, rules)
         back = OlderBytes()
         if not offline and went_back != "mine":
             how: WentBack = "theirs" if went_back == "theirs" else "ask"
-            back = await self._older.find(planned, resolved.entries, found, documents, how)
+            back = await self._older.find(planned, agreed, found, documents, how)
         if back.fates:
             planned = self._plan(resolved.entries, found, documents, rules, back.fates)
         restored = []
@@ -148,6 +152,7 @@ class Observer:
             rules_first(planned),
             rules,
             resolved,
+            agreed,
             ignores.lines,
             tuple(restored),
             back=back.signs,
@@ -242,6 +247,11 @@ class Observer:
             entry.version == lost or await self._follower.has_lost(entry.id, entry.version)
         )
         return replace(entry, lost=entry.lost or is_lost, coming=coming)
+
+
+def _answered(entry: Base, documents: Mapping[UUID, Document]) -> Base:
+    document = documents.get(entry.id) if entry.sent else None
+    return entry if document is None else with_arrived(entry, remote_of(document))
 
 
 def _with(entries: Iterable[Base], others: Iterable[Base]) -> list[Base]:

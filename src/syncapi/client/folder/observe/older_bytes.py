@@ -1,6 +1,6 @@
 """Which files here are no edits, since they have bytes that their documents had before."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from uuid import UUID
 
@@ -37,7 +37,7 @@ class OlderVersions:
     async def find(
         self,
         planned: Plan,
-        entries: Iterable[Base],
+        entries: Collection[Base],
         found: Scan,
         documents: Mapping[UUID, Document],
         how: WentBack,
@@ -46,7 +46,7 @@ class OlderVersions:
 
         Args:
             planned: what would be done if all were edits.
-            entries: the ledger.
+            entries: the ledger, had no answer to a push been lost.
             found: the folder.
             documents: what lives on the server.
             how: what is to become of such files. If a person is asked, then once.
@@ -54,14 +54,13 @@ class OlderVersions:
         Raises:
             SyncError: the server cannot be reached or refuses.
         """
-        entries = list(entries)
-        edits = _edits(planned, entries, found, how)
+        edits = _edits(planned, entries, found, documents, how)
         older = await self._histories.went_back(edits)
         returned = await self._under_older_names(planned, entries, how)
         if how == "theirs":
             return OlderBytes(dict.fromkeys(older | returned, how))
-        unasked = older - self._asked(edits, documents)
-        undecided = older - self._decided(edits, entries, found, documents)
+        unasked = older - self._asked(edits, entries)
+        undecided = older - self._decided(edits, entries, found)
         return OlderBytes(dict.fromkeys(unasked | returned, how), frozenset(undecided | returned))
 
     async def _under_older_names(
@@ -77,39 +76,43 @@ class OlderVersions:
         returned = await self._histories.under_older_names(missing, edited)
         return {edited[file] for file in returned.values()}
 
-    def _asked(self, edits: Mapping[UUID, str], documents: Mapping[UUID, Document]) -> set[UUID]:
+    def _asked(self, edits: Mapping[UUID, str], entries: Iterable[Base]) -> set[UUID]:
         return {
-            document_id
-            for document_id, sha256 in edits.items()
-            if (there := documents.get(document_id)) and self._conflicts.was_asked(there, sha256)
+            entry.id
+            for entry in entries
+            if entry.id in edits and self._conflicts.was_asked(entry, edits[entry.id])
         }
 
     def _decided(
-        self,
-        edits: Mapping[UUID, str],
-        entries: Iterable[Base],
-        found: Scan,
-        documents: Mapping[UUID, Document],
+        self, edits: Mapping[UUID, str], entries: Iterable[Base], found: Scan
     ) -> set[UUID]:
         files = {file.path: file for file in found.files} if edits else {}
         return {
             entry.id
             for entry in entries
             if entry.id in edits
-            and (there := documents.get(entry.id))
-            and self._conflicts.was_decided(there, edits[entry.id], files.get(entry.path))
+            and self._conflicts.was_decided(entry, edits[entry.id], files.get(entry.path))
         }
 
 
-def _edits(planned: Plan, entries: Iterable[Base], found: Scan, how: WentBack) -> dict[UUID, str]:
+def _edits(
+    planned: Plan,
+    entries: Iterable[Base],
+    found: Scan,
+    documents: Mapping[UUID, Document],
+    how: WentBack,
+) -> dict[UUID, str]:
     """New bytes of documents that the server has, or had, and may have changed since.
 
-    What the server has lost is no older version of it, and neither are the bytes that both sides
-    agreed on last: such a file was only renamed. An empty file has nothing that could be older, so
-    that no question is asked about it: programs empty files all the time.
+    The bytes that both sides agreed on last are no older version: such a file was only renamed.
+    Neither is anything older than a document that the server has lost altogether. An empty file
+    has nothing that could be older, so that no question is asked about it: programs empty files
+    all the time.
     """
     agreed = {
-        entry.id: entry.sha256 for entry in entries if not entry.lost and entry.version is not None
+        entry.id: entry.sha256
+        for entry in entries
+        if entry.version is not None and (entry.id in documents or not entry.lost)
     }
     return {
         document_id: sha256

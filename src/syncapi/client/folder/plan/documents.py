@@ -108,7 +108,7 @@ def document_of(base: Base | None, remote: RemoteDocument | None) -> Doc:
     if base is None:
         assert remote is not None  # noqa: S101 - one of them is there
         return Doc(remote.id, None, remote)
-    known = _with_arrived(replace(base, leaving=False) if base.leaving else base, remote)
+    known = with_arrived(replace(base, leaving=False) if base.leaving else base, remote)
     doc = Doc(known.id, known, remote, known.sha256, (known.folder, known.filename))
     doc.stale = remote is not None and (known is not base or known.version != remote.version)
     doc.is_taken = base.leaving
@@ -124,7 +124,7 @@ def document_of(base: Base | None, remote: RemoteDocument | None) -> Doc:
     return doc
 
 
-def _with_arrived(base: Base, remote: RemoteDocument | None) -> Base:
+def with_arrived(base: Base, remote: RemoteDocument | None) -> Base:
     """The entry as it would be, had the answer to its last push not been lost."""
     sent = base.sent
     if remote is None or sent is None:
