@@ -66,6 +66,7 @@ class _Asked(BaseModel):
     """What the mirror keeps of older bytes that somebody was asked about, as far as it counts."""
 
     version: datetime | None
+    sha256s: tuple[str, ...]
     decided: tuple[str, ...]
 
 
@@ -256,6 +257,17 @@ class Device:
     def set_faults(self, rate: float) -> None:
         self.api.rate = self.storage.rate = rate
 
+    @contextmanager
+    def losing_answers(self) -> Iterator[None]:
+        """Let pushes arrive, and lose their answers."""
+        api = self.api
+        before = api.rate, api.only, api.pushes_only
+        api.rate, api.only, api.pushes_only = 1, "lost", True
+        try:
+            yield
+        finally:
+            api.rate, api.only, api.pushes_only = before
+
     def new_id(self) -> UUID:
         return UUID(int=self._rng.getrandbits(128), version=4)
 
@@ -276,15 +288,17 @@ class Device:
             for path, place in places.items()
         }
 
+    def asked_about(self) -> set[tuple[UUID, datetime | None, str]]:
+        """Documents, by version, and the SHA-256 that somebody was asked about in its place."""
+        with Store.open(self.state) as store:
+            rows = store.table("folder_conflicts_asked", _Asked).items()
+            return {(UUID(key), row.version, one) for key, row in rows for one in row.sha256s}
+
     def decided_for(self) -> set[tuple[UUID, datetime | None, str]]:
         """Documents, by version, and the SHA-256 that somebody decided to have in its place."""
         with Store.open(self.state) as store:
-            rows = store.table("folder_conflicts_asked", _Asked)
-            return {
-                (UUID(key), row.version, sha256)
-                for key, row in rows.items()
-                for sha256 in row.decided
-            }
+            rows = store.table("folder_conflicts_asked", _Asked).items()
+            return {(UUID(key), row.version, one) for key, row in rows for one in row.decided}
 
     def set_aside(self) -> set[UUID | None]:
         """Documents that are copies of open conflicts."""

@@ -1,4 +1,4 @@
-"""A folder that goes back to a backup, of which a copy is kept beside it, or after an undo."""
+"""A folder that goes back to a backup: beside a copy, after an undo, lost answers or a loss."""
 
 import random
 import shutil
@@ -78,6 +78,65 @@ async def go_back_to_what_was_asked(
         await sync()
     desk.backup.put_folder_back()
     return f"put a backup back that has what was undone, which was answered by {answer}"
+
+
+async def go_back_after_lost_answers(
+    desk: Desk,
+    rng: random.Random,
+    contents: Contents,
+    sync: Callable[[], Awaitable[object]],
+) -> str:
+    """Push edits of which no answer comes, and put a backup back from before them; say so."""
+    folder = _new_folder(desk)
+    if folder is None:
+        return "papers are ignored"
+    papers = [folder / str(number) for number in range(rng.randint(1, 6))]
+    for paper in papers:
+        paper.write_bytes(contents.new())
+    await sync()
+    desk.backup.make()
+    for paper in papers:
+        paper.write_bytes(contents.new())
+    for number in range(rng.randint(0, 2)):
+        (folder / f"newer {number}").write_bytes(contents.new())
+    with desk.device.losing_answers():
+        await desk.device.sync()
+    desk.backup.put_folder_back()
+    return f"put a backup back from before a push of {len(papers)} papers without an answer"
+
+
+async def go_back_after_loss(
+    desk: Desk,
+    rng: random.Random,
+    contents: Contents,
+    sync: Callable[[], Awaitable[object]],
+    *,
+    fork: Callable[[], Awaitable[None]],
+    lose: Callable[[], Awaitable[None]],
+) -> str:
+    """Have the server lose the last of three versions, and put a backup of the first one back."""
+    folder = _new_folder(desk)
+    if folder is None:
+        return "papers are ignored"
+    papers = [folder / str(number) for number in range(rng.randint(1, 6))]
+
+    async def write_all() -> None:
+        for paper in papers:
+            paper.write_bytes(contents.new())
+        await sync()
+
+    await write_all()
+    desk.backup.make()
+    for number in range(rng.randint(0, 2)):
+        (folder / f"newer {number}").write_bytes(contents.new())
+    await write_all()
+    await fork()
+    await write_all()
+    await lose()
+    if rng.random() < 0.3:
+        await sync()
+    desk.backup.put_folder_back()
+    return f"put a backup of {len(papers)} papers back that is older than what the server has left"
 
 
 def _new_folder(desk: Desk) -> Path | None:

@@ -9,7 +9,8 @@
 - No document is deleted that the device's last sync was told to ignore.
 - A file that was deleted on one side, and not touched on the other, does not come back.
 - What the server has lost and nobody has changed since is given back, by its name and its bytes.
-- Where files went back to older versions, nothing that is missing is deleted without a question.
+- Where files went back to older versions, nothing that is missing is deleted without a question,
+  and no document gets the older bytes without one.
 - Who says of a backup that the server's versions are to stay loses no document that it lacks.
 - A folder that was renamed is known again, and there is as much to do as before; a copy of it is
   not taken for it.
@@ -24,7 +25,7 @@ from uuid import UUID
 from simulation.device import Device
 from simulation.moments import Moment
 from simulation.truth import Truth
-from simulation.went_back import deleted_unasked
+from simulation.went_back import deleted_unasked, overwritten_unasked
 from syncapi.client.folder.model import Base
 from syncapi.client.folder.names import join
 from syncapi.client.folder.observe.observer import Keep
@@ -104,6 +105,7 @@ def broken(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
     faults = [*_lost(sync), *_put_out_of_sight(sync, truth, erased), *_hidden_deleted(sync)]
     if sync.answer is None and not sync.meanwhile.acts:
         faults += deleted_unasked(sync.before, sync.after)
+        faults += overwritten_unasked(sync.before, sync.after)
     if sync.is_complete and not sync.meanwhile.acts:
         if sync.answer == "theirs":
             faults += _not_fetched_again(sync)

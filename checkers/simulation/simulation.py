@@ -20,7 +20,12 @@ from simulation.desks import Desk, Interference
 from simulation.device import NOTHING, Befalling, Device
 from simulation.lost_history import ServerHistory, wait_until_served
 from simulation.moments import Moment
-from simulation.older_copies import go_back_beside_copy, go_back_to_what_was_asked
+from simulation.older_copies import (
+    go_back_after_loss,
+    go_back_after_lost_answers,
+    go_back_beside_copy,
+    go_back_to_what_was_asked,
+)
 from simulation.people import Contents, Person
 from simulation.promises import Meanwhile, Sync, broken, misjudged, not_given_back, owed
 from simulation.rest import differences
@@ -37,6 +42,7 @@ _MOST_CALM_ROUNDS: Final = 8
 _LONGEST_SYNC: Final = 80  # changes of the disk
 _ACTS: Final = 4  # during a sync in which people act
 _ANSWERS: Final[tuple[Keep, ...]] = ("mine", "theirs")
+_WAYS_BACK: Final = (go_back_beside_copy, go_back_to_what_was_asked, go_back_after_lost_answers)
 _DIRECTIONS: Final[tuple[Direction, ...]] = ("both", "both", "push")
 
 
@@ -136,7 +142,7 @@ class Simulation:
         desk = self._rng.choice(self._desks)
         device = desk.device
         await device.end()
-        go_back = self._rng.choice((go_back_beside_copy, go_back_to_what_was_asked))
+        go_back = self._rng.choice(_WAYS_BACK)
         what = await go_back(desk, self._rng, self._contents, lambda: self._sync_calmly(device))
         self._outcome.say(f"{device.name}: {what}")
         for _ in range(self._rng.choice((0, 0, 3))):
@@ -296,13 +302,25 @@ class Simulation:
     async def _lose_history(self) -> None:
         """Begin with what is to be lost; the next time, lose it."""
         if self._forked_at is None:
-            await self._history.fork()
-            self._truth.ask(await self._place.connect())
-            await wait_until_served(self._client)
-            self._forked_at = await self._truth.time()
-            self._outcome.say("server: what comes now is lost later")
+            if self._rng.random() < 0.3:
+                await self._go_back_after_loss()
+            else:
+                await self._fork()
             return
-        forked_at, self._forked_at = self._forked_at, None
+        forked_at = self._forked_at
+        await self._lose()
+        if self._rng.random() < 0.5:
+            await self._give_back(self._rng.choice(self._devices), forked_at)
+
+    async def _fork(self) -> None:
+        await self._history.fork()
+        self._truth.ask(await self._place.connect())
+        await wait_until_served(self._client)
+        self._forked_at = await self._truth.time()
+        self._outcome.say("server: what comes now is lost later")
+
+    async def _lose(self) -> None:
+        self._forked_at = None
         await self._history.lose()
         self._truth.ask(await self._place.connect())
         await wait_until_served(self._client)
@@ -311,8 +329,22 @@ class Simulation:
             device.may_have_gone_back = True
         self._outcome.say("server: history is lost")
         self._outcome.counts["losses of history"] += 1
-        if self._rng.random() < 0.5:
-            await self._give_back(self._rng.choice(self._devices), forked_at)
+
+    async def _go_back_after_loss(self) -> None:
+        """Put a backup back that is older than what the server still has after a loss."""
+        desk = self._rng.choice(self._desks)
+        device = desk.device
+        await device.end()
+        what = await go_back_after_loss(
+            desk,
+            self._rng,
+            self._contents,
+            lambda: self._sync_calmly(device),
+            fork=self._fork,
+            lose=self._lose,
+        )
+        self._outcome.say(f"{device.name}: {what}")
+        await self._sync_once(desk, None, befalling=NOTHING)
 
     async def _give_back(self, device: Device, forked_at: datetime) -> None:
         due = owed(await Moment.now(device, self._truth), forked_at)

@@ -10,7 +10,7 @@ from uuid import UUID
 from simulation.device import Device
 from simulation.moments import Moment
 from simulation.truth import Truth
-from syncapi.client.folder.model import Base
+from syncapi.client.folder.model import EMPTY, Base
 
 _MOST_ASKED_ABOUT_ALONE: Final = 3
 
@@ -49,12 +49,38 @@ def deleted_unasked(before: Moment, after: Moment) -> list[str]:
         before, after: that sync, in which nobody else did anything.
     """
     entries = [entry for entry in before.agreed() if _is_as_on_server(entry, before)]
-    missing, back = _missing(before, entries), _back(before, entries)
+    missing, back = _missing(before, entries), _back(before, _at_rest(before))
     deleted = [entry for entry in missing if entry.id not in after.live]
     if not deleted or not (back or _back_under_older_names(before, missing)):
         return []
     deleted = [e for e in deleted if not (e.id in before.aside and e.sha256 in back.values())]
     return [f"{entry.path} was deleted, and nothing asked about a backup" for entry in deleted]
+
+
+def overwritten_unasked(before: Moment, after: Moment) -> list[str]:
+    """Documents that a sync gave the bytes of an older version, about which nobody was asked.
+
+    Args:
+        before, after: that sync, in which nobody else did anything.
+    """
+    was = {document: there.sha256 for document, there in before.live.items()}
+    now = {document: there.sha256 for document, there in after.live.items()}
+    entries = {entry.id: entry for entry in _at_rest(before)}
+    return [
+        f"{entries[document].path} has older bytes on the server, and nothing asked about them"
+        for document, sha256 in _back(before, entries.values()).items()
+        if now.get(document) == sha256 != was[document]
+        and (document, entries[document].version, sha256) not in before.asked
+    ]
+
+
+def _at_rest(moment: Moment) -> list[Base]:
+    """Entries of live documents of which no step is half done."""
+    return [
+        entry
+        for entry in moment.in_sight()
+        if entry.id in moment.live and entry.coming is None and not entry.leaving
+    ]
 
 
 def _is_as_on_server(entry: Base, moment: Moment) -> bool:
@@ -81,7 +107,7 @@ def _back(moment: Moment, entries: Iterable[Base]) -> dict[UUID, str]:
         entry.id: sha256
         for entry in entries
         if (sha256 := moment.tree.get(entry.path)) is not None
-        and sha256 != entry.sha256
+        and sha256 not in (EMPTY, entry.sha256)
         and (entry.id, entry.version, sha256) not in moment.decided
         and (entry.id, sha256) in had
         and others.get(moment.identities[entry.path], entry.id) == entry.id

@@ -3,6 +3,7 @@
 import hashlib
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import nullcontext
 from itertools import count
 from pathlib import Path
 from random import Random
@@ -17,7 +18,7 @@ from simulation.promises import Meanwhile, Sync, broken, misjudged
 from simulation.runs import Place
 from simulation.second_process import Intruded, act_beside
 from simulation.truth import Truth
-from simulation.went_back import asked_without_reason, deleted_unasked
+from simulation.went_back import asked_without_reason, deleted_unasked, overwritten_unasked
 from simulation.whereabouts import Whereabouts
 from syncapi.cli.client.identities import Identity
 from syncapi.client import durable
@@ -27,11 +28,12 @@ from syncapi.client.folder.apply.resolver import Resolver
 from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.ignore_rules import read_ignores
 from syncapi.client.folder.memory.conflicts import FolderConflicts
-from syncapi.client.folder.model import LocalFile
+from syncapi.client.folder.model import Base, LocalFile
 from syncapi.client.folder.observe.observer import Observer, View
+from syncapi.client.folder.observe.older_bytes import OlderBytes, OlderVersions
 from syncapi.client.folder.reports import Failure, FolderConflict
 from syncapi.client.store.lock import ReplicaLock
-from syncapi.protocol.documents import Document, DocumentChanges
+from syncapi.protocol.documents import DocumentChanges
 
 planted = pytest.mark.parametrize("is_planted", [False, True], ids=["as it is", "planted"])
 
@@ -230,10 +232,38 @@ async def test_an_open_question_that_is_taken_for_an_answer(
     assert bool(found) is is_planted, found
 
 
-def _was_asked(
-    self: FolderConflicts, document: Document, sha256: str, _file: LocalFile | None
-) -> bool:
-    return self.was_asked(document, sha256)
+def _was_asked(self: FolderConflicts, entry: Base, sha256: str, _file: LocalFile | None) -> bool:
+    return self.was_asked(entry, sha256)
+
+
+async def _find_nothing(*_: object) -> OlderBytes:
+    return OlderBytes()
+
+
+@planted
+@pytest.mark.parametrize("is_answered", [True, False])
+async def test_older_bytes_that_are_pushed_without_a_question(
+    is_planted: bool,
+    is_answered: bool,
+    truth: Truth,
+    laptop: Device,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Also where the push that they are older than was not answered."""
+    if is_planted:
+        monkeypatch.setattr(OlderVersions, "find", _find_nothing)
+    (laptop.root / "report").write_text("old")
+    await laptop.sync_calmly()
+    (laptop.root / "report").write_text("new")
+    with nullcontext() if is_answered else laptop.losing_answers():
+        await laptop.sync()
+    (laptop.root / "report").write_text("old")
+    before = await Moment.now(laptop, truth)
+
+    await laptop.sync()
+
+    found = overwritten_unasked(before, await Moment.now(laptop, truth))
+    assert bool(found) is is_planted, found
 
 
 async def _conflict(laptop: Device, place: Place) -> FolderConflict:
