@@ -75,9 +75,21 @@ def misdecided(decided: Decided) -> list[str]:
         faults.append(f"{conflict.path} is gone")
     if decided.how == "done" and decided.was_turned is not None and after != _expected(decided):
         faults.append(f"{conflict} became something else than {decided.keep}")
-    if decided.how not in {"done", "crashed"} and after != before:
+    if decided.how not in {"done", "crashed"} and after not in (before, _given_back(decided)):
         faults.append(f"{decided.how}, and yet something was done")
     return faults
+
+
+def _given_back(decided: Decided) -> dict[str, str]:
+    """The folder where mine was deleted after a kill, and theirs has its name again.
+
+    Then there is no copy to decide about.
+    """
+    conflict, found = decided.conflict, dict(decided.before)
+    is_alone = conflict.path not in found and conflict.copy_path in found
+    if decided.was_turned is not False and is_alone:
+        found[conflict.path] = found.pop(conflict.copy_path)
+    return found
 
 
 def _expected(decided: Decided) -> dict[str, str]:

@@ -47,15 +47,21 @@ from syncapi.server.usecases.uploads import Description, UploadRules, Uploads
 from syncapi.server.usecases.verification import Verifier
 
 MOMENT = "syncapi.server.usecases.writes.REMEMBERED_SECONDS"
+MOMENT_OF_PUSHES = "syncapi.server.usecases.push_admission.REMEMBERED_SECONDS"
 PATIENCE = "syncapi.server.usecases.access.CONFIRM_SECONDS"
 MOVED = "UPDATE tenants SET database = 'elsewhere' WHERE id = $1"
-LOSSES = {"removed": (404, "not_found"), "moved": (503, "unavailable")}
+LOSSES = {
+    "removed": (404, "not_found"),
+    "suspended": (404, "not_found"),
+    "moved": (503, "unavailable"),
+}
 RULES = UploadRules(max_bytes=1)
 WRITES: dict[str, tuple[Role, str, str, dict[str, Any]]] = {
     "upload": (Role.USER, "POST", "/documents", {"files": {"file": ("late.txt", b"late")}}),
     "patch": (Role.USER, "PATCH", "/documents/{}", {"json": {"filename": "late.txt"}}),
     "delete": (Role.ADMIN, "DELETE", "/documents/{}", {}),
     "erase": (Role.ADMIN, "DELETE", "/documents/{}?hard=true", {}),
+    "restore": (Role.ADMIN, "POST", "/documents/{}/restore", {"json": {}}),
 }
 
 
@@ -84,6 +90,23 @@ async def documents_of(url: str, tenant: TestTenant) -> object:
     return await fetch(url, query, tenant.id)
 
 
+async def lose_right(
+    how: str,
+    tenant: TestTenant,
+    role: Role,
+    administration: TenantAdministration,
+    database_url: str,
+) -> None:
+    """Have a member lose the right, or the tenant its place, as an operator does it."""
+    match how:
+        case "removed":
+            await administration.remove_member(str(tenant.id), tenant.members[role])
+        case "suspended":
+            await administration.set_active(str(tenant.id), is_active=False)
+        case "moved":
+            await fetch(database_url, MOVED, tenant.id)
+
+
 @pytest.mark.parametrize("how", LOSSES)
 @pytest.mark.parametrize("write", WRITES)
 async def test_a_write_that_waited_for_the_clock(
@@ -98,21 +121,47 @@ async def test_a_write_that_waited_for_the_clock(
     role, method, path, sent = WRITES[write]
     client: httpx.AsyncClient = {Role.ADMIN: tenant.admin, Role.USER: tenant.user}[role]
     document = await upload(tenant.user)
+    if write == "restore":
+        await tenant.admin.delete(f"/documents/{document['id']}")
     before = await documents_of(database_url, tenant)
     async with held(database_url, "SELECT feed.tick($1)", tenant.id) as holder:
         writing = asyncio.create_task(client.request(method, path.format(document["id"]), **sent))
         await until(partial(is_waiting, holder))
-        if how == "moved":
-            await fetch(database_url, MOVED, tenant.id)
-        else:
-            await administration.remove_member(str(tenant.id), tenant.members[role])
+        await lose_right(how, tenant, role, administration, database_url)
     problem_of(await writing, *LOSSES[how])
     assert await documents_of(database_url, tenant) == before
 
 
 @pytest.mark.parametrize("how", LOSSES)
+async def test_a_push_that_waited_for_the_clock(
+    tenant: TestTenant,
+    database_url: str,
+    administration: TenantAdministration,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """It tries again every second, each time by the rights of then."""
+    monkeypatch.setattr(MOMENT_OF_PUSHES, 0.0)
+    document = await upload(tenant.user)
+    before = await documents_of(database_url, tenant)
+    sent = {"changes": [create(UUID(document["file"]["id"]))]}
+    async with held(database_url, "SELECT feed.tick($1)", tenant.id) as holder:
+        pushing = asyncio.create_task(tenant.user.post("/documents/sync", json=sent))
+        await until(partial(is_waiting, holder))
+        await lose_right(how, tenant, Role.USER, administration, database_url)
+
+        async def gave_up() -> bool:
+            return not await is_waiting(holder)
+
+        await until(gave_up)
+    problem_of(await pushing, *LOSSES[how])
+    assert await documents_of(database_url, tenant) == before
+
+
+@pytest.mark.parametrize("how", LOSSES)
 @pytest.mark.parametrize(
-    ("method", "path"), [("POST", "/files/{}/complete"), ("GET", "/files/{}")]
+    ("method", "path"),
+    [("POST", "/files/{}/complete"), ("GET", "/files/{}"), ("POST", "/files")],
 )
 async def test_a_promise_that_waited_for_its_file(
     tenant: TestTenant,
@@ -124,16 +173,36 @@ async def test_a_promise_that_waited_for_its_file(
     how: str,
 ) -> None:
     monkeypatch.setattr(MOMENT, 0.0)
-    file_id = (await upload(tenant.user))["file"]["id"]
+    file_id = (await upload(tenant.user, b"a"))["file"]["id"]
+    sent = content_of(b"a") if path == "/files" else None
     lock = "SELECT FROM files WHERE id = $1 FOR UPDATE"
     async with held(database_url, lock, UUID(file_id)) as holder:
-        asking = asyncio.create_task(tenant.user.request(method, path.format(file_id)))
+        asking = asyncio.create_task(tenant.user.request(method, path.format(file_id), json=sent))
         await until(partial(is_waiting, holder))
-        if how == "moved":
-            await fetch(database_url, MOVED, tenant.id)
-        else:
-            await administration.remove_member(str(tenant.id), tenant.members[Role.USER])
+        await lose_right(how, tenant, Role.USER, administration, database_url)
     problem_of(await asking, *LOSSES[how])
+
+
+@pytest.mark.parametrize("how", LOSSES)
+async def test_a_completion_that_waited_for_its_upload(
+    tenant: TestTenant,
+    database_url: str,
+    administration: TenantAdministration,
+    monkeypatch: pytest.MonkeyPatch,
+    how: str,
+) -> None:
+    """No file is made of it."""
+    monkeypatch.setattr(MOMENT, 0.0)
+    declared = await declare(tenant.user, content_of(b"a"))
+    await send(pending(declared), pending(declared).parts, lambda *_: b"a")
+    lock = "SELECT FROM direct_uploads WHERE id = $1 FOR UPDATE"
+    async with held(database_url, lock, declared.id) as holder:
+        completing = asyncio.create_task(tenant.user.post(f"/files/{declared.id}/complete"))
+        await until(partial(is_waiting, holder))
+        await lose_right(how, tenant, Role.USER, administration, database_url)
+    problem_of(await completing, *LOSSES[how])
+    made = "SELECT count(*) FROM files WHERE tenant_id = $1"
+    assert await fetch(database_url, made, tenant.id) == 0
 
 
 @pytest.mark.parametrize("taken", ["connections", "places of the tenant"])
@@ -386,7 +455,7 @@ async def test_a_group_that_raced_asks_before_its_transaction(
         return await apply(*arguments)
 
     monkeypatch.setattr("syncapi.server.usecases.push.apply", raced_once)
-    monkeypatch.setattr("syncapi.server.usecases.push_admission.REMEMBERED_SECONDS", 3600.0)
+    monkeypatch.setattr(MOMENT_OF_PUSHES, 3600.0)
     async with Databases(DatabaseUrls(database_url), PoolLimits(size=1)) as databases:
         rights = Pooled(databases=databases)
         pushes = GroupCommit(databases, rights, RULES)
