@@ -3,6 +3,7 @@
 import asyncio
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -271,6 +272,19 @@ class TestWays:
         assert (await sync(desktop)).done == []
         assert texts(laptop)["d/0.txt"] == "mine"
         assert (await sync(laptop)).counts == {"update": 1, "create": 1, "delete": 1}
+
+    @pytest.mark.parametrize("how", [{"restore_missing": True}, {"went_back": "theirs"}])
+    async def test_pulling_fetches_what_is_missing_if_that_is_asked_for(
+        self, how: dict[str, Any], both: tuple[Device, Device]
+    ) -> None:
+        laptop, desktop = both
+        before = texts(laptop)
+        (laptop.root / "d/1.txt").unlink()
+        pulled = await sync(laptop, direction="pull", **how)
+        assert pulled.counts == {"download": 1}
+        assert texts(laptop) == before
+        assert (await sync(laptop)).done == []
+        assert (await sync(desktop)).done == []
 
     async def test_pushing_changes_nothing_here(self, both: tuple[Device, Device]) -> None:
         laptop, desktop = both

@@ -38,7 +38,7 @@ class Backups:
         if not missing or view.rules.direction == "pull":
             return
         changed = changed_files(view.scan, view.agreed, view.rules)
-        found = await self._histories.under_older_names(missing, changed)
+        found = await self._histories.under_older_names(missing, changed, view.rules)
         expect_no_backup(len(view.back | found.keys()), len(self._missing(view)))
 
     def _missing(self, view: View) -> set[UUID]:

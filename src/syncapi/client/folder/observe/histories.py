@@ -7,7 +7,8 @@ from uuid import UUID
 from syncapi.client.api.client import Client
 from syncapi.client.folder.bounded_gather import each
 from syncapi.client.folder.model import Base, LocalFile
-from syncapi.client.folder.observe.older_names import PlacedBytes
+from syncapi.client.folder.observe.older_names import PlacedBytes, places_of
+from syncapi.client.folder.rules import Rules
 from syncapi.client.follower.histories import versions_of
 from syncapi.protocol.documents import Document
 from syncapi.protocol.history import DocumentVersion
@@ -105,7 +106,7 @@ class Histories:
         return found
 
     async def under_older_names(
-        self, missing: Mapping[UUID, str], files: Collection[PlacedBytes]
+        self, missing: Mapping[UUID, str], files: Collection[PlacedBytes], rules: Rules
     ) -> dict[UUID, PlacedBytes]:
         """Documents that are missing here and had the name and the bytes of another file once.
 
@@ -115,6 +116,7 @@ class Histories:
             missing: SHA-256 of the files as they were, by document. Those bytes are no older
                 version. Each costs a request, if there are files.
             files: what has bytes or a name that is new there.
+            rules: which names are one on this disk.
 
         Returns:
             That file of each such document.
@@ -126,11 +128,10 @@ class Histories:
 
         async def ask(document_id: UUID) -> None:
             async for version in versions_of(self._client, document_id):
-                sha256 = version.file.sha256_hash if version.file is not None else ""
-                file = version.folder, version.filename, sha256
-                if sha256 != missing[document_id] and file in files:
-                    found[document_id] = file
-                    return
+                for file in places_of(document_id, version, rules):
+                    if file in files and file[1] != missing[document_id]:
+                        found[document_id] = file
+                        return
 
         await each(missing if files else (), ask, parallel=self._parallel)
         return found

@@ -136,7 +136,7 @@ class Observer:
         back = OlderBytes()
         if not offline and went_back != "mine":
             how: WentBack = "theirs" if went_back == "theirs" else "ask"
-            back = await self._older.find(planned, agreed, found, documents, how)
+            back = await self._older.find(planned, agreed, found, documents, rules, how)
         if back.fates:
             planned = self._plan(resolved.entries, found, documents, rules, back.fates)
         restored = []
@@ -188,8 +188,9 @@ class Observer:
         fetched yet would pass for deleted here by the next one. Bytes that are written there
         meanwhile are no edit of the server's version, since nobody has had that here.
         """
-        deleted = {action.id for action in planned.actions if isinstance(action, Delete)}
-        return [replace(entry, leaving=True) for entry in entries if entry.id in deleted]
+        gone = {action.id for action in planned.actions if isinstance(action, Delete)}
+        left = {pending.id for pending in planned.pending if pending.kind == "delete"}
+        return [replace(entry, leaving=True) for entry in entries if entry.id in gone | left]
 
     def _plan(
         self,

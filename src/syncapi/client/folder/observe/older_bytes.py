@@ -10,6 +10,7 @@ from syncapi.client.folder.observe.histories import Histories
 from syncapi.client.folder.observe.older_names import edited_files, missing_files
 from syncapi.client.folder.plan.actions import Create, Plan, SetAside, Update
 from syncapi.client.folder.plan.planner import WentBack
+from syncapi.client.folder.rules import Rules
 from syncapi.protocol.documents import Document
 
 
@@ -40,6 +41,7 @@ class OlderVersions:
         entries: Collection[Base],
         found: Scan,
         documents: Mapping[UUID, Document],
+        rules: Rules,
         how: WentBack,
     ) -> OlderBytes:
         """Find the files that went back.
@@ -49,6 +51,7 @@ class OlderVersions:
             entries: the ledger, had no answer to a push been lost.
             found: the folder.
             documents: what lives on the server.
+            rules: how the folder is kept.
             how: what is to become of such files. If a person is asked, then once.
 
         Raises:
@@ -56,7 +59,7 @@ class OlderVersions:
         """
         edits = _edits(planned, entries, found, documents, how)
         older = await self._histories.went_back(edits)
-        returned = await self._under_older_names(planned, entries, how)
+        returned = await self._under_older_names(planned, entries, rules, how)
         if how == "theirs":
             return OlderBytes(dict.fromkeys(older | returned, how))
         unasked = older - self._asked(edits, entries)
@@ -64,7 +67,7 @@ class OlderVersions:
         return OlderBytes(dict.fromkeys(unasked | returned, how), frozenset(undecided | returned))
 
     async def _under_older_names(
-        self, planned: Plan, entries: Iterable[Base], how: WentBack
+        self, planned: Plan, entries: Iterable[Base], rules: Rules, how: WentBack
     ) -> set[UUID]:
         """Documents that had come there since, in whose place are an older file's bytes again.
 
@@ -72,8 +75,8 @@ class OlderVersions:
         that had the name before is still to be fetched again.
         """
         fetched = [entry for entry in entries if how == "theirs" or entry.leaving]
-        edited, missing = edited_files(planned), missing_files(planned, fetched)
-        returned = await self._histories.under_older_names(missing, edited)
+        edited, missing = edited_files(planned, rules), missing_files(planned, fetched)
+        returned = await self._histories.under_older_names(missing, edited, rules)
         return {edited[file] for file in returned.values()}
 
     def _asked(self, edits: Mapping[UUID, str], entries: Iterable[Base]) -> set[UUID]:

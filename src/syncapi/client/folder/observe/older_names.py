@@ -1,16 +1,18 @@
 """What may have come back under an older name, and what is missing since."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 from uuid import UUID
 
+from syncapi.client.folder.conflict_names import apart_paths
 from syncapi.client.folder.model import EMPTY, Base, Scan
-from syncapi.client.folder.names import split
+from syncapi.client.folder.names import join
 from syncapi.client.folder.plan.actions import Delete, Download, Move, Plan, SetAside, Update
 from syncapi.client.folder.rules import Rules
+from syncapi.protocol.history import DocumentVersion
 
-PlacedBytes: TypeAlias = tuple[str, str, str]
-"""Folder, name and SHA-256 of a file."""
+PlacedBytes: TypeAlias = tuple[str, str]
+"""Path and SHA-256 of a file. Paths that the disk takes for one are one (see `Rules.key`)."""
 
 
 def missing_files(planned: Plan, entries: Iterable[Base]) -> dict[UUID, str]:
@@ -42,13 +44,13 @@ def changed_files(found: Scan, entries: Iterable[Base], rules: Rules) -> set[Pla
     """
     agreed = {(entry.path, entry.sha256) for entry in entries if entry.version is not None}
     return {
-        (*split(rules.spelling(file.path)), file.sha256)
+        (rules.key(file.path), file.sha256)
         for file in found.files
         if file.sha256 != EMPTY and (file.path, file.sha256) not in agreed
     }
 
 
-def edited_files(planned: Plan) -> dict[PlacedBytes, UUID]:
+def edited_files(planned: Plan, rules: Rules) -> dict[PlacedBytes, UUID]:
     """Those among them that are taken for edits of documents, or for one side of a conflict.
 
     A document that others have renamed still lies at its old name.
@@ -60,9 +62,20 @@ def edited_files(planned: Plan) -> dict[PlacedBytes, UUID]:
             case Move():
                 moved_from.setdefault(action.id, action.path)
             case Update():
-                entry, source = action.entry, moved_from.get(action.id)
-                place = (entry.folder, entry.filename) if source is None else split(source)
-                found[*place, entry.sha256] = action.id
+                path = moved_from.get(action.id, action.path)
+                found[rules.key(path), action.entry.sha256] = action.id
             case SetAside(id=UUID() as document_id):
-                found[*split(action.path), action.sha256] = document_id
-    return {file: document for file, document in found.items() if file[2] != EMPTY}
+                found[rules.key(action.path), action.sha256] = document_id
+    return {file: document for file, document in found.items() if file[1] != EMPTY}
+
+
+def places_of(document_id: UUID, version: DocumentVersion, rules: Rules) -> Iterator[PlacedBytes]:
+    """Where the file of a version may have been here, with its bytes.
+
+    Two documents that shared the name could not both have it on the disk.
+    """
+    if version.file is None:
+        return
+    path = join(version.folder, version.filename)
+    for place in (path, *apart_paths(path, document_id)):
+        yield rules.key(place), version.file.sha256_hash
