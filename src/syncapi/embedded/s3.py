@@ -89,7 +89,8 @@ class S3Server(Server):
     def _command(self) -> Command:
         options = [f"-{option}" for option in self._options()]
         logging = (f"-logdir={self._logs}", "-log_max_size_mb=8")
-        environment = {"GOMEMLIMIT": "200MiB"}
+        # What it keeps takes some 150 MiB. Close above that it would collect garbage all the time.
+        environment = {"GOMEMLIMIT": "512MiB"}
         return Command([_binary(), *logging, "mini", *options], environment)
 
     def _options(self) -> Iterator[str]:
