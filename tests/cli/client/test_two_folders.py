@@ -4,11 +4,16 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from fixtures.machine import Machine, MakeMachine, terminal
+from syncapi.client.folder.disk.exchanges import Exchange, FileNumber
+from syncapi.client.folder.memory.conflicts import FolderConflicts
+from syncapi.client.folder.memory.ledger import PathKeys
+from syncapi.client.store.store import Store
 
 
 @pytest.fixture
@@ -186,6 +191,33 @@ def test_a_conflict_keeps_both_and_is_seen_everywhere(
     shown = machine("conflicts", "show", desktop / "report.txt")
     assert shown.code == 0
     assert "\n-laptop\n+desktop\n" in shown.out
+    assert "nothing shows which is whose" not in shown.out
+
+
+def test_a_conflict_of_which_nothing_shows_which_file_is_whose(
+    machine: Machine, laptop: Path, desktop: Path
+) -> None:
+    """A decision was broken off, and somebody has saved both files anew since."""
+    copy = conflict(machine, laptop, desktop)
+    (state,) = (path.parent for path in machine.state.rglob("store.sqlite") if _has_conflict(path))
+    neither = FileNumber(inode=1, birth_ns=1)
+    with Store.open(state) as store:
+        conflicts = FolderConflicts(store, PathKeys(store), lambda: datetime.now(UTC))
+        (found,) = conflicts.all()
+        conflicts.note_exchange(found, Exchange(neither, neither))
+    for file in (desktop / "report.txt", copy):
+        file.write_text(f"{file.name}, saved anew\n")
+
+    shown = machine("conflicts", "show", desktop / "report.txt", "--json")
+    told = machine("conflicts", "show", desktop / "report.txt")
+
+    assert [compared["sides_known"] for compared in shown.of("compared")] == [False]
+    assert (told.code, "nothing shows which is whose" in told.out) == (0, True), told
+
+
+def _has_conflict(path: Path) -> bool:
+    with Store.open(path.parent) as store:
+        return bool(FolderConflicts(store, PathKeys(store), lambda: datetime.now(UTC)).all())
 
 
 @pytest.mark.parametrize(

@@ -44,7 +44,7 @@ def show(path: FilePath, as_json: AsEvents = False) -> None:
     """Compare the two versions of a file: `-` is theirs, `+` is yours."""
     with speaking(speaker := Speaker(as_json)):
         folder = chosen(path, speaker)
-        conflict, names = run(_one(folder, path))
+        conflict, names, are_known = run(_one(folder, path))
         theirs, mine = (
             Side(name, file if file.is_file() else None)
             for name in names
@@ -58,7 +58,13 @@ def show(path: FilePath, as_json: AsEvents = False) -> None:
             theirs_sha256=theirs.sha256(),
             mine_sha256=mine.sha256(),
             diff=list(compared(theirs, mine)),
+            sides_known=are_known,
         )
+        if not are_known:
+            speaker.insist(
+                "Both files were replaced after an earlier decision was broken off, so that "
+                "nothing shows which is whose. The copy counts as yours."
+            )
         name = name_shown(path)
         speaker.say(f"Next: syncapi conflicts resolve {name} --keep mine|theirs|both")
 
@@ -95,11 +101,11 @@ async def _conflicts(folder: Folder) -> list[FolderConflict]:
         return at_work.mirror.conflicts()
 
 
-async def _one(folder: Folder, path: Path) -> tuple[FolderConflict, tuple[str, str]]:
-    """A file's conflict, and where theirs and mine are."""
+async def _one(folder: Folder, path: Path) -> tuple[FolderConflict, tuple[str, str], bool]:
+    """A file's conflict, where theirs and mine are, and whether that is known."""
     async with opened(folder) as at_work:
-        conflict = _named(at_work, path)
-        return conflict, at_work.mirror.sides_of(conflict)
+        conflict, mirror = _named(at_work, path), at_work.mirror
+        return conflict, mirror.sides_of(conflict), mirror.are_sides_known(conflict)
 
 
 def _named(at_work: Opened, path: Path) -> FolderConflict:

@@ -260,6 +260,13 @@ class Mirror:
         theirs, mine = conflict.path, conflict.copy_path
         return (mine, theirs) if is_turned else (theirs, mine)
 
+    def are_sides_known(self, conflict: FolderConflict) -> bool:
+        """Whether something shows which is whose; if not, the copy counts as mine.
+
+        Nothing does where both files were replaced after a decision was broken off.
+        """
+        return self._broken_off.is_turned(conflict) is not None
+
     def resolve(self, path: str, keep: Literal["mine", "theirs", "both"]) -> FolderConflict:
         """Settle a conflict in the folder; the next sync carries it to the server.
 
