@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from hashlib import sha256
+from pathlib import PurePosixPath
 from typing import Final, Literal
 from uuid import UUID
 
@@ -146,3 +147,9 @@ class Scan:
     def unknown(self) -> tuple[str, ...]:
         """Paths of which nothing may be concluded: neither that they are there nor that not."""
         return tuple(skipped.path for skipped in self.skipped if skipped.kind != "ignored")
+
+
+def is_left_alone(path: str, scan: Scan) -> bool:
+    """Whether a scan has left a path alone, by itself or with a folder that it is in."""
+    up = {path, *map(str, PurePosixPath(path).parents)}
+    return any(skipped.path in up for skipped in scan.skipped)

@@ -13,9 +13,9 @@ from dataclasses import replace
 from syncapi.client import durable
 from syncapi.client.folder.apply.sync_pass import failure_of
 from syncapi.client.folder.conflict_names import marked
-from syncapi.client.folder.disk.disk import Disk, Identity, MovedOn
+from syncapi.client.folder.disk.disk import Disk, Identity, MovedOn, status_of_file
 from syncapi.client.folder.memory.conflicts import FolderConflicts
-from syncapi.client.folder.model import Scan
+from syncapi.client.folder.model import Scan, is_left_alone
 from syncapi.client.folder.names import join, split
 from syncapi.client.folder.observe.observer import View
 from syncapi.client.folder.plan.actions import Plan
@@ -113,25 +113,36 @@ class BrokenOff:
             return False, failed
         with self._conflicts.deciding():
             for conflict in self._conflicts.exchanged():
-                found = self._found(conflict, scan)
+                found = self._find(conflict, scan)
                 try:
-                    self.take_back(found)
+                    if found is None or (self.take_back(found) and not self._has_copy(found)):
+                        self._conflicts.forget_exchange(found or conflict)
                 except (MovedOn, OSError) as error:
-                    failed[found] = failure_of("move", found.path, error)
+                    failed[found or conflict] = failure_of("move", conflict.path, error)
             return self._conflicts.exchanged() != before, failed
 
-    def _found(self, conflict: FolderConflict, scan: Scan) -> FolderConflict:
-        """The conflict with its files where they are: somebody may have renamed their folder."""
-        paths = {file.path for file in scan.files}
-        if not paths.isdisjoint((conflict.path, conflict.copy_path)):
+    def _find(self, conflict: FolderConflict, scan: Scan) -> FolderConflict | None:
+        """Find the conflict with its files where they are: a person may have renamed their folder.
+
+        Files that are ignored are looked for, too: copies may be.
+
+        Returns:
+            None if they are in no folder that was looked into: a person has dealt with them.
+        """
+        paths = conflict.path, conflict.copy_path
+        if self.is_turned(conflict) is not None or any(is_left_alone(p, scan) for p in paths):
             return conflict
-        name, copy_name = (split(path)[1] for path in (conflict.path, conflict.copy_path))
-        folders = {split(path)[0] for path in paths if split(path)[1] == copy_name}
-        moved = [
+        name, copy_name = (split(path)[1] for path in paths)
+        moved = (
             replace(conflict, path=join(folder, name), copy_path=join(folder, copy_name))
-            for folder in sorted(folders)
-        ]
-        return next((one for one in moved if self.is_turned(one)), conflict)
+            for folder in ("", *scan.folders)
+        )
+        is_any_there = any(status_of_file(self._disk.root / path) for path in paths)
+        found = conflict if is_any_there else None
+        return next((one for one in moved if self.is_turned(one)), found)
+
+    def _has_copy(self, conflict: FolderConflict) -> bool:
+        return status_of_file(self._disk.root / conflict.copy_path) is not None
 
 
 def _left_alone(view: View, failed: Collection[FolderConflict]) -> View:

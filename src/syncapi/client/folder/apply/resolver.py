@@ -89,6 +89,8 @@ class Resolver:
         if before is None:
             _move(copy, place, path)
             return
+        if self._conflicts.has_another_document(conflict):
+            raise _another(conflict)
         self._note(conflict, copy, place)
         if not durable.exchange(copy, place):
             self._conflicts.forget_exchange(conflict)
@@ -130,6 +132,13 @@ def _replaced(conflict: FolderConflict) -> SyncError:
         f"{conflict.path} and {conflict.copy_path} were replaced after an earlier decision "
         "was broken off, so that nothing shows which is whose. Nothing was done.",
         hint="Look at both, then repeat: the second one counts as yours.",
+    )
+
+
+def _another(conflict: FolderConflict) -> SyncError:
+    return SyncError(
+        f"{conflict.path} is another document by now. Nothing was replaced.",
+        hint=f"Keep both, or rename {conflict.path}, sync, then repeat.",
     )
 
 

@@ -4,7 +4,6 @@ import dataclasses
 from collections.abc import Callable, Collection, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
-from pathlib import PurePosixPath
 from uuid import UUID
 
 from pydantic import RootModel
@@ -13,7 +12,7 @@ from syncapi.client.errors import SyncError
 from syncapi.client.folder.disk.exchanges import Exchange, KnownBytes
 from syncapi.client.folder.memory.ledger import Ledger, PathKeys
 from syncapi.client.folder.memory.questions import Questions
-from syncapi.client.folder.model import Base, LocalFile, Scan
+from syncapi.client.folder.model import Base, LocalFile, Scan, is_left_alone
 from syncapi.client.folder.plan.actions import Adopt, Create, Download, SetAside
 from syncapi.client.folder.reports import FolderConflict
 from syncapi.client.store.lock import deciding
@@ -154,6 +153,11 @@ class FolderConflicts:
             elif entry is not None:
                 self._asked.note(entry, conflict.mine_sha256, is_decided=is_decided)
 
+    def has_another_document(self, conflict: FolderConflict) -> bool:
+        """Whether the file's place is another document's, since others have deleted its own."""
+        found = self._ledger.at(conflict.path)
+        return found is not None and found.id != conflict.id
+
     def deciding(self) -> AbstractContextManager[None]:
         """Keep other processes out that decide a conflict. Raises `StoreBusy`."""
         return deciding(self._store.folder)
@@ -171,10 +175,16 @@ class FolderConflicts:
         return None if row is None else row.root
 
     def forget_exchange(self, conflict: FolderConflict) -> None:
-        """Drop what was kept so: the copy is mine."""
+        """Drop what was kept so: the copy is mine, and is where the conflict names it now."""
         key = self._key_of(conflict)
-        if key is not None:
+        row = None if key is None else self._table.get(key)
+        if key is None or row is None:
+            return
+        with self._store.transaction():
             self._exchanges.delete(key)
+            if row.root.copy_id is None:  # nothing else follows it
+                self._table.delete(key)
+                self._table.put(self._keys.of(conflict.copy_path), _ConflictRow(conflict))
 
     def exchanged(self) -> list[FolderConflict]:
         """Those of which such is kept."""
@@ -200,16 +210,18 @@ class FolderConflicts:
         return next((key for key, row in rows if _is_same(row.root, conflict)), None)
 
     def keep_only(self, scan: Scan) -> None:
-        """Drop those whose copy somebody has dealt with in the folder itself.
+        """Drop those whose copy a person has dealt with in the folder itself.
+
+        A decision that was broken off may have left mine under the other name.
 
         Args:
             scan: what it has left alone is there, for all that is known.
         """
         files = {file.path: file.sha256 for file in scan.files}
-        skipped = {skipped.path for skipped in scan.skipped}
+        exchanged = self.exchanged()
         for conflict in self.all():
             path = conflict.copy_path
-            is_there = path in files or not skipped.isdisjoint(_up_from(path))
+            is_there = path in files or is_left_alone(path, scan) or conflict in exchanged
             if not is_there and self._entry(conflict.copy_id) is None:
                 self.settle(conflict, has_mine=files.get(conflict.path) == conflict.mine_sha256)
                 self._follow_renamed(conflict, scan)
@@ -249,8 +261,3 @@ def _is_file_of(entry: Base | None, file: LocalFile | None) -> bool:
         return False
     known = entry.inode, entry.birth_ns, entry.sha256
     return known == (file.inode, file.birth_ns, file.sha256)
-
-
-def _up_from(path: str) -> set[str]:
-    """The path itself and the folders that it is in."""
-    return {path, *map(str, PurePosixPath(path).parents)}
