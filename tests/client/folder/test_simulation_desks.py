@@ -160,7 +160,8 @@ async def _only_looked(
 
 def _is_turned_by_recorded_bytes(self: BrokenOff, conflict: FolderConflict) -> bool:
     def sha256(path: str) -> str:
-        return hashlib.sha256((self._disk.root / path).read_bytes()).hexdigest()
+        place = self._disk.root / path
+        return hashlib.sha256(place.read_bytes()).hexdigest() if place.exists() else ""
 
     hashes = conflict.theirs_sha256, conflict.mine_sha256
     return (sha256(conflict.copy_path), sha256(conflict.path)) == hashes
