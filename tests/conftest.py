@@ -5,6 +5,7 @@ need not survive a crash, as soon as a worker or a test needs them, and stops th
 Fixtures of the service itself are in ``fixtures/``; every module there is loaded.
 """
 
+import gc
 import json
 import logging
 import os
@@ -79,6 +80,11 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             (others if is_other else quick).append(item)
         config.hook.pytest_deselected(items=others)
         items[:] = quick
+
+
+def pytest_collection_finish() -> None:
+    """What is loaded by now stays to the end: the garbage collector need not look through it."""
+    gc.freeze()
 
 
 def pytest_configure(config: pytest.Config) -> None:
