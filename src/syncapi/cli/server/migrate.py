@@ -112,7 +112,9 @@ def _run(targets: Sequence[Target], work: Callable[[Target], str], jobs: int) ->
         return []
     outcomes = []
     workers = min(jobs, len(targets))
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+    processes = get_context("forkserver")
+    processes.set_forkserver_preload([__name__])  # else each of them imports all of it by itself
+    with ProcessPoolExecutor(workers, mp_context=processes) as pool:
         futures = {pool.submit(work, target): target for target in targets}
         for future in as_completed(futures):
             outcomes.append(_outcome(futures[future], future))
