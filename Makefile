@@ -19,6 +19,8 @@ PORT ?=
 NAME ?=
 TREE ?= tenant
 
+unexport PYTHONDONTWRITEBYTECODE # else each process of each run compiles all tests again
+
 .PHONY: help run demo test test-fast test-clients check format docs schema migration lock upgrade soak soak-client bench clean
 
 help: ## Say what there is
