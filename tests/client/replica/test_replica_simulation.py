@@ -47,7 +47,11 @@ async def disturb(
 
 
 async def play(
-    seed: int, tenant: TestTenant, make_device: MakeDevice, make_writer: MakeWriter
+    seed: int,
+    tenant: TestTenant,
+    make_device: MakeDevice,
+    make_writer: MakeWriter,
+    rounds: int = ROUNDS,
 ) -> tuple[list[str], list[Actor], set[str]]:
     rng, trace, erased = random.Random(seed), list[str](), set[str]()
     writer = await make_writer(tenant.id)
@@ -64,7 +68,7 @@ async def play(
         )
         for number, strategy in enumerate(STRATEGIES)
     ]
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         actor = rng.choice(actors)
         for _ in range(rng.randint(0, 3)):
             actor.edit()
@@ -121,7 +125,7 @@ async def test_the_same_seed_makes_the_same_run(
     runs = []
     for _ in range(2):
         tenant = await make_tenant()
-        trace, actors, _ = await play(7, tenant, make_device, make_writer)
+        trace, actors, _ = await play(7, tenant, make_device, make_writer, rounds=25)
         await at_rest(actors)
         runs.append((trace, [seen_by(actor.device) for actor in actors]))
     assert runs[0] == runs[1]
