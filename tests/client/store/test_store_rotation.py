@@ -1,6 +1,7 @@
 """A new key: everything is sealed anew, whatever happens on the way, and the old one is no use."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -126,9 +127,13 @@ def test_a_plain_store_has_no_key_to_change(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("how", ["rotate", "change_key"])
 def test_a_crash_at_any_step_is_recovered_from(tmp_path: Path, crashes: Crashes, how: str) -> None:
+    old = FileKey(tmp_path / "old")
+    with Store.open(tmp_path / "filled", key=old) as store:
+        _fill(store)
+
     def attempt(name: str, step: int | None) -> None:
-        with Store.open(tmp_path / name, key=FileKey(tmp_path / f"{name}.old")) as store:
-            _fill(store)
+        shutil.copytree(tmp_path / "filled", tmp_path / name)
+        with Store.open(tmp_path / name, key=old) as store:
             crashes.at(step)
             getattr(store, how)(FileKey(tmp_path / f"{name}.new"))
 
@@ -138,7 +143,7 @@ def test_a_crash_at_any_step_is_recovered_from(tmp_path: Path, crashes: Crashes,
         with pytest.raises(Crash):
             attempt(name, step)
         crashes.at(None)
-        key = _key_that_opens(tmp_path / name, tmp_path / f"{name}.old", tmp_path / f"{name}.new")
+        key = _key_that_opens(tmp_path / name, tmp_path / "old", tmp_path / f"{name}.new")
         with Store.open(tmp_path / name, key=key) as store:
             _verify(store)
             assert store.check() == []
