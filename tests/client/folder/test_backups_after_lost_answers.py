@@ -40,7 +40,7 @@ async def sync_and_die_at_the_answer(device: Device) -> None:
         raise Crashed("before the answer was noted")
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(RemoteExecutor, "_answered", die)
+        patch.setattr(RemoteExecutor, "_learn_answer", die)
         with pytest.raises(Crashed):
             await sync(device)
 

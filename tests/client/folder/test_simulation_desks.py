@@ -147,7 +147,7 @@ async def test_a_sync_that_takes_the_names_of_a_broken_off_decision_for_the_file
 ) -> None:
     monkeypatch.setattr(os, "fsync", lambda _descriptor: None)  # no power is cut
     if is_planted:
-        monkeypatch.setattr(BrokenOff, "taken_back", _only_looked)
+        monkeypatch.setattr(BrokenOff, "take_back_and_look", _only_looked)
     faults = await broken_off(place, seed=2)
     assert bool(faults) is is_planted, faults
 

@@ -44,8 +44,8 @@ class Backups:
     def _missing(self, view: View) -> set[UUID]:
         """What would be deleted on the server, and is in no other place here.
 
-        The copy of a conflict is, if the file that it was made of has its bytes again, and nobody
-        has edited it.
+        The copy of a conflict is, if the file that it was made of has its bytes again and the copy
+        was not edited.
         """
         deleted = {action.id for action in view.whole.actions if isinstance(action, Delete)}
         if not deleted:

@@ -62,7 +62,8 @@ def apart_paths(path: str, document: UUID) -> Iterator[str]:
 def interim_path(path: str, document: UUID) -> str:
     """Where a file is for the moment in which two change names, at the root: it is always there.
 
-    It is a visible name: whoever finds it after a crash knows what it is, and so does the planner.
+    It is a visible name: a person who finds it after a crash knows what it is, and so does the
+    planner.
     """
     return marked(split(path)[1], _interim(document))
 

@@ -31,7 +31,7 @@ async def open_mirror(
         client: of the tenant.
         options: how it is kept in step.
         key: of the store, if it is encrypted.
-        progress: told how a sync goes on.
+        progress: receives how a sync goes on.
 
     Raises:
         StoreError: the state cannot be used, or another process uses it.

@@ -1,4 +1,4 @@
-"""Deletions on a scale that nobody means: stop and ask before them.
+"""Deletions on a scale that no person means: stop and ask before them.
 
 An unmounted disk looks like an emptied folder, and a mistake on the server like a wish to delete
 everything here.

@@ -42,7 +42,7 @@ from syncapi.client.store.store import Store
 from syncapi.protocol.documents import Document
 
 MOST_ROUNDS: Final = 5
-"""Who changes files faster than they can be synced is served by the next sync, and told so."""
+"""What changes faster than it can be synced is left to the next sync; the report says so."""
 
 
 class Mirror:
@@ -110,8 +110,8 @@ class Mirror:
 
         Args:
             direction: ``pull`` pushes nothing, ``push`` changes nothing here.
-            dry_run: only tell what would be done, in `MirrorReport.pending`.
-            allow_mass_delete: whoever asks has been told, or knows.
+            dry_run: do nothing; `MirrorReport.pending` says what would be done.
+            allow_mass_delete: do not stop where many files would be deleted (see `Guards`).
             restore_missing: fetch files again that are gone from the folder, where they would be
                 deleted on the server.
 
@@ -136,9 +136,9 @@ class Mirror:
         )
         for number in range(MOST_ROUNDS + 1):
             view, failures = (
-                (await look(), []) if dry_run else await self._broken_off.taken_back(look)
+                (await look(), []) if dry_run else await self._broken_off.take_back_and_look(look)
             )
-            self._tell(report, view, failures)
+            self._report(report, view, failures)
             if dry_run or direction != "both":
                 report.pending = view.plan
             if dry_run:
@@ -199,7 +199,7 @@ class Mirror:
         if went_back is None:
             await self._backups.expect_no_older_names(view)
 
-    def _tell(self, report: MirrorReport, view: View, failures: Iterable[Failure]) -> None:
+    def _report(self, report: MirrorReport, view: View, failures: Iterable[Failure]) -> None:
         for failure in failures:
             if failure not in report.failures:  # by an earlier round
                 report.failures.append(failure)

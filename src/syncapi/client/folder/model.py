@@ -15,8 +15,8 @@ EMPTY: Final = sha256().hexdigest()
 class LocalFile:
     """A file as the scan found it.
 
-    It is also what the next scan is told, path by path, to hash only what has changed. That list
-    is the scan's own: it says what the disk holds, the ledger what both sides agreed on.
+    The next scan gets these of the last one, so that it hashes only what has changed. They say
+    what the disk holds; the ledger says what both sides agreed on.
 
     Attributes:
         path: relative to the root, with ``/`` between names, spelt as on the disk.
@@ -25,10 +25,10 @@ class LocalFile:
         md5: hex; None where the hash of the scan gives none.
         inode: 0 where the system has none.
         mtime_ns: when the bytes were changed, in ns since the epoch.
-        ctime_ns: when the inode was changed. No program can set it, so it tells of changes that
+        ctime_ns: when the inode was changed. No program can set it, so it shows changes that
             keep size and mtime.
-        birth_ns: when the inode was made; None where the system does not tell. With the inode it
-            tells a renamed file from a new one that was given a deleted one's inode.
+        birth_ns: when the inode was made; None where the system does not know. With the inode it
+            distinguishes a renamed file from a new one that was given a deleted one's inode.
         hashed_ns: when hashing began, by the clock of the file system.
     """
 

@@ -1,6 +1,6 @@
 """Which names go between the server and a disk, and which names are one to a file system.
 
-A name that one side cannot take is told and never mended: a mended name would come back as a
+A name that one side cannot take is reported and never mended: a mended name would come back as a
 rename.
 """
 

@@ -130,7 +130,7 @@ class Progress(Protocol):
 
 
 class Silent:
-    """Tells nobody."""
+    """Shows nothing."""
 
     def begin(self, files: int, size: int) -> None: ...
 

@@ -42,7 +42,7 @@ class Rhythm:
         poll: between two questions to the server.
         debounce: how long the folder must be quiet before it is looked at.
         retry: before what failed is tried again; doubled each time, up to `longest_retry`.
-        rescan: between two looks at a folder that nobody told of: events get lost, and network
+        rescan: between two looks at a folder of which no event came: events get lost, and network
             file systems have none.
     """
 
@@ -69,8 +69,9 @@ async def watch(
     Args:
         mirror: the folder.
         stop: ends it.
-        on_report: told what each sync did.
-        on_trouble: told what is in the way for now, and in how many seconds it is tried again.
+        on_report: receives what each sync did.
+        on_trouble: receives what is in the way for now, and in how many seconds it is tried
+            again.
         rhythm: how often it looks.
 
     Raises:

@@ -43,7 +43,7 @@ class Arrivals:
         self._work: asyncio.Task[None] | None = None
 
     async def add(self, fetched: Fetched) -> None:
-        """Have it placed: by whoever is at it, or by the caller if nobody is."""
+        """Have it placed, by the task that is at it already or else by this one."""
         self._waiting.append(fetched)
         if self._work is None or self._work.done():
             self._work = asyncio.create_task(self._place_all())
@@ -52,7 +52,7 @@ class Arrivals:
             await asyncio.shield(self._work)
 
     async def settle(self) -> None:
-        """Wait until all is placed; for whoever ends while others are at it."""
+        """Wait until all is placed, also if the caller was cancelled."""
         with anyio.CancelScope(shield=True):
             if self._work is not None and not self._work.done():
                 await asyncio.shield(self._work)
@@ -95,9 +95,9 @@ class Arrivals:
         return outcomes, {path for paths in lasting for path in paths}
 
     def _note(self, some: list[Fetched], outcomes: list[_Outcome], lasting: set[str]) -> None:
-        """Note those whose names last, and tell of all.
+        """Note those whose names last, and report all.
 
-        Those in a folder that somebody took away are not noted: their names may not last, and a
+        Those in a folder that was moved away are not noted: their names may not last, and a
         file that is noted and missing would be deleted on the server. The next scan sees to them.
         """
         pairs = list(zip(some, outcomes, strict=True))
@@ -109,9 +109,9 @@ class Arrivals:
                     self._ledger.put(replace(entry, inode=file.inode, birth_ns=file.birth_ns))
                 self._index.add([file for _, file in noted])
         for fetched, outcome in pairs:
-            self._tell(fetched, outcome)
+            self._report(fetched, outcome)
 
-    def _tell(self, fetched: Fetched, outcome: _Outcome) -> None:
+    def _report(self, fetched: Fetched, outcome: _Outcome) -> None:
         action = fetched.action
         if isinstance(outcome, LocalFile):
             self._round.arrived(outcome)

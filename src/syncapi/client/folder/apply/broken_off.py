@@ -47,7 +47,7 @@ class BrokenOff:
     def take_back(self, conflict: FolderConflict) -> bool:
         """Give the two files of a conflict their names back, where they have each other's.
 
-        Where theirs is gone from the copy's name, somebody has done what was left to do: mine
+        Where theirs is gone from the copy's name, a person has done what was left to do: mine
         keeps the file's name.
 
         Returns:
@@ -87,7 +87,9 @@ class BrokenOff:
         self._disk.move(conflict.copy_path, theirs, conflict.path)
         self._disk.move(aside, mine, conflict.copy_path)
 
-    async def taken_back(self, look: Callable[[], Awaitable[View]]) -> tuple[View, list[Failure]]:
+    async def take_back_and_look(
+        self, look: Callable[[], Awaitable[View]]
+    ) -> tuple[View, list[Failure]]:
         """Take all back, and look at the folder.
 
         Returns:
@@ -95,14 +97,15 @@ class BrokenOff:
 
         Raises:
             StoreBusy: another process is deciding.
-            SyncError: as it does that looks.
+            SyncError: as `look` does.
         """
         view = await look()
-        # After the look: a process may be killed during it. What is planned must be of own names.
+        # Only after the look, since a decision may be killed during it; and then the folder is
+        # looked at once more, since a plan must go by the files' own names.
         while True:
             has_changed, failed = await asyncio.to_thread(self._take_all_back, view.scan)
             if not has_changed:
-                return _left_alone(view, failed), [*failed.values()]
+                return _leave_alone(view, failed), [*failed.values()]
             view = await look()
 
     def _take_all_back(self, scan: Scan) -> tuple[bool, dict[FolderConflict, Failure]]:
@@ -145,7 +148,7 @@ class BrokenOff:
         return status_of_file(self._disk.root / conflict.copy_path) is not None
 
 
-def _left_alone(view: View, failed: Collection[FolderConflict]) -> View:
+def _leave_alone(view: View, failed: Collection[FolderConflict]) -> View:
     """The same without what is planned of documents whose files have each other's names."""
     if not failed:
         return view

@@ -41,7 +41,7 @@ class DownloadWriter:
     """Fetches what the server has, and gives it its name.
 
     Args:
-        urls: where the bytes of a document are, as far as the pull told.
+        urls: where the bytes of a document are, as far as the pull has brought them.
     """
 
     def __init__(self, disk: Disk, downloader: Downloader, urls: Mapping[UUID, str]) -> None:
@@ -87,14 +87,14 @@ class DownloadWriter:
 
         Raises:
             MovedOn: the path is not as it was seen; what was fetched is kept for the next round.
-                Or somebody moved the file away at once.
+                Or the file was moved away at once.
             OSError: it cannot be written.
         """
         part, path, file = fetched.part, fetched.action.path, fetched.document.file
         with suppress(FileNotFoundError):
             part.finish()
         if part.held() != file.file_size:
-            raise MovedOn(f"somebody took of what was fetched for {path}")
+            raise MovedOn(f"part of what was fetched for {path} is gone")
         # The time of the version: what else is written to the file gets the time of that.
         moment = int(fetched.document.updated_at.timestamp() * _NANOSECONDS)
         os.utime(part.part, ns=(moment, moment))
@@ -125,7 +125,7 @@ def _copy(source: Path, part: PartFile, sha256: str) -> bool:
 def _readable(source: Path) -> Iterator[bytes]:
     """The bytes of a file up to where it cannot be read: the server has them in any case.
 
-    Errors of whoever writes them are not caught here.
+    Errors of the code that writes them are not caught here.
     """
     with suppress(OSError), source.open("rb") as stream:
         while block := stream.read(BLOCK):

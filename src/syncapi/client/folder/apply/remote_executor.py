@@ -87,7 +87,7 @@ class RemoteExecutor:
         for kind in (Create, Update, Delete):
             wanted = (a for a in current.plan.actions if isinstance(a, kind))
             while batch := [a for a in islice(wanted, MOST_CHANGES) if current.admits(a)]:
-                ready = await self._made_ready(batch, current)
+                ready = await self._make_ready(batch, current)
                 restoring = [one for one in ready if _restores(one.action)]
                 deleted = await self._restore(restoring, current)
                 reviving = [one for one in ready if _revives(one.action) and one not in restoring]
@@ -95,7 +95,7 @@ class RemoteExecutor:
                 plain = [one for one in ready if not _revives(one.action)]
                 await self._push(plain, "reject", current)
 
-    async def _made_ready(self, batch: Sequence[Pushed], current: SyncPass) -> list[_Ready]:
+    async def _make_ready(self, batch: Sequence[Pushed], current: SyncPass) -> list[_Ready]:
         changes: dict[UUID, PushedChange] = {}
 
         async def prepare(action: Pushed) -> None:
@@ -122,12 +122,12 @@ class RemoteExecutor:
                     folder=action.folder,
                     filename=action.filename,
                     mime_type=media_type_of(action.filename),
-                    file_id=await self._sent(action.path, action.sha256, current),
+                    file_id=await self._send(action.path, action.sha256, current),
                 )
             case Update():
                 file_id = None
                 if action.sha256 is not None:
-                    file_id = await self._sent(action.path, action.sha256, current)
+                    file_id = await self._send(action.path, action.sha256, current)
                 return UpdateChange(
                     op="update",
                     change_id=change_id,
@@ -147,11 +147,11 @@ class RemoteExecutor:
                     base_updated_at=action.base_version,
                 )
 
-    async def _sent(self, path: str, sha256: str, current: SyncPass) -> UUID:
+    async def _send(self, path: str, sha256: str, current: SyncPass) -> UUID:
         """Have a file's bytes at the server.
 
         Raises:
-            MovedOn: it is not as it was seen, or somebody has changed the rules.
+            MovedOn: it is not as it was seen, or the rules have changed.
             SourceChanged: it changed on the way.
         """
         if not current.rules_hold():
@@ -207,7 +207,7 @@ class RemoteExecutor:
 
     def _learn(self, answered: Sequence[_Answered], current: SyncPass) -> None:
         """Keep in the ledger what is agreed on now."""
-        agreed = [self._answered(one.action, result, current) for one, result in answered]
+        agreed = [self._learn_answer(one.action, result, current) for one, result in answered]
         self._ledger.put(*(entry for entry in agreed if entry is not None))
         gone = [one.action.id for one, _ in answered if isinstance(one.action, Delete)]
         self._ledger.drop(*(i for i in gone if i not in current.blocked))
@@ -222,7 +222,9 @@ class RemoteExecutor:
             sent = Sent(entry.path, entry.sha256, entry.folder, entry.filename)
             yield replace(before, sent=sent)
 
-    def _answered(self, action: Pushed, result: ChangeResult, current: SyncPass) -> Base | None:
+    def _learn_answer(
+        self, action: Pushed, result: ChangeResult, current: SyncPass
+    ) -> Base | None:
         """What is agreed on now; None where nothing is."""
         if result.status == "rejected" and result.problem and result.problem.code != "not_found":
             current.refused(action, action.path, result.problem)
@@ -240,7 +242,7 @@ class RemoteExecutor:
 
 
 def _deleted_since(action: Pushed, result: ChangeResult) -> Base | None:
-    """The entry of a document that an earlier push had made, and that somebody has deleted.
+    """The entry of a document that an earlier push had made and that others have deleted.
 
     Its id was made here, so no other client can have made it.
     """

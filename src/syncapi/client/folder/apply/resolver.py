@@ -34,8 +34,8 @@ class Resolver:
         """Have one version left, the other in the trash; or both, mine as the copy.
 
         Raises:
-            SyncError: the folder is not as it was told, or nothing shows which file is whose;
-                both versions are where they were. The next call takes the copy for mine.
+            SyncError: the folder is not as the conflict says, or nothing shows which file is
+                whose; both versions are where they were. The next call takes the copy for mine.
             OSError: the disk is full, say; likewise.
         """
         try:

@@ -1,6 +1,6 @@
 """When a file's inode was made.
 
-Linux tells by statx(2) alone, which Python has not; the other systems by ``st_birthtime``. With
+On Linux only statx(2) has it, which Python does not call; elsewhere it is ``st_birthtime``. With
 the inode's number it is the identity of a file: the number alone is given to the next file when a
 file is deleted.
 """
@@ -23,11 +23,11 @@ _TIME: Final = struct.Struct("=qI")  # stx_btime, at 80: seconds and nanoseconds
 
 
 def birth_ns(place: str, status: os.stat_result) -> int | None:
-    """When a file was made, in ns since the epoch; None where the system does not tell.
+    """When a file was made, in ns since the epoch; None where the system does not know.
 
     Args:
         place: its path; a symbolic link is not followed.
-        status: of the file; if another file is at the path by now, nothing is told.
+        status: of the file; if another file is at the path by now, the result is None.
     """
     if not sys.platform.startswith("linux"):
         seconds: float | None = getattr(status, "st_birthtime", None)

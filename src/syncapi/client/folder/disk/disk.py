@@ -1,7 +1,7 @@
 """The folder itself: every change of it looks first at what it is about to change.
 
-Between the scan and the act somebody may have written to a file, so each act names the file that
-it expects. What has another size, time or inode by then raises `MovedOn`, nothing is done, and
+A file may have been written to between the scan and the act, so each act names the file that it
+expects. What has another size, time or inode by then raises `MovedOn`, nothing is done, and
 the next round sees it as it is.
 """
 
@@ -33,7 +33,7 @@ def status_of_file(place: Path) -> os.stat_result | None:
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """What tells that a file was not touched, without reading it."""
+    """What shows that a file was not touched, without reading it."""
 
     size: int
     mtime_ns: int
@@ -217,7 +217,7 @@ def missing(root: Path) -> SafetyStop:
 def takes_cases_for_one(root: Path) -> bool:
     """Whether the file system of a folder takes names for one that differ in case alone.
 
-    One of the names in it tells; while there is none, the folder's own name does.
+    One of the names in it shows it; while there is none, the folder's own name does.
     """
     try:
         names = [root / entry.name for entry in os.scandir(root)]

@@ -21,7 +21,7 @@ class FileNumber:
 
     Attributes:
         inode: given out again once the file is deleted.
-        birth_ns: when the inode was made; None where the system does not tell.
+        birth_ns: when the inode was made; None where the system does not know.
     """
 
     inode: int
@@ -40,7 +40,7 @@ class FileNumber:
         return self.birth_ns is not None and self == other
 
     def may_be(self, other: "FileNumber") -> bool:
-        """The same, also where the system does not tell when a file was made."""
+        """The same, also where the system does not know when a file was made."""
         return self.inode == other.inode and None in (self.birth_ns, other.birth_ns)
 
 

@@ -150,8 +150,8 @@ def _is_taken(place: Path) -> bool:
 def _move_across(source: Path, target: Path) -> None:
     """Move to another file system: the copy is whole and durable before the original goes.
 
-    The original gets a name that nobody knows first. An editor that saves by a rename meanwhile
-    leaves its new file under the old name, where it is not what is removed in the end.
+    The original first gets a name that no program knows. An editor that saves by a rename
+    meanwhile leaves its new file under the old name, where it is not what is removed in the end.
     """
     before = _stamp(source)
     aside = _aside(source)
@@ -159,7 +159,7 @@ def _move_across(source: Path, target: Path) -> None:
     try:
         _copy_unchanged(aside, target, before)
     except BaseException:
-        with suppress(FileExistsError):  # somebody saved a new one: both stay
+        with suppress(FileExistsError):  # a new one was saved: both stay
             durable.move(aside, source)
         raise
     durable.remove(aside)
@@ -170,7 +170,7 @@ def _aside(source: Path) -> Path:
 
     A crash may leave the file there. So it must be a name that the scan leaves alone, as an
     ordinary one would be pushed as a new document, and that nothing cleans up, as it does parts:
-    there may be no other copy. `Mirror.ignored` tells of it.
+    there may be no other copy. `Mirror.ignored` lists it.
     """
     name = source.name.encode(errors="ignore")[:_LONGEST].decode(errors="ignore")
     return source.with_name(f"{OWN_PREFIX}-{secrets.token_hex(8)}-{name}")
@@ -200,8 +200,8 @@ def _stamp(path: Path) -> tuple[int, int, int]:
 def _copy(source: Path, target: Path) -> None:
     """Copy a file with its times to a name that nothing has, whole or not at all.
 
-    Until it is whole it has the name of a part: short, nobody else's, and cleaned up after a crash
-    where it is put back into the folder.
+    Until it is whole it has the name of a part: short, no other file's, and cleaned up after a
+    crash where it is put back into the folder.
     """
     temporary = target.with_name(f"{PART_PREFIX}{secrets.token_hex(8)}")
     try:

@@ -28,7 +28,7 @@ class _Exchange(RootModel[Exchange]):
 
 
 class SeveralConflicts(SyncError):  # noqa: N818 - named as the other failures are
-    """A path does not tell which of its conflicts is meant."""
+    """A path does not say which of its conflicts is meant."""
 
     def __init__(self, path: str, conflicts: Sequence[FolderConflict]) -> None:
         copies = "".join(f"\n  {conflict.copy_path}" for conflict in conflicts)
@@ -39,7 +39,7 @@ class SeveralConflicts(SyncError):  # noqa: N818 - named as the other failures a
 
 
 class FolderConflicts:
-    """The conflicts that nobody has decided yet, by the path that the copy was given."""
+    """The conflicts that are not decided yet, by the path that the copy was given."""
 
     def __init__(self, store: Store, keys: PathKeys, now: Callable[[], datetime]) -> None:
         self._keys = keys
@@ -51,7 +51,7 @@ class FolderConflicts:
         self._now = now
 
     def all(self) -> list[FolderConflict]:
-        """Each with its copy where that is now: somebody may have renamed it."""
+        """Each with its copy where that is now: it may have been renamed."""
         found = (self._followed(row.root) for row in self._table.values())
         return sorted(found, key=lambda one: one.copy_path)
 
@@ -59,7 +59,7 @@ class FolderConflicts:
         """The conflict of a file, by the path of the copy or else by its own.
 
         Raises:
-            SeveralConflicts: it is a file's own path, which does not tell them apart.
+            SeveralConflicts: it is a file's own path, which names them all.
         """
         row = self._table.get(self._keys.of(path))
         if row is not None and (copy := self._followed(row.root)).copy_path == path:
@@ -136,7 +136,7 @@ class FolderConflicts:
         """Drop a conflict.
 
         Args:
-            conflict: as `all` or `find` has told it.
+            conflict: as `all` or `find` returned it.
             has_mine: whether the file has the bytes of mine. Then it is pushed without another
                 question, also if it is an older version. Else a person is asked each time.
             is_decided: whether a person said so. Else a backup may have brought those bytes.

@@ -78,9 +78,9 @@ class _Salt(RootModel[str]):
 
 
 class PathKeys:
-    """Keys of records that stand for paths and do not tell them.
+    """Keys of records that stand for paths and do not reveal them.
 
-    The keys of a store's records are not encrypted; what names of files tell is.
+    The keys of a store's records are not encrypted, and names of files are secrets.
     """
 
     def __init__(self, store: Store) -> None:

@@ -51,7 +51,7 @@ class Questions:
     def was_asked(self, entry: Base, sha256: str) -> bool:
         """Whether a person was asked about these bytes in the place of this version.
 
-        Who brings them back alone is not asked about them again.
+        A person who brings just them back is not asked about them again.
         """
         row = self._row(entry)
         return row is not None and sha256 in row.sha256s

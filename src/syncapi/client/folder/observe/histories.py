@@ -59,7 +59,7 @@ class Histories:
         """Entries of missing files whose versions were only copied since, as of the last copy.
 
         The server makes copies where it mends what it holds of a file, such as its MD5. A document
-        that was deleted and restored has the same values, too, but was written by somebody.
+        that was deleted and restored has the same values, too, but a person has written it.
 
         Args:
             entries: the ledger.

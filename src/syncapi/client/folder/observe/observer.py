@@ -52,14 +52,15 @@ class View:
 
     Attributes:
         whole: the plan with all that is to be done.
-        plan: what of it is done first: if it changes what is ignored, that alone.
-        patterns: of what is ignored, by which it was scanned and planned.
-        resolved: the ledger as the scan shows it; kept before the plan is carried out.
-        agreed: the same, had no answer to a push been lost.
-        restored: entries to keep then, too.
-        back: documents whose files have the bytes of an older version, if nobody has said yet
+        plan: the part of it that is done first. If the plan changes what is ignored, that comes
+            first and alone.
+        patterns: what is ignored; the scan and the plan went by them.
+        resolved: the ledger as the scan shows it. It is kept before the plan is carried out.
+        agreed: the ledger's entries as they would be had no answer to a push been lost.
+        restored: entries that are kept before the plan is carried out, too.
+        back: documents whose files have the bytes of an older version, if no person has said yet
             what is meant.
-        given_up: the same, if somebody has said that the server's versions are to stay.
+        given_up: the same, if a person has said that the server's versions are to stay.
     """
 
     scan: Scan
@@ -129,9 +130,11 @@ class Observer:
         entries = list(self._ledger.entries())
         if not offline:
             is_stopped = stops_if_empty and not (found.files or found.skipped)
-            entries = await self._informed(entries, documents, found, is_stopped=is_stopped)
+            entries = await self._learn_from_history(
+                entries, documents, found, is_stopped=is_stopped
+            )
         resolved = resolve(entries, found)
-        agreed = tuple(_answered(entry, documents) for entry in resolved.entries)
+        agreed = tuple(_with_answer(entry, documents) for entry in resolved.entries)
         planned = self._plan(resolved.entries, found, documents, rules)
         back = OlderBytes()
         if not offline and went_back != "mine":
@@ -165,7 +168,7 @@ class Observer:
         await self._follower.pull(Pulled())
         await self._mark_lost()
 
-    async def _informed(
+    async def _learn_from_history(
         self,
         entries: list[Base],
         documents: dict[UUID, Document],
@@ -184,9 +187,9 @@ class Observer:
     def _to_restore(self, planned: Plan, entries: Iterable[Base]) -> list[Base]:
         """Entries of files that are gone, as if the mirror had taken them away: they are fetched.
 
-        They stay so until each has come. Were it otherwise, what an interrupted sync has not
-        fetched yet would pass for deleted here by the next one. Bytes that are written there
-        meanwhile are no edit of the server's version, since nobody has had that here.
+        They stay so until each has come, so that the next sync does not take for deleted what an
+        interrupted one has not fetched yet. Bytes that are written there meanwhile are no edit of
+        the server's version, since that was not here.
         """
         gone = {action.id for action in planned.actions if isinstance(action, Delete)}
         left = {pending.id for pending in planned.pending if pending.kind == "delete"}
@@ -238,19 +241,19 @@ class Observer:
         for document_id, version in lost.items():
             entry = self._ledger.find(document_id)
             if entry is not None:
-                self._ledger.put(await self._judged(entry, version))
+                self._ledger.put(await self._mark_if_lost(entry, version))
         self._follower.settle_lost(lost.keys())
 
-    async def _judged(self, entry: Base, lost: datetime) -> Base:
+    async def _mark_if_lost(self, entry: Base, lost: datetime) -> Base:
         """The entry, and what was about to take its place, each marked by its own version."""
-        coming = entry.coming and await self._judged(entry.coming, lost)
+        coming = entry.coming and await self._mark_if_lost(entry.coming, lost)
         is_lost = entry.version is not None and (
             entry.version == lost or await self._follower.has_lost(entry.id, entry.version)
         )
         return replace(entry, lost=entry.lost or is_lost, coming=coming)
 
 
-def _answered(entry: Base, documents: Mapping[UUID, Document]) -> Base:
+def _with_answer(entry: Base, documents: Mapping[UUID, Document]) -> Base:
     document = documents.get(entry.id) if entry.sent else None
     return entry if document is None else with_arrived(entry, remote_of(document))
 

@@ -63,7 +63,7 @@ def scan(
     Args:
         root: the folder; it must be there.
         known: by path, what the last scan found (`Scan.files`).
-        ignored: told a path and whether it is a folder; why it is left out, else None.
+        ignored: takes a path and whether it is a folder; returns why it is left out, or None.
         hash_of: SHA-256 and MD5 of an open file.
 
     Raises:
@@ -101,7 +101,7 @@ def seen(
         sha256: hex.
         md5: hex.
         written_ns: the time that was given to it. If that is a while ago and the file has it
-            still, nobody has written to it, and nobody can without giving it another time: it
+            still, it was not written to since, and cannot be without getting another time: it
             need not be hashed again to be sure.
 
     Raises:

@@ -23,7 +23,7 @@ def decide(doc: Doc, rules: Rules) -> None:
 def _stays_away(doc: Doc, rules: Rules) -> bool:
     """Whether a document whose path is ignored is left alone; else it has a visible place now.
 
-    A person may have moved its file there, or somebody else the document.
+    A person may have moved the file there, or others the document.
     """
     if doc.file is not None:
         if doc.there and rules.ignored(join(*doc.there)):
@@ -63,7 +63,7 @@ def _fate_of_deleted(doc: Doc, rules: Rules) -> Fate:
 
 
 def _fate_of_missing(doc: Doc) -> Fate:
-    """Only the very version that the folder had when somebody deleted the file is deleted too.
+    """Only the very version that the folder had when its file was deleted is deleted, too.
 
     Another one with the same name and bytes was written since: the document was restored, say.
     """

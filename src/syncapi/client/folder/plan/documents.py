@@ -51,8 +51,9 @@ class Doc:
 
     Attributes:
         base: the ledger's entry; an unanswered push that has arrived is taken into it.
-        agreed_sha256: from which both sides' contents are told changed; empty: from nothing.
-        agreed_place: from which both sides' names are.
+        agreed_sha256: the content that both sides had last; what differs from it has changed.
+            Empty if there was none.
+        agreed_place: likewise, the name that both sides had last.
         restored: the server has lost the version that was agreed on.
         was_ignored: its path is or was ignored: that the file is missing there says nothing.
         is_away: its path is ignored now, so that the scan does not show whether the file is there.

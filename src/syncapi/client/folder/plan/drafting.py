@@ -93,7 +93,7 @@ def _keep(doc: Doc, sheet: Sheet) -> None:
         entry = _fetch(doc, sheet, entry)
     if doc.content is ContentFate.PUSH or doc.pushes_place:
         _push(doc, sheet, entry)
-    _tell(doc, sheet)
+    _report(doc, sheet)
     if before == (len(sheet.actions), len(sheet.moves), len(sheet.pending)):
         _note(doc, sheet)
 
@@ -112,7 +112,7 @@ def _arrive(doc: Doc, sheet: Sheet) -> None:
     _fetch(doc, sheet, there)
     if doc.base is not None and doc.base.sha256 and not doc.was_ignored:
         _settle(doc, sheet, "edit_survives", "It was changed there and deleted here: it is back.")
-    _tell(doc, sheet)
+    _report(doc, sheet)
 
 
 def _displace(doc: Doc, sheet: Sheet) -> None:
@@ -226,7 +226,7 @@ def _note(doc: Doc, sheet: Sheet) -> None:
         sheet.actions.append(Adopt(doc.id, file.path, entry))
 
 
-def _tell(doc: Doc, sheet: Sheet) -> None:
+def _report(doc: Doc, sheet: Sheet) -> None:
     if doc.renamed_apart:
         text = "It was renamed on both sides. The server's name is taken."
         _settle(doc, sheet, "renamed_apart", text)

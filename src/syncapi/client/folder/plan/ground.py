@@ -11,7 +11,7 @@ from syncapi.client.folder.rules import Rules
 
 
 class Ground:
-    """Paths that are taken, told apart as the file system tells them apart.
+    """Paths that are taken. Two are one where the file system takes them for one.
 
     Strays are files that are no document's. One may be set aside, but not its folder.
     """
@@ -29,7 +29,7 @@ class Ground:
             self.keep_folders(file.path)
 
     def copy(self) -> Self:
-        """One that learns apart."""
+        """Copy it; what one of the two learns, the other does not."""
         copied = copy(self)
         copied._files, copied._folders = set(self._files), dict(self._folders)  # noqa: SLF001
         return copied
@@ -38,11 +38,11 @@ class Ground:
         return self._strays.get(self._rules.key(path))
 
     def is_unknown(self, path: str) -> bool:
-        """Whether the scan could not tell what is at a path, or above it."""
+        """Whether the scan could not see what is at a path, or above it."""
         return self._is_below(path, self._unknown)
 
     def is_skipped(self, path: str) -> bool:
-        """Whether the scan could not tell, or was told not to look."""
+        """Whether the scan could not see it, or left it alone since it is ignored."""
         return self._is_below(path, self._skipped)
 
     def _is_below(self, path: str, above: frozenset[str]) -> bool:

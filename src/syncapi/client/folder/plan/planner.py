@@ -56,12 +56,12 @@ def plan(  # noqa: PLR0913 - all that a plan depends on
         rules: how this folder is kept.
         new_id: makes the id of a new document.
         device: named in the names of conflicts.
-        now: its date is, too.
+        now: its date is named there, too.
         went_back: documents whose files here have the bytes of an older version, and what is to
             become of them.
     """
     files = {file.path: file for file in scan.files}
-    docs, resting = _sorted_out(bases, files, remotes)
+    docs, resting = _sort_out(bases, files, remotes)
     for doc in docs:
         doc.went_back = went_back.get(doc.id)
     docs.sort(key=_order)
@@ -76,7 +76,7 @@ def plan(  # noqa: PLR0913 - all that a plan depends on
         placing.ground.keep(path)
     placing.place()
     sheet = Sheet(placing.ground, rules, new_id, device, now)
-    _tell([*blocked, *_reported_once(unseen, placing.obstacles, rules)], sheet)
+    _report([*blocked, *_report_once(unseen, placing.obstacles, rules)], sheet)
     for doc in docs:
         if doc.fate is Fate.IGNORED and doc.remote:
             sheet.ignored.append(join(doc.remote.folder, doc.remote.filename))
@@ -85,12 +85,12 @@ def plan(  # noqa: PLR0913 - all that a plan depends on
     return sheet.plan()
 
 
-def _sorted_out(
+def _sort_out(
     bases: Iterable[Base], files: dict[str, LocalFile], remotes: Iterable[RemoteDocument]
 ) -> tuple[list[Doc], list[str]]:
     """Documents to look at, and the paths of those at rest, whose files are taken out.
 
-    Nearly all are at rest nearly always, so they are told first and cheaply.
+    Nearly all are at rest nearly always, so they are found first and cheaply.
     """
     there = {remote.id: remote for remote in remotes}
     docs, resting = [], []
@@ -159,7 +159,7 @@ def _unseen(docs: list[Doc], scan: Scan, rules: Rules) -> list[Problem]:
     return problems
 
 
-def _reported_once(
+def _report_once(
     unseen: list[Problem], obstacles: list[Obstacle], rules: Rules
 ) -> Iterable[Obstacle]:
     """What could not be seen, with the documents that would go there, and all other obstacles."""
@@ -177,7 +177,7 @@ def _reported_once(
             yield obstacle
 
 
-def _tell(obstacles: list[Obstacle], sheet: Sheet) -> None:
+def _report(obstacles: list[Obstacle], sheet: Sheet) -> None:
     for obstacle in obstacles:
         if isinstance(obstacle, Problem):
             sheet.problems.append(obstacle)

@@ -26,7 +26,7 @@ from syncapi.client.folder.rules import Rules
 
 @dataclass(slots=True)
 class Sheet:
-    """Collects actions and what is to be told; makes up ids and names."""
+    """Collects actions and what is to be reported; makes up ids and names."""
 
     ground: Ground
     rules: Rules
@@ -41,7 +41,7 @@ class Sheet:
     pending: list[Pending] = field(default_factory=list)
     ignored: list[str] = field(default_factory=list)
     spoken_for: set[str] = field(default_factory=set)
-    """Files that are no document's and that a document has to do with."""
+    """Files of no document that an action takes care of: no document is made of them."""
 
     def set_aside(self, file: LocalFile, entry: Base | None) -> None:
         """Give a file the name of a conflict, under which it is pushed too."""
@@ -77,7 +77,7 @@ class Sheet:
         contested = {self.rules.key(p.path) for p in self.pending if p.kind == "conflict"}
         for file in sorted(strays, key=lambda file: file.path):
             if self.rules.ignored(file.path):
-                continue  # it was looked at for its name of a crash alone
+                continue  # only its name, which a crash had left, was looked at
             if file.path not in self.spoken_for and self.rules.key(file.path) not in contested:
                 self.create(file.path, file)
 
@@ -97,5 +97,5 @@ def _order(action: Action) -> tuple[str, int]:
     return action.path_after, action.id.int if action.id else 0
 
 
-def _place(told: Problem | Settled | Pending) -> tuple[str, int]:
-    return told.path, told.id.int if told.id else 0
+def _place(reported: Problem | Settled | Pending) -> tuple[str, int]:
+    return reported.path, reported.id.int if reported.id else 0
