@@ -160,7 +160,7 @@ async def _go_on_with(
     contents: Contents,
     sync: Callable[[], Awaitable[object]],
 ) -> None:
-    if rng.random() < 0.3:
+    if rng.random() < 0.3 and paper.exists():  # a sync may have set it aside
         old, paper = paper, _renamed(paper)
         await sync()
         if rng.random() < 0.5:

@@ -110,8 +110,17 @@ def _back(moment: Moment, entries: Iterable[Base]) -> dict[UUID, str]:
         and sha256 not in (EMPTY, entry.sha256)
         and (entry.id, entry.version, sha256) not in moment.decided
         and (entry.id, sha256) in had
+        and not _has_newest(entry, sha256, moment)
         and others.get(moment.identities[entry.path], entry.id) == entry.id
     }
+
+
+def _has_newest(entry: Base, sha256: str, moment: Moment) -> bool:
+    """Whether the server's version has those bytes, and is none that it went back to."""
+    there = moment.live.get(entry.id)
+    if there is None or there.sha256 != sha256:
+        return False
+    return entry.version is None or there.version >= entry.version
 
 
 def _back_under_older_names(moment: Moment, missing: Iterable[Base]) -> set[str]:

@@ -102,3 +102,24 @@ async def test_the_servers_version_can_be_had_again(
 
     await sync(desktop)
     assert texts(laptop) == texts(desktop) == {"kept": "kept", "a": "older a"}
+
+
+async def test_both_have_the_older_version(
+    failover: Failover, laptop: Device, desktop: Device
+) -> None:
+    """The backup lacks a file that the server still has."""
+    write(laptop, "missing", "missing")
+    names = ("a", "b", "c", "d")
+    await lose_newest(failover, laptop, desktop, *names)
+    for name in names:
+        write(laptop, name, f"older {name}")
+    (laptop.root / "missing").unlink()
+
+    with pytest.raises(SafetyStop, match=r"^4 files .* 1 of what was in step are missing"):
+        await sync(laptop)
+
+    write(laptop, "missing", "missing")
+    await sync(laptop)  # no longer in doubt: both are alike
+    await sync(desktop)
+    older = {name: f"older {name}" for name in names}
+    assert texts(laptop) == texts(desktop) == {"kept": "kept", "missing": "missing", **older}

@@ -23,7 +23,9 @@ class Backups:
         Raises:
             WentBackStop: they did.
         """
-        expect_no_backup(len(view.back), len(self._missing(view)))
+        missing = self._missing(view)
+        back = view.back | _back_with_the_server(view) if missing else view.back
+        expect_no_backup(len(back), len(missing))
 
     async def expect_no_older_names(self, view: View) -> None:
         """See the same, and whether files have come back under older names of what is missing.
@@ -59,6 +61,22 @@ class Backups:
             if files.get(conflict.path) == conflict.mine_sha256 == known.get(conflict.copy_id)
         }
         return deleted - copies - _moved(view)
+
+
+def _back_with_the_server(view: View) -> set[UUID]:
+    """Documents of which the server has lost the version that was here, and the folder, too.
+
+    Both have an older one: alone that is no matter of doubt.
+    """
+    files = {file.path: file.sha256 for file in view.scan.files}
+    return {
+        entry.id
+        for entry in view.agreed
+        if entry.version is not None
+        and (there := view.documents.get(entry.id)) is not None
+        and there.updated_at < entry.version
+        and files.get(entry.path) == there.file.sha256_hash != entry.sha256
+    }
 
 
 def _moved(view: View) -> set[UUID]:
