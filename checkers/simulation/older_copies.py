@@ -160,12 +160,17 @@ async def _go_on_with(
     contents: Contents,
     sync: Callable[[], Awaitable[object]],
 ) -> None:
-    if rng.random() < 0.3 and paper.exists():  # a sync may have set it aside
+    if rng.random() < 0.3 and _is_there(paper):
         old, paper = paper, _renamed(paper)
         await sync()
         if rng.random() < 0.5:
             old.write_bytes(contents.new())
     paper.write_bytes(contents.new())
+
+
+def _is_there(paper: Path) -> bool:
+    """A sync may have set it aside."""
+    return paper.exists()
 
 
 def _renamed(paper: Path) -> Path:

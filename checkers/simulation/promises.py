@@ -134,8 +134,17 @@ def _put_out_of_sight(sync: Sync, truth: Truth, erased: set[UUID]) -> list[str]:
     return [
         f"{sha256} is in no other place than the trash; it was {entries.get(sha256)}"
         for sha256 in sorted(gone)
-        if sha256 not in entries or not truth.was_deleted(entries[sha256])
+        if sha256 not in entries
+        or not (truth.was_deleted(entries[sha256]) or _has_later(entries[sha256], sync, truth))
     ]
+
+
+def _has_later(entry: Base, sync: Sync, truth: Truth) -> bool:
+    """Whether the folder has what came after an entry, and was given back after a loss of both."""
+    there = sync.after.live.get(entry.id)
+    if there is None or there.sha256 not in sync.after.tree.values():
+        return False
+    return truth.was_followed_by(entry, there.sha256, sync.before.versions)
 
 
 def _hidden_deleted(sync: Sync) -> list[str]:

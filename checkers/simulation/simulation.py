@@ -321,6 +321,7 @@ class Simulation:
 
     async def _lose(self) -> None:
         self._forked_at = None
+        await self._truth.versions()  # it remembers what is lost now
         await self._history.lose()
         self._truth.ask(await self._place.connect())
         await wait_until_served(self._client)

@@ -1,6 +1,7 @@
 """What the server has, asked of its database."""
 
 from collections import defaultdict
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -93,6 +94,7 @@ class Truth:
         self._tenant_id = tenant_id
         self.documents_of: dict[str, set[UUID]] = defaultdict(set)
         self._deleted_at: dict[UUID, datetime] = {}
+        self._versions: set[Version] = set()
 
     def ask(self, connection: asyncpg.Connection) -> None:
         """Go on with another connection."""
@@ -127,6 +129,7 @@ class Truth:
         """Every version of every document that was not erased."""
         rows = await self._connection.fetch(_VERSIONS, self._tenant_id)
         versions = [Version(UUID(str(row["id"])), *tuple(row)[1:]) for row in rows]
+        self._versions.update(versions)
         for version in versions:
             self.documents_of[version.sha256].add(version.id)
             if version.is_deleted:
@@ -165,6 +168,20 @@ class Truth:
         """Whether the document was ever found to be deleted after an entry's version."""
         deleted_at = self._deleted_at.get(entry.id)
         return deleted_at is not None and (entry.version is None or deleted_at > entry.version)
+
+    def was_followed_by(self, entry: Base, sha256: str, there: Iterable[Version]) -> bool:
+        """Whether the server has lost a later version of the document that had these bytes.
+
+        Args:
+            entry: of the earlier version.
+            sha256: hex.
+            there: what the server has not lost.
+        """
+        return any(
+            version.id == entry.id and version.sha256 == sha256
+            for version in self._versions.difference(there)
+            if entry.version is not None and version.version > entry.version
+        )
 
     async def kept(self) -> set[str]:
         """SHA-256 of the bytes of every document and of every version of the history."""
