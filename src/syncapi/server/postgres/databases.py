@@ -37,8 +37,8 @@ from syncapi.server.postgres.lanes import LOCK_SECONDS, Lanes
 WRITE_ATTEMPTS = 6
 
 CONTROL_SECONDS = 5.0
-"""A statement in the control database may take so long: all of them look for a row or a few, and
-each request without remembered rights waits for one."""
+"""How long a statement in the control database may take: each one looks for a few rows at most,
+and a request whose rights are not remembered waits for one."""
 
 _FLUSH = text("SELECT feed.flush(:tenant)")
 _BEGIN = text(
@@ -57,8 +57,9 @@ class TenantConnection:
     """A connection that serves one scope. Repositories take it, and nothing else.
 
     Attributes:
-        confirm: what is still to be asked elsewhere before the tenant's clock is taken: who waits
-            for an answer with the clock in hand keeps all other writers of the tenant waiting.
+        confirm: reads what must be asked elsewhere. It is called before the tenant's clock is
+            taken, since a transaction that holds the clock makes all other writers of the tenant
+            wait.
     """
 
     scope: TenantScope
@@ -118,7 +119,7 @@ class Databases:
 
     @asynccontextmanager
     async def database(self, name: str) -> AsyncIterator[asyncpg.Connection]:
-        """A connection for work that is of no single tenant, such as the heads of many.
+        """A connection for work on several tenants, such as reading their heads.
 
         Raises:
             Unavailable: the database does not answer, or a lock is held.
@@ -128,10 +129,10 @@ class Databases:
                 yield driver
 
     async def check(self, name: str = DEFAULT_DATABASE) -> None:
-        """See that a database answers.
+        """Check that a database answers.
 
         Raises:
-            Unavailable: it does not.
+            Unavailable: it does not answer.
         """
         async with self.database(name) as driver:
             await driver.execute("SELECT 1")
@@ -156,15 +157,15 @@ class Databases:
         """A connection whose every statement is a transaction, committed when it has returned.
 
         Args:
-            scope: whose it is.
+            scope: the tenant and user that it serves.
             until: when the work gives up waiting for a connection, by the monotonic clock; by
                 default after the time that a statement may take.
-            is_held_up: it has met a lock before, and takes one of the few connections that
-                there are for such work.
+            is_held_up: the work has met a lock before, and takes one of the few connections that
+                are reserved for such work.
 
         Raises:
-            Unavailable: the database does not answer, or has not the tenant's own feed, or there
-                was no connection in time.
+            Unavailable: the database does not answer or lacks the tenant's own feed, or no
+                connection was free in time.
         """
         async with (
             self._place(scope, until, is_held_up=is_held_up),
@@ -186,21 +187,22 @@ class Databases:
 
         The history names the scope's user as the author of what is written.
 
-        Serialisation failures, deadlocks and constraints that another transaction was quicker to
-        fill run `work` again, so it must have no effect outside the transaction. So do locks
-        that somebody holds, and no connection is held between two tries. A connection lost
-        during COMMIT is not retried: what became of it is not known here.
+        `work` is run again after a serialisation failure, a deadlock, a constraint that a quicker
+        transaction made it violate, or a lock that it could not get. So it must have no effect
+        outside the transaction. No connection is held between two attempts. A connection that is
+        lost during COMMIT is not retried: whether the COMMIT was carried out is not known.
 
         Args:
-            scope: whose work it is.
+            scope: the tenant and user that it serves.
             work: what to do in the transaction.
             until: when it gives up waiting for locks; as in `autocommitting`.
             is_held_up: as in `autocommitting`.
-            ask: what is to be asked elsewhere before each try takes a connection: a pooler may
-                have no second one for who holds one. It is called twice, and remembers.
+            ask: reads what must be asked elsewhere, before each attempt takes a connection: a
+                pooler may have no second connection for a task that holds one. It is called
+                twice for each attempt, so it should remember its answer.
 
         Raises:
-            Unavailable: the database does not answer, or has not the tenant's own feed, a lock is
+            Unavailable: the database does not answer or lacks the tenant's own feed, a lock is
                 held, or every attempt failed.
         """
         until = until or time.monotonic() + self._limits.statement_timeout
@@ -223,7 +225,7 @@ class Databases:
                 if failures == WRITE_ATTEMPTS:
                     raise unavailable(scope.database) from failure
             log.debug("transaction_retried", failures=failures, database=scope.database)
-            # All of it by chance: those who met in a lock or a deadlock must not meet again.
+            # The whole wait is random, so that two transactions that deadlocked do not meet again.
             await asyncio.sleep(backoff(failures + 1, first=0.02, jitter=1))
 
     async def attempt(
@@ -235,11 +237,11 @@ class Databases:
         is_held_up: bool = False,
         ask: Callable[[], Awaitable[None]] | None = None,
     ) -> Result:
-        """Do as `writing` does, once, and raise what stood in the way."""
+        """Do as `writing` does, but try once, and raise the error that it meets."""
         if ask is not None:
             await ask()
         async with self._place(scope, until, is_held_up=is_held_up):
-            if ask is not None:  # it may have waited for its place
+            if ask is not None:  # again, since the wait for a place may have been long
                 await ask()
             async with (
                 self._connection(scope.database, autocommit=False) as (connection, driver),

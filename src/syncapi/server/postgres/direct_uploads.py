@@ -21,7 +21,7 @@ class DirectUpload:
     """An upload under way.
 
     Attributes:
-        id: also of the file that it becomes, unless somebody else's comes first.
+        id: also the id of the file that it becomes, unless another file has the bytes first.
         digest: as declared.
         s3_path: a key that no other upload has.
         s3_upload_id: of the multipart upload; None where one PUT takes the file.
@@ -43,8 +43,8 @@ class DirectUpload:
 async def find_pending(
     tx: TenantConnection, declared: Digest, expires_at: datetime
 ) -> DirectUpload | None:
-    """The upload of these bytes that is under way, and is now until ``expires_at`` at least."""
-    return await _renewed(
+    """The pending upload of these bytes, which is now kept until ``expires_at`` at least."""
+    return await _renew(
         tx,
         and_(
             direct_uploads.c.sha256_hash == declared.sha256_hash,
@@ -58,8 +58,8 @@ async def find_pending(
 async def renew(
     tx: TenantConnection, upload_id: UUID, expires_at: datetime
 ) -> DirectUpload | None:
-    """The upload of this id, if it is under way, and is now until ``expires_at`` at least."""
-    return await _renewed(tx, direct_uploads.c.id == upload_id, expires_at)
+    """The pending upload of this id, which is now kept until ``expires_at`` at least."""
+    return await _renew(tx, direct_uploads.c.id == upload_id, expires_at)
 
 
 async def add(tx: TenantConnection, upload: DirectUpload, expires_at: datetime) -> bool:
@@ -102,7 +102,7 @@ async def finish(
 
 
 async def outcome(tx: TenantConnection, upload_id: UUID) -> StoredFile | None:
-    """The file that an upload became, or the file of this very id, however it came; promised."""
+    """The file that an upload became, or else the file of this id; promised."""
     statement = select(direct_uploads.c.file_id).where(_is(tx, upload_id))
     became = (await tx.connection.execute(statement)).scalar_one_or_none()
     return await files.promise(tx, became or upload_id)
@@ -115,7 +115,7 @@ async def drop(tx: TenantConnection, upload_id: UUID) -> bool:
     return gone.one_or_none() is not None
 
 
-async def _renewed(
+async def _renew(
     tx: TenantConnection, condition: ColumnElement[bool], expires_at: datetime
 ) -> DirectUpload | None:
     statement = (

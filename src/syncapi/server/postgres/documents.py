@@ -28,7 +28,7 @@ from syncapi.server.postgres.databases import TenantConnection
 from syncapi.server.postgres.files import StoredFile
 from syncapi.server.postgres.tables import documents, feed_entries, files
 
-# Also a version that no push has made is remembered in the ledger: it was deleted, and not lost.
+# Versions that no push has made are remembered too: a client then knows that they were not lost.
 _FORGET_VERSIONS = """
 WITH gone AS (
   DELETE FROM document_history WHERE tenant_id = $1 AND document_id = $2
@@ -95,10 +95,10 @@ async def find_live(connection: TenantConnection, ids: Sequence[UUID]) -> dict[U
 
 
 async def find_locked(tx: TenantConnection, document_id: UUID) -> KeptDocument | None:
-    """The document, which nobody else changes before this transaction ends.
+    """The document, locked against changes by others until this transaction ends.
 
-    The lock and the read are two statements: one that waited for the lock would see the row as
-    of now, but the feed's entry, and so the version, as of before.
+    The lock and the read are two statements: one statement that waited for the lock would see the
+    row as it is now, but the feed's entry, and so the version, as it was before.
     """
     lock = select(documents.c.id).where(_is(tx, document_id)).with_for_update()
     if (await tx.connection.execute(lock)).one_or_none() is None:
@@ -118,7 +118,7 @@ async def list_page(
     connection: TenantConnection, listing: Listing
 ) -> tuple[Sequence[Document], int]:
     """One page and the number of all that match, in one statement, so of one moment."""
-    wanted = _wanted(connection, listing)
+    wanted = _build_conditions(connection, listing)
     counted = select(func.count().label("total")).select_from(documents)
     if listing.modified_after or listing.modified_before:
         counted = counted.join(feed_entries, _ENTRY)
@@ -193,8 +193,8 @@ async def mark_deleted(tx: TenantConnection, document_id: UUID) -> None:
 async def remove(tx: TenantConnection, document_id: UUID) -> set[UUID]:
     """Delete the row and its history; return the ids of the files that they referred to.
 
-    The triggers leave a tombstone in the feed, and a version in the history that
-    `forget_versions` takes out after they fired.
+    The triggers leave a tombstone in the feed, and a version in the history, which
+    `forget_versions` removes after they have fired.
     """
     removal = delete(documents).where(_is(tx, document_id)).returning(documents.c.file_id)
     file_ids = set((await tx.connection.execute(removal)).scalars())
@@ -204,7 +204,8 @@ async def remove(tx: TenantConnection, document_id: UUID) -> set[UUID]:
 async def forget_versions(tx: TenantConnection, document_id: UUID) -> set[UUID]:
     """Delete the history of a document; return the ids of the files that it referred to.
 
-    The ledger keeps them: a repeat of the push that made the document must not make it anew.
+    The ledger remembers the versions, so that a repeat of the push that made the document does not
+    make it again.
     """
     rows = await tx.driver.fetch(_FORGET_VERSIONS, tx.tenant_id, document_id)
     return {row["file_id"] for row in rows}
@@ -239,7 +240,7 @@ def _is(connection: TenantConnection, document_id: UUID) -> ColumnElement[bool]:
     return and_(documents.c.tenant_id == connection.tenant_id, documents.c.id == document_id)
 
 
-def _wanted(connection: TenantConnection, listing: Listing) -> list[ColumnElement[bool]]:
+def _build_conditions(connection: TenantConnection, listing: Listing) -> list[ColumnElement[bool]]:
     wanted = [documents.c.tenant_id == connection.tenant_id, ~documents.c.is_deleted]
     if listing.folder is not None:
         wanted.append(documents.c.folder == listing.folder)

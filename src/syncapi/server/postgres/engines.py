@@ -85,7 +85,7 @@ def connector(
 def _refuse_closed(
     connection: DBAPIConnection, _entry: ConnectionPoolEntry, _fairy: object
 ) -> None:
-    # The event loop has seen the server hang up: the pool replaces it, no ping is needed.
+    # The event loop has seen that the server closed the connection: the pool replaces it.
     if connection.driver_connection.is_closed():
         raise DisconnectionError
 

@@ -14,7 +14,7 @@ RETRY_AFTER = 2.0
 LOCK_NOT_AVAILABLE = "55P03"
 QUERY_CANCELED = "57014"
 NO_FEED = "SYF01"
-"""Of our own triggers: a write to a tenant that has no feed where it is written."""
+"""Raised by our own triggers: a write to a tenant that has no feed in this database."""
 
 # serialization_failure, deadlock_detected, lock_not_available: each can also come from COMMIT,
 # where the deferred triggers take the clock. The transaction left nothing; run it again.
@@ -28,8 +28,8 @@ _TRANSIENT = frozenset({"40001", "40P01", LOCK_NOT_AVAILABLE}) | _RACED
 _DOWN_CLASSES = frozenset({"08", "28", "3D", "53", "57", "58"})
 _READ_ONLY = "25006"
 
-# InternalClientError: of an idle connection that was just told that the server stops, in the
-# moment before the driver sees it closed.
+# InternalClientError comes from an idle connection whose server has just announced that it stops,
+# in the moment before the driver sees it closed.
 _DRIVER_DOWN = (
     OSError,
     PoolTimeout,
@@ -53,12 +53,12 @@ def is_transient(error: BaseException) -> bool:
 
 
 def is_integrity_failure(error: BaseException) -> bool:
-    """Whether a unique or a foreign key stood in the way, so perhaps another transaction's row."""
+    """Whether a unique or a foreign key was violated, perhaps by another transaction's row."""
     return sqlstate(error) in _RACED
 
 
 def is_lock_timeout(error: BaseException) -> bool:
-    """Whether somebody else held a lock for longer than the transaction may wait."""
+    """Whether another transaction held a lock for longer than this one may wait."""
     return sqlstate(error) == LOCK_NOT_AVAILABLE
 
 
@@ -74,18 +74,14 @@ def is_down(error: BaseException) -> bool:
     state = sqlstate(error)
     if state is not None:
         return state[:2] in _DOWN_CLASSES or state == _READ_ONLY
-    return isinstance(_told_by_driver(error), _DRIVER_DOWN)
-
-
-def _told_by_driver(error: BaseException) -> BaseException | None:
-    """The driver's own exception, which SQLAlchemy has translated and then wrapped."""
-    if not isinstance(error, DBAPIError) or error.orig is None:
-        return error
-    return error.orig.__cause__ or error.orig
+    if isinstance(error, DBAPIError) and error.orig is not None:
+        # SQLAlchemy has translated the driver's own exception, and then wrapped it.
+        error = error.orig.__cause__ or error.orig
+    return isinstance(error, _DRIVER_DOWN)
 
 
 def unavailable(database: str) -> Unavailable:
-    """The refusal that asks a caller to come back."""
+    """The refusal that asks a caller to try again later."""
     return Unavailable(
         f"The database '{database}' does not answer at the moment. Try again shortly.",
         retry_after=RETRY_AFTER,
@@ -93,7 +89,7 @@ def unavailable(database: str) -> Unavailable:
 
 
 def locked() -> Unavailable:
-    """The refusal where another transaction does not let go of a lock."""
+    """The refusal for a request that needs a lock which another transaction keeps."""
     return Unavailable(
         "Another transaction keeps locked what this request needs, and did not end in time. "
         "Nothing was changed. Try again shortly.",
@@ -106,8 +102,8 @@ def down_as_unavailable(database: str) -> Iterator[None]:
     """Raise `Unavailable` where the database does not answer, or lacks the tenant's feed.
 
     Raises:
-        Unavailable: no connection, no free connection, a time-out, a server that stops; a feed
-            that was taken out while it was written to.
+        Unavailable: no connection, no free connection, a time-out, or a server that stops; or the
+            feed was removed while it was written to.
     """
     try:
         yield
@@ -122,7 +118,7 @@ def locked_as_unavailable() -> Iterator[None]:
     """Raise `Unavailable` where a statement that is not tried again meets a lock.
 
     Raises:
-        Unavailable: the session was set to give up locks, and another transaction holds one.
+        Unavailable: another transaction held a lock for longer than the session may wait.
     """
     try:
         yield

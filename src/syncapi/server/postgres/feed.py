@@ -15,8 +15,8 @@ from syncapi.server.postgres.feed_identity import require_own
 FeedRow = Mapping[str, Any]
 """One row of a page: the entry, and for a live document its columns and its file's.
 
-``updated_at``, ``created_at`` and ``deleted_at`` are UTC without saying so. ``s3_path`` is None
-for a document that is gone.
+``updated_at``, ``created_at`` and ``deleted_at`` are UTC, but have no time zone. ``s3_path`` is
+None for a deleted document.
 """
 
 _HEAD = "feed_id, last, opened_at, lineage, tombstone_floor, voided_at"
@@ -32,9 +32,9 @@ _HEAD = "feed_id, last, opened_at, lineage, tombstone_floor, voided_at"
 #   and the OR form do not stop early.
 # - LATERAL … LIMIT 1 holds the planner to one index probe per row, so that a page costs the
 #   same whatever the size of the tenant.
-# - What a row is, the document says, and the entry only where it stands: were the two ever apart,
-#   no page would deliver what is deleted.
-# - Times that are only printed come without a zone: the driver is twice as quick with them.
+# - The document says what a row is, the entry only its place in the feed: if the two ever
+#   differed, a page would still deliver no deleted document.
+# - Times that are only printed have no zone: the driver reads them twice as fast.
 # - The head comes in the first row alone: repeated in each it would cost a fifth of the page.
 PAGE_SQL = f"""
 WITH head AS MATERIALIZED (
@@ -81,16 +81,16 @@ _HEADS = f"SELECT tenant_id, {_HEAD} FROM tenant_clock WHERE tenant_id = ANY($1)
 _VOID = "SELECT floor, mended FROM feed.void($1)"
 _VOID_PUT_BACK = "SELECT feed.void_put_back($1, $2, $3)"
 _VOID_SECONDS = 3600.0
-"""A void looks at all documents of the tenant, for which no request's time is enough."""
+"""How long a void may take: it reads all documents of the tenant."""
 
 
 async def read_page(
     connection: TenantConnection, start: Start, *, most: int, with_tombstones: bool
 ) -> tuple[Head, Sequence[FeedRow]]:
-    """Read at most `most` entries behind `start`, in the feed's order, with the tenant's head.
+    """Read at most `most` entries after `start`, in the feed's order, and the tenant's head.
 
     Raises:
-        Unavailable: the database does not answer, or has not the tenant's own feed.
+        Unavailable: the database does not answer, or lacks the tenant's own feed.
     """
     rows = await connection.driver.fetch(
         PAGE_SQL,
@@ -105,23 +105,23 @@ async def read_page(
         None if start.cursor is None else start.cursor.lineage,
     )
     require_own(connection.scope, rows[0]["feed_id"] if rows else None)
-    return _head(rows[0]), rows if rows[0]["id"] is not None else ()
+    return _make_head(rows[0]), rows if rows[0]["id"] is not None else ()
 
 
 async def void_feed(tx: TenantConnection) -> tuple[datetime, int]:
-    """Have every client of the tenant synchronise anew.
+    """Make every client of the tenant synchronise anew.
 
     Returns:
-        The feed's time from here on, and how many entries said otherwise than their documents.
+        The feed's time from now on, and how many entries differed from their documents.
     """
     row = await tx.driver.fetchrow(_VOID, tx.tenant_id)
     return row["floor"], row["mended"]
 
 
 async def void_if_put_back(tx: TenantConnection, *, lineage: bytes, last: int) -> bool:
-    """Void the tenant if its clock, once seen at `last` on this lineage, was put back here.
+    """Void the tenant's feed if its clock was set back from `last`, which it had on this lineage.
 
-    On another server it was not put back but left behind: its next tick is a fork.
+    On another server such a clock belongs to a copy of the feed, whose next tick is a fork.
     """
     values = (tx.tenant_id, lineage, from_micros(last))
     await tx.driver.execute(f"SET LOCAL statement_timeout = '{_VOID_SECONDS:.0f}s'")
@@ -129,16 +129,16 @@ async def void_if_put_back(tx: TenantConnection, *, lineage: bytes, last: int) -
 
 
 def position(row: FeedRow) -> Position:
-    """Where a client stands that has this row and all before it."""
+    """The position of a client that has this row and all before it."""
     return Position(to_micros(row["updated_at"].replace(tzinfo=UTC)), UUID(row["id"]))
 
 
 class Heads:
-    """Reads of tenants' heads, shared by all who wait in this process.
+    """Reads tenants' heads, with one query for all requests that wait in this process.
 
-    A read that begins while a query is under way joins the next one: what it gets was read after
-    it asked, so it is never stale, and however many poll at once, one query per database is
-    under way (measured against a query per poll and against NOTIFY in docs/decisions).
+    A read that begins while a query runs joins the next query, so its head was read after it
+    asked and is never stale. However many requests poll at once, one query per database runs
+    (docs/decisions has the measurements of a query per poll and of NOTIFY).
     """
 
     def __init__(self, databases: Databases) -> None:
@@ -150,10 +150,10 @@ class Heads:
         """The head of the scope's tenant, read after this call began.
 
         Raises:
-            Unavailable: the database does not answer, or has not the tenant's own feed.
+            Unavailable: the database does not answer, or lacks the tenant's own feed.
         """
         database = scope.database
-        # A future each, so that one poller that hangs up takes nothing from the others.
+        # One future for each, so that a poller that hangs up does not disturb the others.
         mine: asyncio.Future[FeedRow | None] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(database, {}).setdefault(scope.tenant_id, []).append(mine)
         if database not in self._readers:
@@ -161,7 +161,7 @@ class Heads:
         row = await mine
         require_own(scope, None if row is None else row["feed_id"])
         assert row is not None  # noqa: S101 - else it is not the tenant's own
-        return _head(row)
+        return _make_head(row)
 
     async def _drain(self, database: str) -> None:
         try:
@@ -175,27 +175,27 @@ class Heads:
             async with self._databases.database(database) as driver:
                 rows = await driver.fetch(_HEADS, list(waiters))
         except Exception as error:  # noqa: BLE001 - each waiter gets it
-            for future in _still_there(waiters.values()):
+            for future in _list_pending(waiters.values()):
                 future.set_exception(error)
             return
         found = {row["tenant_id"]: row for row in rows}
         for tenant, futures in waiters.items():
-            for future in _still_there([futures]):
+            for future in _list_pending([futures]):
                 future.set_result(found.get(tenant))
 
 
 _Waiters = dict[UUID, list["asyncio.Future[FeedRow | None]"]]
 
 
-def _still_there(
+def _list_pending(
     waiters: Iterable[list["asyncio.Future[FeedRow | None]"]],
 ) -> Iterator["asyncio.Future[FeedRow | None]"]:
-    """The futures of those who have not hung up."""
+    """The futures of the pollers that have not hung up."""
     return (future for futures in waiters for future in futures if not future.done())
 
 
-def _head(row: FeedRow) -> Head:
-    forked_at = row.get("forked_at")  # only a page is read for one cursor
+def _make_head(row: FeedRow) -> Head:
+    forked_at = row.get("forked_at")  # only the rows of a page have it
     return Head(
         last=to_micros(row["last"]),
         opened_at=to_micros(row["opened_at"]),

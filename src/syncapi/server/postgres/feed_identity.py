@@ -1,6 +1,6 @@
-"""Whether a database has the feed that is the tenant's: which one that is, its control row says.
+"""Whether a database has the tenant's own feed, which the control database names.
 
-A database that a wrong URL or half a move leads to must not be taken for the tenant's: its empty
+A wrong URL or an unfinished move may lead to another database. If the service used it, its empty
 feed would look like a loss of history, and all the tenant's bytes like unused ones.
 """
 
@@ -38,7 +38,7 @@ FROM tenant_clock WHERE tenant_id = $1
 RECENT_FORKS: Final = (
     "feed_forks AS fork WHERE fork.tenant_id = $1 AND fork.left_at > now() - interval '7 days'"
 )
-"""Histories that somebody may yet go back to: after a week nobody does. To be put into a query."""
+"""The part of a query that finds the histories of the last week, which may yet be restored."""
 
 _MAY_BE_COPY: Final = f"""
 SELECT place <> feed.place() OR EXISTS (SELECT FROM {RECENT_FORKS})
@@ -64,25 +64,27 @@ class FeedPlace:
 
 
 def require_own(scope: TenantScope, found: UUID | None) -> None:
-    """See that a feed is the scope's.
+    """Check that a feed is the scope's own.
 
     Args:
-        scope: whose feed is wanted.
-        found: the feed that the database has of the tenant; None where it has none.
+        scope: names the tenant and its feed.
+        found: the feed of the tenant in the database; None if there is none.
 
     Raises:
-        Unavailable: it is another one, or none.
+        Unavailable: it is another feed, or there is none.
     """
     if scope.feed_id is None:
-        what = "Which feed is this tenant's is not known yet. An operator must run"
-        raise Unavailable(f"{what} `syncapi migrate`.", retry_after=_RETRY_AFTER)
+        message = (
+            "The feed of this tenant is not known yet. An operator must run `syncapi migrate`."
+        )
+        raise Unavailable(message, retry_after=_RETRY_AFTER)
     if found == scope.feed_id:
         return
     what = "has no feed" if found is None else "has another feed than its own"
     raise Unavailable(
-        f"The tenant {what} in the database '{scope.database}'. An operator must see where the "
-        "tenant's row and that database's URL lead; `syncapi feed open` makes the feed there the "
-        "tenant's.",
+        f"The tenant {what} in the database '{scope.database}'. An operator must check that the "
+        "tenant's row names the right database and that its URL is right; `syncapi feed open` "
+        "makes the feed there the tenant's.",
         retry_after=_RETRY_AFTER,
     )
 
@@ -90,10 +92,10 @@ def require_own(scope: TenantScope, found: UUID | None) -> None:
 async def check_own(
     connection: AsyncConnection, driver: asyncpg.Connection, scope: TenantScope
 ) -> None:
-    """See that a connection leads to the scope's feed; asked once in ten seconds of each.
+    """Check that a connection leads to the scope's feed; each one is asked once in ten seconds.
 
     Raises:
-        Unavailable: it does not.
+        Unavailable: it leads to another feed, or to none.
     """
     seen: dict[tuple[UUID, UUID | None], float] = connection.info.setdefault(_SEEN, {})
     key, now = (scope.tenant_id, scope.feed_id), time.monotonic()
@@ -106,27 +108,27 @@ async def check_own(
 
 
 async def find_feed(driver: asyncpg.Connection, tenant_id: UUID) -> UUID | None:
-    """Which feed a database has of a tenant; None where it has none."""
+    """The id of a tenant's feed in a database; None if it has none."""
     feed: UUID | None = await driver.fetchval(_FEED, tenant_id)
     return feed
 
 
 async def find_place(driver: asyncpg.Connection, tenant_id: UUID) -> FeedPlace:
-    """Where a tenant's feed is; the tenant has one."""
+    """How far a tenant's feed has come. The tenant must have one."""
     row = await driver.fetchrow(_PLACE, tenant_id)
     return FeedPlace(row["lineage"], row["last"])
 
 
 async def note_fork(driver: asyncpg.Connection, tenant_id: UUID) -> None:
-    """Have a feed begin a new history where it has not ticked since its server was started.
+    """Make a feed begin a new history if it has not ticked since its server was started.
 
-    It may be a copy of one that has gone on elsewhere. What clients hold goes on.
+    Such a feed may be a copy of one that goes on elsewhere. Cursors of clients stay valid.
     """
     await driver.execute(_FORK, tenant_id)
 
 
 async def goes_on_from(driver: asyncpg.Connection, tenant_id: UUID, place: FeedPlace) -> bool:
-    """Whether a feed has been at a place: else it is an older copy, or was put back."""
+    """Whether a feed has passed a place. If not, it is an older copy, or was restored."""
     goes_on: bool = await driver.fetchval(_GOES_ON, tenant_id, place.lineage, place.head)
     return goes_on
 
@@ -138,15 +140,15 @@ async def has_gone_on(driver: asyncpg.Connection, tenant_id: UUID, start: FeedPl
 
 
 async def may_be_copy(driver: asyncpg.Connection, tenant_id: UUID) -> bool:
-    """Whether a feed began a history within the last week, and another may go on elsewhere.
+    """Whether a feed began a history within the last week, so that a copy may go on elsewhere.
 
-    Then only the collector deletes bytes: it knows which ones that other one may need.
+    Then only the collector deletes bytes: it knows which ones the copy may need.
     """
     may: bool = await driver.fetchval(_MAY_BE_COPY, tenant_id)
     return may
 
 
 async def open_feed(driver: asyncpg.Connection, tenant_id: UUID, feed_id: UUID) -> UUID:
-    """Open a feed for a tenant, unless the database has one; return which one it has then."""
+    """Open a feed for a tenant unless the database has one; return the id of its feed."""
     feed: UUID = await driver.fetchval(_OPEN, tenant_id, feed_id)
     return feed

@@ -31,11 +31,12 @@ COLUMNS: tuple[ColumnElement[Any], ...] = (
     files.c.sha256_hash,
     files.c.file_size,
 )
-"""What `stored` needs. The others are not read: others than we write them, and not all that
-PostgreSQL can hold can be read here, such as times before Christ.
+"""The columns that `stored` needs. The others may be written by other programs and hold what
+cannot be read here, such as times before Christ.
 """
 
-# A row of before the constraints takes no update: it is held, and not renewed.
+# An update of a row that is older than the constraints and violates them fails, so it is only
+# locked.
 _HASHED: Final = and_(
     files.c.md5_hash.regexp_match("^[0-9a-f]{32}$"),
     files.c.sha256_hash.regexp_match("^[0-9a-f]{64}$"),
@@ -56,7 +57,7 @@ class StoredFile:
 
 
 async def find_path(connection: TenantConnection, digest: Digest) -> str | None:
-    """The key at which a row says that the tenant has these bytes; None where no row does."""
+    """The key that a row names for these bytes of the tenant; None if no row has them."""
     query = select(files.c.s3_path).where(_has_bytes(connection, digest.sha256_hash))
     path: str | None = (await connection.connection.execute(query)).scalar_one_or_none()
     return path
@@ -65,17 +66,17 @@ async def find_path(connection: TenantConnection, digest: Digest) -> str | None:
 async def adopt(
     tx: TenantConnection, file: StoredFile, missing_path: str | None = None
 ) -> StoredFile:
-    """Make the row of ``file``, or find the one that its bytes have already, and promise it.
+    """Insert the row of ``file``, or find the row that has its bytes already, and promise it.
 
-    What a row of before says else of these bytes is mended: by now they have been read. Where it
-    has them at ``missing_path``, a key that has no object, it has those of ``file`` from now on.
+    An older row is corrected where its MD5 or size is wrong: the caller has read the bytes. If it
+    names ``missing_path``, a key that has no object, it names the key of ``file`` from now on.
 
-    Two that adopt the same bytes wait for each other here, and one of them finds the other's row.
+    Of two transactions that adopt the same bytes, one waits for the other and finds its row.
     """
     while True:
-        if await _inserted(tx, file):
+        if await _insert(tx, file):
             return file
-        known = await _mended(tx, file, missing_path)
+        known = await _correct(tx, file, missing_path)
         if known is not None:  # else it was deleted between the two statements
             return known
 
@@ -94,7 +95,7 @@ async def promise(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
     kept that nothing refers to.
     """
     mine = _is(tx, file_id)
-    renewed = await _changed(tx, mine & _HASHED)
+    renewed = await _renew_row(tx, mine & _HASHED)
     if renewed is not None:
         return renewed
     held = select(*COLUMNS).where(mine).with_for_update(read=True, key_share=True)
@@ -105,19 +106,18 @@ async def promise(tx: TenantConnection, file_id: UUID) -> StoredFile | None:
 async def promise_bytes(
     tx: TenantConnection, digest: Digest, missing_path: str | None = None
 ) -> StoredFile | None:
-    """The file that has these bytes, as `promise` has it.
+    """The file that has these bytes, promised as by `promise`.
 
-    None also where its row tells another MD5: only the bytes can say which is right. They are to
-    be sent again, and mend the row. None as well where it has them at ``missing_path``, a key that
-    has no object.
+    None also if its row has another MD5: the bytes must be sent again to find out which is right.
+    None as well if the row names ``missing_path``, a key that has no object.
     """
-    is_told = files.c.md5_hash == digest.md5_hash
+    is_good = files.c.md5_hash == digest.md5_hash
     if missing_path is not None:
-        is_told &= files.c.s3_path != missing_path
-    return await _changed(tx, _has_bytes(tx, digest.sha256_hash) & is_told)
+        is_good &= files.c.s3_path != missing_path
+    return await _renew_row(tx, _has_bytes(tx, digest.sha256_hash) & is_good)
 
 
-async def _mended(
+async def _correct(
     tx: TenantConnection, file: StoredFile, missing_path: str | None
 ) -> StoredFile | None:
     digest = file.digest
@@ -125,14 +125,14 @@ async def _mended(
     if missing_path is not None:
         is_missing = files.c.s3_path == missing_path
         right["s3_path"] = case((is_missing, file.s3_path), else_=files.c.s3_path)
-    return await _changed(tx, _has_bytes(tx, digest.sha256_hash), **right)
+    return await _renew_row(tx, _has_bytes(tx, digest.sha256_hash), **right)
 
 
-async def _changed(
+async def _renew_row(
     tx: TenantConnection, condition: ColumnElement[bool], **values: object
 ) -> StoredFile | None:
-    """The row that was renewed, and changed."""
-    # The time of now, and not of when the transaction began: it may have waited for the row.
+    """Write the time, and ``values``, into the row that fits; None if there is none."""
+    # Not the time at which the transaction began: it may have waited for the row.
     renewal = update(files).where(condition).values(updated_at=func.clock_timestamp(), **values)
     row = (await tx.connection.execute(renewal.returning(*COLUMNS))).one_or_none()
     return None if row is None else stored(row)
@@ -141,9 +141,9 @@ async def _changed(
 async def unpromised(
     tx: TenantConnection, file_ids: Collection[UUID], age: timedelta
 ) -> dict[UUID, str]:
-    """The keys of those that were not promised within ``age``, and that no live document has.
+    """The keys of the files that were not promised within ``age`` and that no live document has.
 
-    Garbage collection may have taken the bytes of such a file, and a backup brought its row back.
+    Garbage collection may have deleted the bytes of such a file before a backup restored its row.
     """
     is_used = exists().where(
         documents.c.tenant_id == files.c.tenant_id,
@@ -160,7 +160,7 @@ async def unpromised(
 
 
 async def renew(tx: TenantConnection, file_ids: Collection[UUID]) -> None:
-    """Let the time for which files without a reference are kept begin anew."""
+    """Restart the time for which files without a reference are kept."""
     await tx.driver.execute("SELECT feed.renew_files($1, $2)", tx.tenant_id, list(file_ids))
 
 
@@ -171,8 +171,9 @@ async def drop_unreferenced(
 
     A file that was made or promised less than ``unpromised_for`` ago stays.
 
-    The lock comes first, in a statement of its own, so that the check sees what those committed
-    who had pinned the row; in the order of ids, so that two that delete cannot deadlock.
+    The rows are locked first, in a statement of its own, so that the check sees what transactions
+    that had pinned them have committed; in the order of ids, so that two deletions cannot
+    deadlock.
     """
     mine = and_(files.c.tenant_id == tx.tenant_id, files.c.id.in_(file_ids))
     await tx.connection.execute(
@@ -194,10 +195,10 @@ async def drop_unreferenced(
 async def is_kept(tx: TenantConnection, file: StoredFile) -> bool:
     """Whether a row points at the bytes of ``file``, now and for good.
 
-    Waits for a transaction that still inserts or deletes the row, even if its client is gone: a
-    lost connection says nothing of what the server makes of a COMMIT.
+    It waits for a transaction that still inserts or deletes the row, even if its client is gone:
+    the server may carry out a COMMIT whose connection was lost.
     """
-    if await _inserted(tx, file):
+    if await _insert(tx, file):
         await tx.connection.execute(delete(files).where(_is(tx, file.id)))
         return False
     query = select(files.c.id).where(
@@ -206,7 +207,7 @@ async def is_kept(tx: TenantConnection, file: StoredFile) -> bool:
     return (await tx.connection.execute(query)).one_or_none() is not None
 
 
-async def _inserted(tx: TenantConnection, file: StoredFile) -> bool:
+async def _insert(tx: TenantConnection, file: StoredFile) -> bool:
     row = {
         "tenant_id": tx.tenant_id,
         "id": file.id,

@@ -1,4 +1,4 @@
-"""Garbage: what may go, counted or deleted a batch at a time.
+"""Garbage: what may be deleted, counted, or deleted a batch at a time.
 
 Functions that delete return how many they deleted: fewer than ``most`` means that none is left.
 """
@@ -31,9 +31,9 @@ _BEYOND = """
 """
 _COUNT_VERSIONS = f"SELECT count(*) FROM ({_BEYOND.format(page='')}) beyond"  # noqa: S608
 
-# A page of documents, $4 exclusive, at a time. The ledger remembers each version, also
-# one that no push has made: a client that has it must not take it for lost. Old versions go first:
-# where a batch ends within a document, its newest ones are left.
+# One page of documents after $4. The ledger remembers each version, also one that no push has
+# made: a client that has it must not take it for lost. Old versions are deleted first: if a batch
+# ends within a document, its newest versions are left.
 _COLLECT_VERSIONS = f"""
 WITH page AS MATERIALIZED (
   SELECT DISTINCT document_id FROM document_history
@@ -56,7 +56,7 @@ SELECT (SELECT count(*) FROM gone) AS collected,
        (SELECT document_id FROM page ORDER BY document_id DESC LIMIT 1) AS last
 """  # noqa: S608 - only our own text is put in
 
-# Of two tables that differ by nothing but names: what is older than $2.
+# For two tables that differ only in names: the rows that are older than $2.
 _OLD = "FROM {table} WHERE tenant_id = $1 AND {since} < now() - $2::interval"
 _COUNT_OLD = f"SELECT count(*) {_OLD}"
 _COLLECT_OLD = f"""
@@ -66,10 +66,10 @@ DELETE FROM {{table}} WHERE tenant_id = $1 AND ({{key}}) IN (
 _CHANGES = {"table": "collected_changes", "key": "change_id", "since": "collected_at"}
 _KEYS = {"table": "idempotency_keys", "key": "user_id, key", "since": "created_at"}
 
-# Where the feed left a history, that one may have gone on elsewhere: this database may be a copy.
-# What was kept when they parted may be needed there, and so may what was set free here since; two
-# days are for clocks, uploads and processes that lag behind. A clock that is ahead does not say
-# when they parted. A dry run notes no fork, so the one counts too that comes with the next tick.
+# If the feed left a history, this database may be a copy, and that history may go on in another.
+# The other database may need what was kept at the fork and what was set free here since; two days
+# allow for clocks, uploads and processes that lag behind. A clock that was ahead does not show
+# when the fork was. A dry run notes no fork, so the fork that the next tick would make counts too.
 _FORKS = f"""
 WITH fork AS MATERIALIZED (
   SELECT forked_at, left_at FROM {RECENT_FORKS}
@@ -81,13 +81,14 @@ _MAYBE_ELSEWHERE = """EXISTS (
   WHERE fork.forked_at > fork.left_at
      OR {time} >= fork.forked_at - {age}::interval - interval '2 days')"""
 
-# $2 age, $3 whether what may be needed elsewhere is kept
+# $2 age, $3 whether to keep what another database may need
 _ABANDONED = f"""
 FROM direct_uploads WHERE tenant_id = $1 AND expires_at < now() - $2::interval
   AND NOT ($3 AND {_MAYBE_ELSEWHERE.format(time="expires_at", age="$2")})
 """
 _COUNT_UPLOADS = f"{_FORKS} SELECT count(*) {_ABANDONED}"
-# The age is asked again of a row that was waited for: it may have been taken up meanwhile.
+# The age is checked again after the wait for a row, since the upload may have been renewed
+# meanwhile.
 _COLLECT_UPLOADS = f"""
 {_FORKS}
 DELETE FROM direct_uploads
@@ -96,7 +97,7 @@ WHERE tenant_id = $1 AND expires_at < now() - $2::interval AND id IN (
 RETURNING s3_path, s3_upload_id, file_id IS NULL AS is_pending
 """  # noqa: S608 - only our own text is put in
 
-# A page of files behind $3, and those of them that nothing refers to; $5 as $3 of uploads.
+# A page of files after $3, and those of them that nothing refers to; $5 is what $3 is for uploads.
 _UNREFERENCED = f"""
 {_FORKS}, page AS MATERIALIZED (
   SELECT id, updated_at, file_size FROM files
@@ -113,7 +114,7 @@ SELECT (SELECT id FROM page ORDER BY id DESC LIMIT 1) AS last,
        coalesce((SELECT sum(file_size) FROM unreferenced), 0)::bigint AS bytes
 """  # noqa: S608 - only our own text is put in
 
-# One statement, so one moment: an upload that becomes a file is always in one of the two.
+# One statement is one snapshot: an upload that becomes a file is always in one of the two.
 _KNOWN_PATHS = """
 SELECT s3_path FROM files WHERE tenant_id = $1 AND s3_path = ANY($2)
 UNION ALL
@@ -133,7 +134,7 @@ WHERE {_MAYBE_ELSEWHERE.format(time="made_at", age="$4")}
 
 @dataclass(frozen=True, slots=True)
 class VersionLimits:
-    """What is kept of the history; None for no limit."""
+    """How much of the history is kept; None for no limit."""
 
     age: timedelta | None
     versions: int | None
@@ -141,7 +142,7 @@ class VersionLimits:
 
 @dataclass(frozen=True, slots=True)
 class AbandonedUpload:
-    """What to take out of S3 after its row."""
+    """What to delete from S3 after the row."""
 
     s3_path: str
     s3_upload_id: str | None
@@ -163,24 +164,26 @@ class Unreferenced:
 
 
 async def count_tombstones(connection: TenantConnection, age: timedelta) -> int:
-    return await _number(connection, _COUNT_TOMBSTONES, age)
+    return await _fetch_number(connection, _COUNT_TOMBSTONES, age)
 
 
 async def collect_tombstones(tx: TenantConnection, age: timedelta, most: int) -> int:
-    """Raise the floor and delete, so that no cursor misses a deletion without being told."""
-    return await _number(tx, _COLLECT_TOMBSTONES, age, most)
+    """Raise the floor and delete, so that a cursor that would miss a deletion is refused."""
+    return await _fetch_number(tx, _COLLECT_TOMBSTONES, age, most)
 
 
 async def count_versions(connection: TenantConnection, limits: VersionLimits) -> int:
-    return await _number(connection, _COUNT_VERSIONS, limits.age, limits.versions)
+    return await _fetch_number(connection, _COUNT_VERSIONS, limits.age, limits.versions)
 
 
 async def collect_versions(
     tx: TenantConnection, limits: VersionLimits, after: UUID, most: int
 ) -> tuple[int, UUID | None]:
-    """Delete of the documents behind ``after``; return the last one looked at, None for none.
+    """Delete versions of the documents after ``after``.
 
-    Where as many as ``most`` went, there may be more of the same documents.
+    Returns:
+        How many were deleted, and the last document that was looked at, None for none. If ``most``
+        were deleted, the same documents may have more.
     """
     row = await tx.driver.fetchrow(
         _COLLECT_VERSIONS, tx.tenant_id, limits.age, limits.versions, after, most
@@ -189,30 +192,30 @@ async def collect_versions(
 
 
 async def count_changes(connection: TenantConnection, age: timedelta) -> int:
-    return await _number(connection, _COUNT_OLD.format(**_CHANGES), age)
+    return await _fetch_number(connection, _COUNT_OLD.format(**_CHANGES), age)
 
 
 async def collect_changes(tx: TenantConnection, age: timedelta, most: int) -> int:
     """Forget versions that left the history before, and the ids of the changes that made them."""
-    return await _deleted(tx, _COLLECT_OLD.format(**_CHANGES), age, most)
+    return await _delete(tx, _COLLECT_OLD.format(**_CHANGES), age, most)
 
 
 async def count_keys(connection: TenantConnection, age: timedelta) -> int:
-    return await _number(connection, _COUNT_OLD.format(**_KEYS), age)
+    return await _fetch_number(connection, _COUNT_OLD.format(**_KEYS), age)
 
 
 async def collect_keys(tx: TenantConnection, age: timedelta, most: int) -> int:
-    return await _deleted(tx, _COLLECT_OLD.format(**_KEYS), age, most)
+    return await _delete(tx, _COLLECT_OLD.format(**_KEYS), age, most)
 
 
 async def count_uploads(connection: TenantConnection, age: timedelta, *, is_cautious: bool) -> int:
-    return await _number(connection, _COUNT_UPLOADS, age, is_cautious)
+    return await _fetch_number(connection, _COUNT_UPLOADS, age, is_cautious)
 
 
 async def collect_uploads(
     tx: TenantConnection, age: timedelta, most: int, *, is_cautious: bool
 ) -> tuple[int, list[AbandonedUpload]]:
-    """Delete the rows of uploads, and name those that were never completed."""
+    """Delete the rows of uploads; return how many, and the uploads that were never completed."""
     rows = await tx.driver.fetch(_COLLECT_UPLOADS, tx.tenant_id, age, is_cautious, most)
     pending = [row for row in rows if row["is_pending"]]
     return len(rows), [AbandonedUpload(row["s3_path"], row["s3_upload_id"]) for row in pending]
@@ -221,7 +224,7 @@ async def collect_uploads(
 async def unreferenced(
     connection: TenantConnection, age: timedelta, after: UUID, most: int, *, is_cautious: bool
 ) -> Unreferenced:
-    """Look at ``most`` files behind ``after``."""
+    """Look at ``most`` files after ``after``."""
     row = await connection.driver.fetchrow(
         _UNREFERENCED, connection.tenant_id, age, after, most, is_cautious
     )
@@ -229,13 +232,13 @@ async def unreferenced(
 
 
 async def known_paths(connection: TenantConnection, keys: Sequence[str]) -> set[str]:
-    """Those of the keys that a file or an upload under way has."""
+    """The keys that a file or a pending upload has."""
     rows = await connection.driver.fetch(_KNOWN_PATHS, connection.tenant_id, keys)
     return {row["s3_path"] for row in rows}
 
 
 async def known_uploads(connection: TenantConnection, upload_ids: Sequence[str]) -> set[str]:
-    """Those of the multipart uploads that are under way."""
+    """The multipart uploads that are pending."""
     rows = await connection.driver.fetch(_KNOWN_UPLOADS, connection.tenant_id, upload_ids)
     return {row["s3_upload_id"] for row in rows}
 
@@ -243,18 +246,17 @@ async def known_uploads(connection: TenantConnection, upload_ids: Sequence[str])
 async def maybe_elsewhere(
     connection: TenantConnection, made_at: Mapping[str, datetime], age: timedelta
 ) -> set[str]:
-    """Those of some names that may be known where a history of before has gone on."""
+    """The names that a database in which an older history goes on may know."""
     rows = await connection.driver.fetch(
         _LISTED_ELSEWHERE, connection.tenant_id, list(made_at), list(made_at.values()), age
     )
     return {row["name"] for row in rows}
 
 
-async def _number(connection: TenantConnection, query: str, *values: object) -> int:
+async def _fetch_number(connection: TenantConnection, query: str, *values: object) -> int:
     return int(await connection.driver.fetchval(query, connection.tenant_id, *values))
 
 
-async def _deleted(tx: TenantConnection, statement: str, age: timedelta, most: int) -> int:
-    """The number in a command tag such as ``DELETE 5``."""
+async def _delete(tx: TenantConnection, statement: str, age: timedelta, most: int) -> int:
     tag = await tx.driver.execute(statement, tx.tenant_id, age, most)
-    return int(str(tag).rpartition(" ")[2])
+    return int(str(tag).rpartition(" ")[2])  # the tag is, say, "DELETE 5"

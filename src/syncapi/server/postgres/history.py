@@ -58,14 +58,14 @@ async def versions(
 async def unknown(
     connection: TenantConnection, versions: Sequence[NamedVersion]
 ) -> list[UnknownVersion]:
-    """Those of some versions that never were, or whose last trace is gone; in their order."""
+    """Those of the versions that the database never had or remembers no more; in their order."""
     rows = await connection.driver.fetch(
         _UNKNOWN,
         connection.tenant_id,
         [version.id for version in versions],
         [version.updated_at for version in versions],
     )
-    # By its number: the driver gives the first and the last time back as another one.
+    # By number, since the driver changes the earliest and the latest time that it can hold.
     found = [versions[row["number"] - 1] for row in rows]
     return [UnknownVersion(id=one.id, updated_at=one.updated_at) for one in found]
 
@@ -77,7 +77,7 @@ async def find(
     query = select(document_history).where(
         _of(connection, document_id), document_history.c.updated_at == updated_at
     )
-    return _kept((await connection.connection.execute(query)).one_or_none())
+    return _make_kept((await connection.connection.execute(query)).one_or_none())
 
 
 async def newest(connection: TenantConnection, document_id: UUID) -> KeptVersion | None:
@@ -88,10 +88,10 @@ async def newest(connection: TenantConnection, document_id: UUID) -> KeptVersion
         .order_by(document_history.c.updated_at.desc())
         .limit(1)
     )
-    return _kept((await connection.connection.execute(query)).one_or_none())
+    return _make_kept((await connection.connection.execute(query)).one_or_none())
 
 
-def _kept(row: Row[Any] | None) -> KeptVersion | None:
+def _make_kept(row: Row[Any] | None) -> KeptVersion | None:
     if row is None:
         return None
     return KeptVersion(row.folder, row.filename, row.mime_type, row.file_id)

@@ -56,7 +56,7 @@ class Earlier:
 async def claim(tx: TenantConnection, request: KeyedRequest) -> Earlier | None:
     """Take the key; None if this request is the first that has it.
 
-    While the first one is under way this waits for its end: if it comes to nothing, the key is
+    While the first request is under way this waits for its end. If that request fails, the key is
     free again.
 
     Raises:
@@ -86,11 +86,11 @@ async def find(connection: TenantConnection, key: str) -> Earlier | None:
 async def keep(tx: TenantConnection, key: str, answer: str) -> None:
     """Keep the answer, which is JSON, of a request that claimed its key in this transaction.
 
-    Nobody can wait for the row, so this may follow the taking of the clock.
+    No other transaction waits for the row, so this may be called after the clock was taken.
     """
     await tx.driver.execute(_KEEP, tx.tenant_id, tx.scope.user_id, key, answer)
 
 
 async def forget_document(tx: TenantConnection, document_id: UUID) -> None:
-    """Give no answers any more that tell of a document. Its keys stay taken."""
+    """Delete the kept answers that describe a document. Their keys stay taken."""
     await tx.driver.execute(_FORGET, tx.tenant_id, str(document_id))

@@ -1,8 +1,8 @@
-"""How many of a pool's connections may be held by those who may have to wait for a lock.
+"""How many connections of a pool may be held by writes, which may have to wait for locks.
 
-Somebody may keep a document or a tenant's clock locked for as long as he likes, in ``psql`` say.
-Whoever needs it waits for `LOCK_SECONDS`, gives the connection back, and tries again later. So
-neither the writes of one tenant nor those that met a lock can take all connections of a pool.
+A transaction, in ``psql`` say, may keep a document or a tenant's clock locked for any time. A
+write that needs it waits for `LOCK_SECONDS`, gives its connection back, and tries again later. So
+neither the writes of one tenant nor the writes that met a lock can take all connections of a pool.
 """
 
 import asyncio
@@ -16,15 +16,15 @@ from weakref import WeakValueDictionary
 from syncapi.server.postgres.failures import locked
 
 LOCK_SECONDS: Final = 1.0
-"""A transaction waits so long for one lock before it gives its connection back."""
+"""How long a transaction waits for one lock before it gives its connection back."""
 
 
 class Lanes:
-    """The connections of one pool, as far as writes take them.
+    """Limits how many connections of one pool writes hold.
 
     Args:
-        size: of the pool. One tenant's writes hold half of it at most; those that have met a
-            lock, of all tenants together, a quarter.
+        size: the number of connections of the pool. The writes of one tenant hold half of them at
+            most, and the writes of all tenants that have met a lock a quarter.
     """
 
     def __init__(self, size: int) -> None:
@@ -46,7 +46,9 @@ class Lanes:
         Raises:
             Unavailable: others hold all places until then.
         """
-        places = self._held_up if is_held_up else self._places_of(tenant_id)
+        places = self._held_up
+        if not is_held_up:
+            places = self._tenants.setdefault(tenant_id, asyncio.Semaphore(self._of_tenant))
         try:
             async with asyncio.timeout(until - time.monotonic()):
                 await places.acquire()
@@ -56,9 +58,3 @@ class Lanes:
             yield
         finally:
             places.release()
-
-    def _places_of(self, tenant_id: UUID) -> asyncio.Semaphore:
-        places = self._tenants.get(tenant_id)
-        if places is None:
-            places = self._tenants[tenant_id] = asyncio.Semaphore(self._of_tenant)
-        return places

@@ -40,7 +40,7 @@ class Target:
 
 
 def scripts_folder() -> Path:
-    """The folder of both trees: in the package where that is installed, else in the repository."""
+    """The folder of both trees: in the package if that is installed, else in the repository."""
     package = Path(__file__).parents[2]
     packaged = package / "_alembic"
     return packaged if packaged.is_dir() else package.parents[1] / "alembic"
@@ -97,7 +97,7 @@ def upgrade(
     lock_timeout: str = LOCK_TIMEOUT,
     statement_timeout: str = STATEMENT_TIMEOUT,
 ) -> None:
-    """Bring the database up to `revision`. Runs an event loop of its own."""
+    """Migrate the database up to `revision`. Runs an event loop of its own."""
     config = _config(target, None, lock_timeout, statement_timeout)
     command.upgrade(config, revision)
 
@@ -115,7 +115,7 @@ def upgrade_sql(target: Target, start: str | None) -> str:
 
 
 def why_stopped(error: BaseException) -> str | None:
-    """What to tell an operator of a migration that a time-out stopped; None for other errors."""
+    """Why a time-out stopped a migration, as a message for operators; None for other errors."""
     stopped = {
         LOCK_NOT_AVAILABLE: f"another session kept it waiting for a lock for {LOCK_TIMEOUT}",
         QUERY_CANCELED: f"a statement took longer than {STATEMENT_TIMEOUT}, or was cancelled",
@@ -124,7 +124,7 @@ def why_stopped(error: BaseException) -> str | None:
         return None
     return (
         f"{stopped}. Nothing is half done: each migration is a transaction, and those before it "
-        "stand. See in pg_stat_activity whose transactions are old (xact_start), and when they "
+        "are committed. Find old transactions in pg_stat_activity (xact_start), and when they "
         "have ended, run `syncapi migrate` again"
     )
 

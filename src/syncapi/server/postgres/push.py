@@ -1,10 +1,10 @@
-"""Pushes: all that is known of what they name in one statement, and all that they write in one.
+"""Pushes: one statement reads all that a group of them names, and one writes all their changes.
 
-The read (``feed.known``) locks nothing. The write (``feed.push``) locks, sees that no document it
-changes has another version than was read, and is a transaction of its own or the end of one.
+The read (``feed.known``) locks nothing. The write (``feed.push``) locks the documents, checks that
+each still has the version that was read, and is a transaction of its own or the end of one.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,7 +27,7 @@ _LOCK = "SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) ORDER BY
 
 _PIN = "SELECT id FROM files WHERE tenant_id = $1 AND id = ANY($2) ORDER BY id FOR KEY SHARE"
 
-# Those of the rows that another transaction keeps locked. It locks the others for a moment.
+# Finds the rows that another transaction keeps locked, and locks the others for a moment.
 _LOCKED = """
 WITH document AS MATERIALIZED (
   SELECT id FROM documents WHERE tenant_id = $1 AND id = ANY($2) FOR UPDATE SKIP LOCKED
@@ -41,7 +41,7 @@ SELECT id FROM files
 WHERE tenant_id = $1 AND id = ANY($3) AND id NOT IN (SELECT id FROM file)
 """
 _COPIED = "SELECT document_id, updated_at FROM feed.copied($1, $2, $3, $4)"
-# How long ago a file was promised says the database's own clock.
+# How long ago a file was promised is measured by the clock of the database.
 _READ = """
 SELECT known.*, CASE kind WHEN 'file' THEN now() - version END AS promised_ago
 FROM feed.known($1, $2, $3, $4, $5, $6) AS known
@@ -49,7 +49,7 @@ FROM feed.known($1, $2, $3, $4, $5, $6) AS known
 _WRITE = "SELECT stamp, written_at FROM feed.push($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)"
 
 _TAKES_CLOCK = "feed.tick("
-"""Stands in the context of an error, in any language, if it happened while taking the clock."""
+"""The context of an error contains this in any language if the clock was being taken."""
 
 Row = Mapping[str, Any]
 
@@ -58,7 +58,7 @@ class Raced(Exception):  # noqa: N818 - no failure: what was read no longer hold
     """Another transaction came between the read and the write. Nothing was written.
 
     Attributes:
-        sqlstate: of the failure, by which those are known that a transaction is run again for.
+        sqlstate: of the failure; it decides whether the transaction is run again.
     """
 
     def __init__(self, sqlstate: str | None) -> None:
@@ -70,7 +70,7 @@ class HeldUp(Raced):
     """Another transaction keeps locked what a push needs. Nothing was written.
 
     Attributes:
-        by_clock: it is the tenant's clock, for which all writes of the tenant wait.
+        by_clock: the tenant's clock is locked, for which all writes of the tenant wait.
     """
 
     def __init__(self, sqlstate: str, *, by_clock: bool) -> None:
@@ -100,7 +100,7 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """All that pushes need to be judged by, as of one moment."""
+    """What is needed to judge pushes, as of one moment."""
 
     states: dict[UUID, State]
     applied: dict[UUID, UUID]
@@ -113,7 +113,7 @@ class PlannedWrite:
     """A write that was decided upon.
 
     Attributes:
-        seen: the version that was read, of a tombstone too; None where there was nothing.
+        seen: the version that was read, also of a tombstone; None if there was no document.
         author: the user who pushed it.
     """
 
@@ -126,7 +126,7 @@ class PlannedWrite:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What a write left.
+    """What a write has written.
 
     Attributes:
         stamp: the version of everything that was written.
@@ -138,7 +138,7 @@ class Written:
 
 
 async def lock(tx: TenantConnection, ids: Collection[UUID], file_ids: Collection[UUID]) -> None:
-    """Keep others from changing these documents and deleting these files until the end."""
+    """Lock documents against changes, and files against deletion, by other transactions."""
     await tx.driver.execute(_LOCK, tx.tenant_id, list(ids))
     await tx.driver.execute(_PIN, tx.tenant_id, list(file_ids))
 
@@ -146,7 +146,7 @@ async def lock(tx: TenantConnection, ids: Collection[UUID], file_ids: Collection
 async def locked(
     connection: TenantConnection, ids: Collection[UUID], file_ids: Collection[UUID]
 ) -> set[UUID]:
-    """Those of the documents and files that another transaction keeps locked just now."""
+    """The documents and files that another transaction keeps locked at this moment."""
     rows = await connection.driver.fetch(_LOCKED, connection.tenant_id, list(ids), list(file_ids))
     return {row["id"] for row in rows}
 
@@ -159,9 +159,9 @@ async def read(
     file_ids: Collection[UUID],
     bases: Sequence[tuple[UUID, datetime]],
 ) -> Known:
-    """What there is of these documents, changes, files, and versions of documents.
+    """Read these documents, changes and files, and versions of documents.
 
-    Of the versions in ``bases`` those that are current are not looked up.
+    The versions in ``bases`` that are current are not looked up.
     """
     rows = await tx.driver.fetch(
         _READ,
@@ -172,19 +172,31 @@ async def read(
         [document for document, _ in bases],
         [version for _, version in bases],
     )
-    return _known(rows)
+    known = Known({}, {}, {}, {})
+    for row in rows:
+        match row["kind"]:
+            case "state":
+                known.states[row["id"]] = _make_state(row)
+            case "change":
+                known.applied[row["id"]] = row["reference"]
+            case "file":
+                known.files[row["id"]] = row
+            case "base":
+                base = Base(row["version"], _read_fields(row))
+                known.bases[row["id"], row["version"]] = base
+    return known
 
 
 async def copied(
     tx: TenantConnection, versions: Sequence[tuple[UUID, datetime, datetime]]
 ) -> set[tuple[UUID, datetime]]:
-    """Those versions of documents that were written again and again since, and never changed.
+    """The versions of documents whose later versions are all copies.
 
-    So it is where something other than the document was mended, such as the MD5 of its file.
+    Copies are written when something other than the document is corrected, such as its file's MD5.
 
     Args:
-        tx: of the tenant.
-        versions: each with the document before it, and with the last later version to look at.
+        tx: a connection of the tenant.
+        versions: each as document, version, and the last later version to look at.
     """
     rows = await tx.driver.fetch(_COPIED, tx.tenant_id, *map(list, zip(*versions, strict=True)))
     return {(row["document_id"], row["updated_at"]) for row in rows}
@@ -193,7 +205,7 @@ async def copied(
 async def write(tx: TenantConnection, planned: Sequence[PlannedWrite]) -> Written:
     """Write, and take the clock. Nothing but the commit may follow.
 
-    It fails by a serialisation failure where what was read is no longer so.
+    It fails with a serialisation failure if what was read has changed.
     """
     fields = [one.write.fields for one in planned]
     row = await tx.driver.fetchrow(
@@ -216,11 +228,11 @@ async def write(tx: TenantConnection, planned: Sequence[PlannedWrite]) -> Writte
 
 @contextmanager
 def others_as_raced() -> Iterator[None]:
-    """Raise `Raced` where another transaction stands in the way of any statement or the commit.
+    """Raise `Raced` if another transaction makes a statement or the commit fail.
 
     Raises:
-        HeldUp: it keeps a row or a whole table locked.
-        Raced: it changed what was read.
+        HeldUp: the other transaction keeps a row or a whole table locked.
+        Raced: the other transaction changed what was read.
     """
     try:
         yield
@@ -233,29 +245,13 @@ def others_as_raced() -> Iterator[None]:
         raise
 
 
-def _known(rows: Iterable[Row]) -> Known:
-    known = Known({}, {}, {}, {})
-    for row in rows:
-        match row["kind"]:
-            case "state":
-                known.states[row["id"]] = _state(row)
-            case "change":
-                known.applied[row["id"]] = row["reference"]
-            case "file":
-                known.files[row["id"]] = row
-            case "base":
-                base = Base(row["version"], _fields(row))
-                known.bases[row["id"], row["version"]] = base
-    return known
-
-
-def _state(row: Row) -> State:
+def _make_state(row: Row) -> State:
     if row["filename"] is None:
         return State(Version(row["version"], is_deleted=True, fields=None), None)
-    return State(Version(row["version"], row["is_deleted"], _fields(row)), row)
+    return State(Version(row["version"], row["is_deleted"], _read_fields(row)), row)
 
 
-def _fields(row: Row) -> dict[str, object]:
+def _read_fields(row: Row) -> dict[str, object]:
     return {
         "folder": row["folder"],
         "filename": row["filename"],

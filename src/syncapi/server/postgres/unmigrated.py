@@ -1,4 +1,4 @@
-"""What it means that a table, column or function of ours is not there."""
+"""A missing table, column or function of ours means that the database is not migrated."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,7 +12,7 @@ _MISSING = frozenset({"42883", "42P01", "42703", "3F000"})
 
 @contextmanager
 def unmigrated_as_unavailable(database: str) -> Iterator[None]:
-    """Say that the database needs its migrations, where something of ours is missing.
+    """Raise a refusal that names the migrations where a table, column or function is missing.
 
     Raises:
         Unavailable: until an operator has migrated the database.
