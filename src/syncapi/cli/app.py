@@ -1,4 +1,4 @@
-"""The root of the command line: the table of verbs, and the one place where failures end.
+"""The root of the command line: the table of verbs, and the one place that handles failures.
 
 A verb's module is imported when the verb runs, so that ``syncapi --help`` is quick and works
 where only the client is installed. To add a verb, write a module with a ``typer.Typer`` named
@@ -19,7 +19,7 @@ from syncapi.cli.exit_codes import CommandFailed, ExitCode, explained
 
 
 class Extra(enum.Enum):
-    """What must be installed beside the client, known by packages that only it brings."""
+    """What must be installed beside the client, recognised by packages that only it has."""
 
     NONE = (None, ())
     SERVER = ("server", ("asyncpg", "fastapi", "jose", "sqlalchemy"))
@@ -43,7 +43,7 @@ class Verb:
         module: within ``syncapi.cli``; holds a ``typer.Typer`` named ``app``, of one command or of
             several.
         summary: the line of ``syncapi --help``.
-        extra: the verb is hidden, and explains itself, where this is not installed.
+        extra: without it the verb is hidden, and says what to install.
     """
 
     name: str
@@ -60,7 +60,7 @@ VERBS = (
     Verb("sync", "client.sync", "Bring a folder and the server in step."),
     Verb("pull", "client.pull", "Fetch what is new on the server."),
     Verb("push", "client.push", "Send what is new in a folder."),
-    Verb("watch", "client.watch", "Keep a folder in step until told to stop."),
+    Verb("watch", "client.watch", "Keep a folder in step until stopped."),
     Verb("status", "client.status", "Say what a sync would do."),
     Verb("diff", "client.diff", "Compare files with the server's version."),
     Verb("conflicts", "client.conflicts", "List, show and resolve conflicts."),
@@ -77,11 +77,11 @@ VERBS = (
     Verb("feed", "server.feeds", "Open and void the feeds of tenants.", Extra.SERVER),
     Verb("member", "server.members", "Add, remove and list members.", Extra.SERVER),
     Verb("token", "server.tokens", "Issue bearer tokens.", Extra.SERVER),
-    Verb("gc", "server.gc", "Collect what nobody needs any more.", Extra.SERVER),
+    Verb("gc", "server.gc", "Delete what is not needed any more.", Extra.SERVER),
     Verb("dev", "dev.verb", "Run everything on this machine.", Extra.EMBEDDED),
 )
 
-# Whatever follows the verb belongs to its own parser, options and --help included.
+# The verb's own parser reads all that follows the verb, options and --help included.
 _PASS_THROUGH = {
     "allow_extra_args": True,
     "allow_interspersed_args": False,
@@ -110,18 +110,15 @@ def _runner(verb: Verb) -> Callable[[typer.Context], None]:
     def run(ctx: typer.Context) -> None:
         with explained():
             if not verb.extra.is_installed:
-                raise _not_installed(verb)
+                raise CommandFailed(
+                    f"'{verb.name}' is not installed here. Install it: "
+                    f"pip install '{verb.extra.requirement}'",
+                    ExitCode.USAGE,
+                )
             module = importlib.import_module(f"syncapi.cli.{verb.module}")
             typer.main.get_command(module.app).main(args=ctx.args, prog_name=ctx.command_path)
 
     return run
-
-
-def _not_installed(verb: Verb) -> CommandFailed:
-    return CommandFailed(
-        f"'{verb.name}' is not installed here. Install it: pip install '{verb.extra.requirement}'",
-        ExitCode.USAGE,
-    )
 
 
 def build(verbs: tuple[Verb, ...] = VERBS) -> typer.Typer:

@@ -1,7 +1,7 @@
-"""How a verb fails: what happened, what to do next, an exit code; no traceback for a mistake.
+"""How a verb fails: it prints what happened and what to do next, and ends with an exit code.
 
-The table of exit codes is `ExitCode`; which failure has which is in `exit_code_of`, and nowhere
-else.
+A user's mistake causes no traceback. `ExitCode` is the table of exit codes; `exit_code_of` alone
+decides which failure has which.
 """
 
 import enum
@@ -41,11 +41,11 @@ class ExitCode(enum.IntEnum):
 
 
 class CommandFailed(Exception):  # noqa: N818 - said to a person, like a refusal
-    """What a verb says when it cannot do its work.
+    """A verb cannot do its work, and says why.
 
     Attributes:
         message: what happened, to which file, and why.
-        hint: what to type next; None where the message says it already.
+        hint: what to type next; None if the message says it already.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class Explanation:
     """A failure in words.
 
     Attributes:
-        request_id: of the server's answer; None where none came.
+        request_id: of the server's answer; None if there was no answer.
     """
 
     message: str
@@ -71,7 +71,7 @@ class Explanation:
     request_id: str | None = None
 
     def lines(self) -> list[str]:
-        """As a person reads it."""
+        """The lines that a person reads."""
         said = [f"syncapi: {self.message}"]
         if self.hint:
             said.append(f"  next: {self.hint}")
@@ -88,7 +88,8 @@ def explanation_of(error: BaseException) -> Explanation | None:
         case Refusal():
             return Explanation(error.detail, _of_refusal(error))
         case OSError() if error.strerror:
-            return _of_system(error)
+            where = f"{error.filename}: " if error.filename else ""
+            return Explanation(f"{where}{error.strerror}", ExitCode.FAILED)
         case Exception():
             return _of_client(error)
         case _:
@@ -116,11 +117,6 @@ def _of_refusal(refusal: Refusal) -> ExitCode:
             return ExitCode.UNAUTHORISED
         case _:
             return ExitCode.FAILED
-
-
-def _of_system(error: OSError) -> Explanation:
-    where = f"{error.filename}: " if error.filename else ""
-    return Explanation(f"{where}{error.strerror}", ExitCode.FAILED)
 
 
 def _of_client(error: Exception) -> Explanation | None:

@@ -23,7 +23,8 @@ def print_json(value: Any) -> None:  # noqa: ANN401 - whatever JSON can say
 def print_table(records: Sequence[Record], columns: Sequence[str], *, empty: str) -> None:
     """Print some columns of records, or ``empty`` where there are none.
 
-    What is not a terminal gets one line a record with tabs between, so that `cut` can read it.
+    If stdout is no terminal, it prints one line for each record with tabs, so that `cut` can read
+    it.
     """
     console = Console()
     if not console.is_terminal:

@@ -9,14 +9,14 @@ _ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class _AskedToEndError(BaseException):
-    """No `Exception`: nothing on the way may take it for a failure."""
+    """Not an `Exception`, so that no handler of failures catches it."""
 
 
 @contextmanager
 def ended_by_signals() -> Iterator[None]:
     """Leave the block in order at Ctrl-C, SIGTERM or a closed terminal.
 
-    Once asked, further signals are ignored, so that impatience breaks no clean-up.
+    After the first signal further ones are ignored, so that they do not interrupt the clean-up.
     """
     before = {number: signal.getsignal(number) for number in _ASKING}
     for number in _ASKING:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fixtures.machine import Machine
-from syncapi.cli.client.mirror_factory import opened
+from syncapi.cli.client.mirror_factory import open_folder
 from syncapi.cli.client.registry import folder_of
 from syncapi.cli.exit_codes import CommandFailed
 from syncapi.client.store.lock import ReplicaLock
@@ -191,7 +191,7 @@ async def test_what_was_opened_before_it_was_forgotten_is_not_synced(
     for name, value in machine.environment.items():
         monkeypatch.setenv(name, value)
     found, _ = folder_of(folder)
-    async with opened(found) as at_work:
+    async with open_folder(found) as at_work:
         with at_work.alone():
             pass
         assert machine("forget", folder).code == 0

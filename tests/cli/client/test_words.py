@@ -4,7 +4,7 @@ import pytest
 
 from fixtures.machine import Machine, terminal
 from syncapi.cli.client import bars
-from syncapi.cli.client.console import Speaker, columns, counted, sized
+from syncapi.cli.client.console import Speaker, columns, format_count, format_size
 from syncapi.cli.client.sync_output import tell_report
 from syncapi.cli.exit_codes import CommandFailed, ExitCode, explanation_of
 from syncapi.cli.printable import name_shown, printable
@@ -92,10 +92,10 @@ def test_text_keeps_its_lines() -> None:
 
 
 def test_amounts_as_people_say_them() -> None:
-    assert [sized(n) for n in (0, 1023, 1024, 1536 * 1024, 5 * 1024**4)] == [
+    assert [format_size(n) for n in (0, 1023, 1024, 1536 * 1024, 5 * 1024**4)] == [
         *("0 B", "1023 B", "1.0 KiB", "1.5 MiB", "5.0 TiB")
     ]
-    assert [counted(n, "file") for n in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
+    assert [format_count(n, "file") for n in (0, 1, 2000)] == ["0 files", "1 file", "2,000 files"]
     assert columns([("a", "bb"), ("ccc", "")]) == ["a    bb", "ccc"]
 
 

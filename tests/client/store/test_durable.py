@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from fixtures.stores import add
-from syncapi.cli.client.credentials import _in_file, forget
+from syncapi.cli.client.credentials import _keep_in_file, forget
 from syncapi.cli.client.json_files import Record
 from syncapi.cli.client.registry import FoldersFile
 from syncapi.client import durable
@@ -152,7 +152,7 @@ def test_a_key_file(disk: Disk) -> None:
 
 def test_a_token_file(disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SYNCAPI_CONFIG_DIR", str(disk.root / "config"))
-    place = _in_file("name", TEXT.decode())
+    place = _keep_in_file("name", TEXT.decode())
     name = str(place.path.relative_to(disk.root))
     assert disk.after_a_power_cut() == {name: TEXT + b"\n"}
     forget(place)

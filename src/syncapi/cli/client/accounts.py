@@ -1,4 +1,4 @@
-"""The servers and tenants that one has logged in to: ``accounts.json``."""
+"""The accounts, each a login to a tenant of a server: ``accounts.json``."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -55,11 +55,11 @@ def accounts() -> Record[AccountsFile]:
     return Record(config_dir() / "accounts.json", AccountsFile)
 
 
-def account_named(name: str) -> Account:
-    """An account.
+def find_account(name: str) -> Account:
+    """The account of this name.
 
     Raises:
-        CommandFailed: nobody has logged in under that name.
+        CommandFailed: there is none.
     """
     known = accounts().read().accounts
     if name in known:

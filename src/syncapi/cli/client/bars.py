@@ -11,7 +11,7 @@ from typing import Protocol, Self
 import typer
 
 from syncapi.cli.client.amounts import Amount
-from syncapi.cli.client.console import Speaker, emit, sized
+from syncapi.cli.client.console import Speaker, emit, format_size
 
 LINE_SECONDS = 10.0
 """Between two lines of a log."""
@@ -110,7 +110,7 @@ def _line(amount: Amount, seconds: float) -> None:
     rate = amount.size_done / seconds
     left = f", {(amount.size - amount.size_done) / rate:.0f} s left" if rate else ""
     typer.echo(
-        f"{amount.files_done:,} of {amount.files:,} files, {sized(amount.size_done)} of "
-        f"{sized(amount.size)}, {sized(rate)}/s{left}",
+        f"{amount.files_done:,} of {amount.files:,} files, {format_size(amount.size_done)} of "
+        f"{format_size(amount.size)}, {format_size(rate)}/s{left}",
         err=True,
     )

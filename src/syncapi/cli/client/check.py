@@ -1,4 +1,4 @@
-"""``syncapi check``: every byte of a folder held against the server."""
+"""``syncapi check``: compare every byte of a folder with the server."""
 
 from collections import Counter
 
@@ -9,10 +9,10 @@ from syncapi.cli.client.console import (
     Quiet,
     Speaker,
     Verbose,
-    counted,
+    format_count,
     speaking,
 )
-from syncapi.cli.client.mirror_factory import chosen, opened
+from syncapi.cli.client.mirror_factory import choose_folder, open_folder
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.exit_codes import ExitCode
@@ -43,7 +43,7 @@ def check(
     """
     speaker = Speaker(as_json, quiet, verbose)
     with speaking(speaker) as summary:
-        report = run(_checked(chosen(folder, speaker)))
+        report = run(_check(choose_folder(folder, speaker)))
         speaker.name_some(map(_line, report.files), "file")
         for fault in report.store:
             speaker.insist(f"  the folder's state: {fault}", "store", detail=fault)
@@ -60,16 +60,14 @@ def _line(one: Checked) -> Line:
     return Line(text, "checked", fields, is_detail=one.state == "ok")
 
 
-async def _checked(folder: Folder) -> CheckReport:
-    async with opened(folder) as at_work:
+async def _check(folder: Folder) -> CheckReport:
+    async with open_folder(folder) as at_work:
         with at_work.alone():
             return await at_work.mirror.check()
 
 
 def _verdict(report: CheckReport, same: int) -> str:
     if report.is_well:
-        return f"{counted(same, 'file')}, the same on both sides."
-    differing = len(report.files) - same
-    return (
-        f"{counted(differing, 'file')} of {len(report.files):,} not the same. Next: syncapi sync"
-    )
+        return f"{format_count(same, 'file')}, the same on both sides."
+    differing = format_count(len(report.files) - same, "file")
+    return f"{differing} of {len(report.files):,} not the same. Next: syncapi sync"

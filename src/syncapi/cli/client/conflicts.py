@@ -1,4 +1,4 @@
-"""``syncapi conflicts``: two versions of a file, and which of them is to stay."""
+"""``syncapi conflicts``: list, show and resolve files that were changed on both sides."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -7,9 +7,9 @@ import typer
 
 from syncapi.cli.client.arguments import FilePath, FolderPath, verb_app
 from syncapi.cli.client.bars import bars_for
-from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, counted, speaking
-from syncapi.cli.client.file_diff import Side, compared
-from syncapi.cli.client.mirror_factory import Opened, chosen, opened
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, format_count, speaking
+from syncapi.cli.client.file_diff import Side, compare_sides
+from syncapi.cli.client.mirror_factory import Opened, choose_folder, open_folder
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.client.sync_output import Narrator, tell_conflicts
@@ -30,7 +30,7 @@ Keep = Literal["mine", "theirs", "both"]
 def list_conflicts(folder: FolderPath = None, as_json: AsEvents = False) -> None:
     """List the files of which there are two versions. Exit code 4 if there are any."""
     with speaking(speaker := Speaker(as_json, verbose=True)) as summary:
-        found = run(_conflicts(chosen(folder, speaker)))
+        found = run(_read_conflicts(choose_folder(folder, speaker)))
         tell_conflicts(speaker, found)
         if found:
             speaker.worsen(ExitCode.CONFLICTS)
@@ -43,21 +43,21 @@ def list_conflicts(folder: FolderPath = None, as_json: AsEvents = False) -> None
 def show(path: FilePath, as_json: AsEvents = False) -> None:
     """Compare the two versions of a file: `-` is theirs, `+` is yours."""
     with speaking(speaker := Speaker(as_json)):
-        folder = chosen(path, speaker)
-        conflict, names, are_known = run(_one(folder, path))
+        folder = choose_folder(path, speaker)
+        conflict, names, are_known = run(_find_sides(folder, path))
         theirs, mine = (
             Side(name, file if file.is_file() else None)
             for name in names
             for file in [folder.path / name]
         )
         speaker.say(
-            "\n".join(compared(theirs, mine)),
+            "\n".join(compare_sides(theirs, mine)),
             "compared",
             path=conflict.path,
             copy_path=conflict.copy_path,
             theirs_sha256=theirs.sha256(),
             mine_sha256=mine.sha256(),
-            diff=list(compared(theirs, mine)),
+            diff=list(compare_sides(theirs, mine)),
             sides_known=are_known,
         )
         if not are_known:
@@ -92,45 +92,41 @@ def resolve(
     """
     speaker = Speaker(as_json, quiet, verbose)
     with speaking(speaker) as summary:
-        folder = chosen(path, speaker)
-        summary.update(run(_resolved(folder, path, keep, speaker, sync=not no_sync)))
+        folder = choose_folder(path, speaker)
+        summary.update(run(_resolve(folder, path, keep, speaker, sync=not no_sync)))
 
 
-async def _conflicts(folder: Folder) -> list[FolderConflict]:
-    async with opened(folder) as at_work:
+async def _read_conflicts(folder: Folder) -> list[FolderConflict]:
+    async with open_folder(folder) as at_work:
         return at_work.mirror.conflicts()
 
 
-async def _one(folder: Folder, path: Path) -> tuple[FolderConflict, tuple[str, str], bool]:
-    """A file's conflict, where theirs and mine are, and whether that is known."""
-    async with opened(folder) as at_work:
-        conflict, mirror = _named(at_work, path), at_work.mirror
+async def _find_sides(folder: Folder, path: Path) -> tuple[FolderConflict, tuple[str, str], bool]:
+    """The conflict of a file, the paths of their version and mine, and whether these are known."""
+    async with open_folder(folder) as at_work:
+        conflict, mirror = _find_conflict(at_work, path), at_work.mirror
         return conflict, mirror.sides_of(conflict), mirror.are_sides_known(conflict)
 
 
-def _named(at_work: Opened, path: Path) -> FolderConflict:
+def _find_conflict(at_work: Opened, path: Path) -> FolderConflict:
     wanted = at_work.path_of(path)
     try:
         conflict = at_work.mirror.conflict_of(wanted)
     except SeveralConflicts as error:
         raise CommandFailed(error.message, ExitCode.USAGE, hint=error.hint) from error
     if conflict is None:
-        raise _has_none(wanted, at_work.mirror.conflicts())
+        listed = "".join(f"\n  {other.path}" for other in at_work.mirror.conflicts())
+        there_are = f"Conflicts are:{listed}" if listed else "There are none."
+        raise CommandFailed(f"{wanted} has no conflict. {there_are}", ExitCode.USAGE)
     return conflict
 
 
-def _has_none(wanted: str, found: list[FolderConflict]) -> CommandFailed:
-    listed = "".join(f"\n  {conflict.path}" for conflict in found)
-    there_are = f"Conflicts are:{listed}" if found else "There are none."
-    return CommandFailed(f"{wanted} has no conflict. {there_are}", ExitCode.USAGE)
-
-
-async def _resolved(
+async def _resolve(
     folder: Folder, path: Path, keep: Keep, speaker: Speaker, *, sync: bool
 ) -> dict[str, object]:
     with bars_for(speaker) as bars:
-        async with opened(folder, Narrator(speaker, bars)) as at_work:
-            conflict = _named(at_work, path)
+        async with open_folder(folder, Narrator(speaker, bars)) as at_work:
+            conflict = _find_conflict(at_work, path)
             at_work.mirror.resolve(conflict.copy_path, keep)
             speaker.say(
                 f"Resolved {name_shown(conflict.path)}: kept {keep}.",
@@ -143,5 +139,5 @@ async def _resolved(
                 return await follow_up(at_work, speaker, "both")
             left = at_work.mirror.conflicts()
             if left:
-                speaker.say(f"{counted(len(left), 'conflict')} left.")
+                speaker.say(f"{format_count(len(left), 'conflict')} left.")
             return {"conflicts": len(left)}

@@ -1,8 +1,8 @@
-"""What the client's verbs print: lines for a person, or an event a line (NDJSON) for a program.
+"""What the client's verbs print: lines for a person, or one event a line (NDJSON) for a program.
 
-What was asked for goes to stdout; failures and progress go to stderr. With ``--json`` stdout has
-nothing but JSON objects, one a line, each with an ``event``; the last one is the ``summary`` with
-the exit code, however the verb ends.
+Results go to stdout, failures and progress to stderr. With ``--json`` stdout has only JSON
+objects, one a line, each with an ``event``; the last one is the ``summary`` with the exit code,
+however the verb ends.
 """
 
 import json
@@ -25,7 +25,7 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print only what need
 Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Print every file.")]
 
 LISTED = 20
-"""Lines of one kind that are printed unless all of them were asked for."""
+"""How many lines of one kind are printed without ``--verbose``."""
 
 _WORST_FIRST = (
     *(ExitCode.STOPPED, ExitCode.UNAUTHORISED, ExitCode.UNREACHABLE, ExitCode.FAILED),
@@ -38,7 +38,7 @@ class Line:
     """A line for a person, and the event that says the same to a program.
 
     Attributes:
-        is_detail: read only by a person who asked for everything.
+        is_detail: printed only with ``--verbose``.
     """
 
     text: str
@@ -49,7 +49,7 @@ class Line:
 
 @dataclass(slots=True)
 class Speaker:
-    """A verb's voice."""
+    """Prints what a verb reports, and remembers its exit code."""
 
     as_json: bool = False
     quiet: bool = False
@@ -57,24 +57,24 @@ class Speaker:
     exit_code: ExitCode = ExitCode.OK
 
     def say(self, text: str, event: str | None = None, **fields: object) -> None:
-        """Tell what is worth a line in a normal run; in JSON the event, if there is one."""
+        """Print a line, unless ``--quiet``; with ``--json`` the event, if there is one."""
         self._tell(text, event, fields, unless=self.quiet)
 
     def detail(self, text: str, event: str | None = None, **fields: object) -> None:
-        """Tell what only a person who asked for everything wants to read; JSON has it always."""
+        """Print a line only with ``--verbose``; with ``--json`` always the event."""
         self._tell(text, event, fields, unless=not self.verbose or self.quiet)
 
     def insist(self, text: str, event: str | None = None, **fields: object) -> None:
-        """Tell what needs attention, however quiet the run shall be."""
+        """Print what needs attention, also with ``--quiet``."""
         self._tell(text, event, fields, unless=False)
 
     def name_some(self, lines: Iterable[Line], noun: str, *, is_urgent: bool = True) -> None:
-        """Print the first twenty, and how to see the rest; JSON has all.
+        """Print the first twenty lines, and how to see the rest; ``--json`` prints all.
 
         Args:
-            lines: all of them, in their order; details are not counted.
-            noun: what one of them is.
-            is_urgent: printed also in a quiet run.
+            lines: all of them, in order; details are not counted.
+            noun: what one line names, in the singular.
+            is_urgent: whether to print them also with ``--quiet``.
         """
         say = self.insist if is_urgent else self.say
         named = left_out = 0
@@ -84,7 +84,7 @@ class Speaker:
             left_out += not (is_named or line.is_detail)
             (say if is_named else self.detail)(line.text, line.event, **line.fields)
         if left_out:
-            say(f"  … and {counted(left_out, f'more {noun}')} (-v names every {noun})")
+            say(f"  … and {format_count(left_out, f'more {noun}')} (-v names every {noun})")
 
     def worsen(self, exit_code: ExitCode) -> None:
         """End with this exit code, unless a worse one is known."""
@@ -102,12 +102,12 @@ class Speaker:
 
 @contextmanager
 def speaking(speaker: Speaker, **summary: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401
-    """Run a verb; end with its exit code, and in JSON with the summary.
+    """Run a verb; end with its exit code, and with ``--json`` print the summary.
 
-    What the block puts into the dictionary that it is given becomes part of the summary.
+    The block gets a dictionary; what it puts into that becomes part of the summary.
 
     Raises:
-        typer.Exit: the block went well, but the speaker knows of an exit code other than 0.
+        typer.Exit: the block raised nothing, but the speaker has an exit code other than 0.
     """
     try:
         yield summary
@@ -142,7 +142,7 @@ def _summarise(exit_code: ExitCode, summary: Mapping[str, Any]) -> None:
 
 
 def emit(record: Mapping[str, Any]) -> None:
-    """Print one event. ASCII alone, so that every locale and every file name will do."""
+    """Print one event, in ASCII, which works in every locale and with every file name."""
     typer.echo(json.dumps(record, default=_plain))
     sys.stdout.flush()
 
@@ -151,8 +151,8 @@ def _plain(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def sized(count: float) -> str:
-    """Bytes as people say them, in powers of 1024."""
+def format_size(count: float) -> str:
+    """A number of bytes for people, in powers of 1024."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if count < 1024:  # noqa: PLR2004 - IEC 80000-13
             return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
@@ -160,12 +160,12 @@ def sized(count: float) -> str:
     return f"{count:.1f} TiB"
 
 
-def counted(count: int, noun: str) -> str:
+def format_count(count: int, noun: str) -> str:
     """``1 file``, ``2 files``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
 
 
 def columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Rows with their cells below each other."""
+    """Rows as lines of text with aligned columns."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))] if rows else []
     return ["  ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows]

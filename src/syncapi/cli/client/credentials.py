@@ -1,7 +1,7 @@
-"""Where tokens are kept, and how they get to the client. None is ever printed.
+"""Where tokens are kept, and how the client gets them. No token is ever printed.
 
-``SYNCAPI_TOKEN`` wins over what an account says. A keyring is used if it keeps what it is given:
-there are systems without one, and back ends that forget.
+``SYNCAPI_TOKEN`` takes precedence over an account's token. A keyring is used only if it returns
+what was put into it: some systems have none, and some back ends forget.
 """
 
 import os
@@ -21,11 +21,11 @@ TOKEN_VARIABLE = "SYNCAPI_TOKEN"  # noqa: S105 - its name
 def keep(token: str) -> InKeyring | InFile:
     """Keep a token in the keyring if there is a usable one, else in a file."""
     name = uuid4().hex
-    return in_keyring(name, token) or _in_file(name, token)
+    return keep_in_keyring(name, token) or _keep_in_file(name, token)
 
 
 def forget(place: TokenPlace) -> None:
-    """Take a token away from where it is kept; one that is gone already is fine."""
+    """Delete a token from where it is kept. It may be gone already."""
     match place:
         case InKeyring(name=name):
             desktop_keyring.drop(name)
@@ -45,7 +45,7 @@ def describe(place: TokenPlace) -> str:
 
 
 def token_of(account: Account) -> TokenProvider:
-    """Where the client gets its tokens from.
+    """The provider from which the client gets its tokens.
 
     Raises:
         CommandFailed: the token is not where it was kept.
@@ -54,7 +54,7 @@ def token_of(account: Account) -> TokenProvider:
         return StaticToken(token)
     if isinstance(account.token, ByCommand):
         return CommandToken(account.token.command)
-    kept = _kept(account.token)
+    kept = _read_token(account.token)
     if not kept:
         raise CommandFailed(
             f"the token of {account.url} is gone from {describe(account.token)}",
@@ -64,7 +64,7 @@ def token_of(account: Account) -> TokenProvider:
     return StaticToken(kept)
 
 
-def _kept(place: InKeyring | InFile) -> str | None:
+def _read_token(place: InKeyring | InFile) -> str | None:
     match place:
         case InKeyring(name=name):
             return desktop_keyring.kept(name)
@@ -72,12 +72,12 @@ def _kept(place: InKeyring | InFile) -> str | None:
             return path.read_text(encoding="utf-8").strip() if path.exists() else None
 
 
-def in_keyring(name: str, token: str) -> InKeyring | None:
-    """Keep a token in the keyring; None where none can be used."""
+def keep_in_keyring(name: str, token: str) -> InKeyring | None:
+    """Keep a token in the keyring; None if no keyring can be used."""
     return InKeyring(name=name) if desktop_keyring.keeps(name, token) else None
 
 
-def _in_file(name: str, token: str) -> InFile:
+def _keep_in_file(name: str, token: str) -> InFile:
     path: Path = private(config_dir() / "tokens") / name
     durable.write_text(path, token + "\n")
     return InFile(path=path)

@@ -9,19 +9,19 @@ _SERVICE = "syncapi"
 
 
 def _library() -> ModuleType:
-    """Loaded when it is needed: most commands are done sooner than it is loaded."""
+    """Import the library only when it is needed: that takes longer than most commands."""
     import keyring  # noqa: PLC0415
 
     return keyring
 
 
 def label() -> str:
-    """What the desktop calls it."""
+    """The name of the keyring's back end."""
     return str(_library().get_keyring().name)
 
 
 def keeps(name: str, secret: str) -> bool:
-    """Put a secret there; False if it is not there afterwards."""
+    """Put a secret into the keyring; False if the keyring does not return it."""
     try:
         _library().set_password(_SERVICE, name, secret)
         return bool(_library().get_password(_SERVICE, name) == secret)
@@ -30,7 +30,7 @@ def keeps(name: str, secret: str) -> bool:
 
 
 def kept(name: str) -> str | None:
-    """A secret; None if there is none of that name.
+    """The secret of this name; None if there is none.
 
     Raises:
         CommandFailed: the keyring does not answer.
@@ -47,6 +47,6 @@ def kept(name: str) -> str | None:
 
 
 def drop(name: str) -> None:
-    """Take a secret away; one that is gone already is fine."""
+    """Delete a secret. It may be gone already."""
     with suppress(Exception):
         _library().delete_password(_SERVICE, name)

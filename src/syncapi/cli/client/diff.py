@@ -1,4 +1,4 @@
-"""``syncapi diff``: a file here against the server's version."""
+"""``syncapi diff``: compare files here with the server's versions."""
 
 import tempfile
 from pathlib import Path
@@ -9,8 +9,8 @@ import typer
 from syncapi.cli.client.arguments import verb_app
 from syncapi.cli.client.console import AsEvents, Speaker, speaking
 from syncapi.cli.client.documents import document_at
-from syncapi.cli.client.file_diff import Side, compared
-from syncapi.cli.client.mirror_factory import Opened, chosen, looked, opened
+from syncapi.cli.client.file_diff import Side, compare_sides
+from syncapi.cli.client.mirror_factory import Opened, choose_folder, find_plan, open_folder
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.exit_codes import ExitCode
@@ -36,8 +36,8 @@ def diff(
     differ.
     """
     with speaking(speaker := Speaker(as_json)) as summary:
-        folder = chosen(paths[0] if paths else None, speaker)
-        differing = run(_compared(folder, paths or [], speaker))
+        folder = choose_folder(paths[0] if paths else None, speaker)
+        differing = run(_compare_all(folder, paths or [], speaker))
         if differing:
             speaker.worsen(ExitCode.PARTLY)
         else:
@@ -45,16 +45,16 @@ def diff(
         summary.update({"differing": differing})
 
 
-async def _compared(folder: Folder, files: list[Path], speaker: Speaker) -> int:
-    async with opened(folder) as at_work:
-        paths = [at_work.path_of(file) for file in files] or await _edited(at_work, speaker)
+async def _compare_all(folder: Folder, files: list[Path], speaker: Speaker) -> int:
+    async with open_folder(folder) as at_work:
+        paths = [at_work.path_of(file) for file in files] or await _list_edited(at_work, speaker)
         with tempfile.TemporaryDirectory(prefix="syncapi-diff-") as scratch:
             found = [await _compare(at_work, path, Path(scratch), speaker) for path in paths]
     return sum(found)
 
 
-async def _edited(at_work: Opened, speaker: Speaker) -> list[str]:
-    plan = await looked(at_work, speaker)
+async def _list_edited(at_work: Opened, speaker: Speaker) -> list[str]:
+    plan = await find_plan(at_work, speaker)
     return sorted(
         action.path
         for action in plan.actions
@@ -72,21 +72,21 @@ async def _compare(at_work: Opened, path: str, scratch: Path, speaker: Speaker) 
     theirs = document.file.sha256_hash if document else None
     if sha256 == theirs:
         return False
-    old = Side(f"server/{path}", await _fetched(at_work, document, scratch) if document else None)
+    old = Side(f"server/{path}", await _fetch(at_work, document, scratch) if document else None)
     speaker.say(
-        "\n".join(compared(old, new)),
+        "\n".join(compare_sides(old, new)),
         "differs",
         path=path,
         here_sha256=sha256,
         here_bytes=new.size,
         server_sha256=theirs,
         server_bytes=old.size,
-        diff=list(compared(old, new)),
+        diff=list(compare_sides(old, new)),
     )
     return True
 
 
-async def _fetched(at_work: Opened, document: Document, scratch: Path) -> Path:
+async def _fetch(at_work: Opened, document: Document, scratch: Path) -> Path:
     part, whole = scratch / f"{document.id}.part", scratch / str(document.id)
     sink = PartFile(part)
     await Downloader(at_work.client).fetch(document, sink)

@@ -27,18 +27,14 @@ def doctor(
     Without a folder it looks at the account alone. The exit code is that of the worst finding.
     """
     with speaking(speaker := Speaker(as_json, quiet)) as summary:
-        findings = _examined(folder, account)
+        place, findings = _folder(folder)
+        if place is not None:
+            account = place.account
+            findings += look_here(place)
+        findings += asyncio.run(look_at_server(account))
         for finding in findings:
             _tell(speaker, finding)
         summary.update({level.value: sum(f.level is level for f in findings) for level in Level})
-
-
-def _examined(path: Path | None, account: str) -> list[Finding]:
-    place, findings = _folder(path)
-    if place is not None:
-        account = place.account
-        findings += look_here(place)
-    return findings + asyncio.run(look_at_server(account))
 
 
 def _folder(path: Path | None) -> tuple[Folder | None, list[Finding]]:
@@ -46,7 +42,7 @@ def _folder(path: Path | None) -> tuple[Folder | None, list[Finding]]:
         folder, _ = folder_of(path or Path())
     except CommandFailed as failure:
         if path is None and failure.exit_code is ExitCode.USAGE:
-            return None, []  # nobody asked for one
+            return None, []  # no folder was named
         return None, [Finding.of_failure("folder", failure)]
     return folder, [Finding.ok("folder", f"{folder.path}, account '{folder.account}'")]
 

@@ -1,4 +1,4 @@
-"""The document of a path, be it there or deleted."""
+"""Finds the document of a path, live or deleted."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
@@ -20,25 +20,25 @@ _DAYS_BACK = (365, 90, 30, 7, 1)
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A document by its path."""
+    """A document that was found by its path."""
 
     id: UUID
     is_deleted: bool
 
 
 async def document_at(at_work: Opened, path: str) -> Found:
-    """The document that a path is, or was before it was deleted: the latest of them.
+    """The document at a path; if there is none, the latest deleted one that was there.
 
     Raises:
-        CommandFailed: the server has had none of that path.
+        CommandFailed: the server knows no document at that path, live or deleted.
     """
     entry = at_work.mirror.find(path)
     if entry is not None:
         return Found(entry.id, is_deleted=False)
-    listed = await _listed(at_work.client, path)
+    listed = await _find_live(at_work.client, path)
     if listed is not None:
         return Found(listed, is_deleted=False)
-    deleted = await _deleted(at_work, path)
+    deleted = await _find_deleted(at_work, path)
     if deleted is not None:
         return Found(deleted, is_deleted=True)
     raise CommandFailed(
@@ -52,9 +52,9 @@ async def versions_of(client: Client, document_id: UUID) -> list[DocumentVersion
     return [version async for version in client.versions(document_id)]
 
 
-async def _listed(client: Client, path: str) -> UUID | None:
-    """A document that is there, but not here yet."""
-    folder, name = _split(path)
+async def _find_live(client: Client, path: str) -> UUID | None:
+    """A document that is on the server, but not here yet."""
+    folder, _, name = path.rpartition("/")
     page = 1
     while True:
         found = await client.documents(page=page, per_page=100, filename=name)
@@ -66,8 +66,8 @@ async def _listed(client: Client, path: str) -> UUID | None:
         page += 1
 
 
-async def _deleted(at_work: Opened, path: str) -> UUID | None:
-    """Look through what was deleted, latest first: a tombstone has no name, its history has."""
+async def _find_deleted(at_work: Opened, path: str) -> UUID | None:
+    """Search the deleted documents, latest first, by the names in their histories."""
     graves = sorted(await _graves(at_work), key=lambda grave: grave.deleted_at, reverse=True)
     for start in range(0, len(graves), _AT_ONCE):
         group = graves[start : start + _AT_ONCE]
@@ -80,8 +80,8 @@ async def _deleted(at_work: Opened, path: str) -> UUID | None:
 async def _graves(at_work: Opened) -> list[Tombstone]:
     """The tombstones that the server still has.
 
-    It lists none to whoever asks from before the tenant's first document, and refuses to ask from
-    before those that it has collected; when that was it does not tell.
+    The server lists none to a `since` from before the tenant's first document, and refuses one
+    from before those that it has collected. It does not say when that was, so several are tried.
     """
     now = datetime.now(UTC)
     known = [document.created_at for document in at_work.mirror.documents()]
@@ -113,8 +113,3 @@ async def _last_path(client: Client, document_id: UUID) -> str | None:
     if not versions:
         return None
     return (PurePosixPath(versions[0].folder) / versions[0].filename).as_posix()
-
-
-def _split(path: str) -> tuple[str, str]:
-    folder, _, name = path.rpartition("/")
-    return folder, name

@@ -1,4 +1,4 @@
-"""Two files beside each other: line by line if they are text, by size and hash if not."""
+"""Compares two files: line by line if they are text, by size and hash if not."""
 
 import difflib
 import hashlib
@@ -6,19 +6,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from syncapi.cli.client.console import sized
+from syncapi.cli.client.console import format_size
 
 LONGEST_TEXT = 4 * 1024 * 1024
-"""Bytes; what is longer is compared by its hash."""
+"""In bytes; a longer file is compared by its hash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two.
+    """One of the two files.
 
     Attributes:
-        label: what it is called in the comparison.
-        file: None where there is none.
+        label: its name in the comparison.
+        file: None if there is no file.
     """
 
     label: str
@@ -29,7 +29,7 @@ class Side:
         return self.file.stat().st_size if self.file else 0
 
     def sha256(self) -> str | None:
-        """Hex; None where there is no file."""
+        """The SHA-256 in hex; None if there is no file."""
         if self.file is None:
             return None
         with self.file.open("rb") as stream:
@@ -48,12 +48,12 @@ class Side:
             return None
 
 
-def compared(old: Side, new: Side) -> Iterator[str]:
-    """The lines of a unified diff, or of what can be said of files that are no text."""
+def compare_sides(old: Side, new: Side) -> Iterator[str]:
+    """The lines of a unified diff, or size and hash of files that are no text."""
     before, after = old.lines(), new.lines()
     if before is None or after is None:
         for sign, side in (("-", old), ("+", new)):
-            yield f"{sign} {side.label}: {_in_short(side)}"
+            yield f"{sign} {side.label}: {_describe(side)}"
         return
     for line in difflib.unified_diff(before, after, old.label, new.label):
         yield line.rstrip("\n")
@@ -61,7 +61,7 @@ def compared(old: Side, new: Side) -> Iterator[str]:
             yield "\\ No newline at end of file"
 
 
-def _in_short(side: Side) -> str:
+def _describe(side: Side) -> str:
     if side.file is None:
         return "not there"
-    return f"{sized(side.size)}, sha256 {side.sha256()}"
+    return f"{format_size(side.size)}, sha256 {side.sha256()}"

@@ -1,10 +1,10 @@
-"""What can be said of a folder without its server: disk, writing, local state."""
+"""Checks of a folder that need no server: disk space, permission to write, local state."""
 
 import os
 import shutil
 from pathlib import Path
 
-from syncapi.cli.client.console import sized
+from syncapi.cli.client.console import format_size
 from syncapi.cli.client.findings import Finding, Level
 from syncapi.cli.client.keys import key_of
 from syncapi.cli.client.registry import Folder
@@ -38,7 +38,7 @@ def _writing(folder: Folder) -> Finding:
 
 def _space(what: str, path: Path) -> Finding:
     free = shutil.disk_usage(path).free
-    said = f"{sized(free)} free"
+    said = f"{format_size(free)} free"
     if free < _TOO_LITTLE:
         return Finding(Level.FAIL, what, said, "make room on this disk")
     if free < _LITTLE:

@@ -8,7 +8,7 @@ import typer
 
 from syncapi.cli.client.arguments import verb_app
 from syncapi.cli.client.console import AsEvents, Quiet, Speaker, speaking
-from syncapi.cli.client.registry import Folder, folders, marked, unmark
+from syncapi.cli.client.registry import Folder, folders, read_mark, unmark
 from syncapi.cli.exit_codes import CommandFailed, ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.store.lock import ReplicaLock
@@ -28,11 +28,11 @@ def forget(
     While another process syncs the folder, as `watch` does, nothing is done: end it first.
     """
     with speaking(speaker := Speaker(as_json, quiet)):
-        leaving = _found(folder)
+        leaving = _find_folder(folder)
         with ReplicaLock(leaving.state):  # no other process syncs it, or goes on to
             with folders().change() as known:
                 known.folders = [one for one in known.folders if one.id != leaving.id]
-            if marked(leaving.path) == leaving.id:
+            if read_mark(leaving.path) == leaving.id:
                 unmark(leaving.path)
             trash = _clear(leaving)
         kept = f" Its trash is still in {name_shown(trash)}." if trash else ""
@@ -44,7 +44,7 @@ def forget(
         )
 
 
-def _found(path: Path) -> Folder:
+def _find_folder(path: Path) -> Folder:
     place = path.expanduser().absolute()
     for folder in folders().read().folders:
         if folder.path in {place, place.resolve()}:

@@ -1,8 +1,8 @@
-"""``syncapi ignored``: what is in a folder and left alone."""
+"""``syncapi ignored``: list what is in a folder and not kept in step."""
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
-from syncapi.cli.client.console import AsEvents, Speaker, counted, speaking
-from syncapi.cli.client.mirror_factory import chosen, opened
+from syncapi.cli.client.console import AsEvents, Speaker, format_count, speaking
+from syncapi.cli.client.mirror_factory import choose_folder, open_folder
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.printable import name_shown
@@ -17,13 +17,13 @@ def ignored(folder: FolderPath = None, as_json: AsEvents = False) -> None:
     Write patterns into the file .syncignore of the folder; they are those of .gitignore.
     """
     with speaking(speaker := Speaker(as_json)) as summary:
-        left_alone = run(_left_alone(chosen(folder, speaker)))
+        left_alone = run(_list_ignored(choose_folder(folder, speaker)))
         for path, why in left_alone:
             speaker.say(f"  {name_shown(path)}: {why}", "ignored", path=path, why=why)
-        speaker.say(f"{counted(len(left_alone), 'path')} left alone.")
+        speaker.say(f"{format_count(len(left_alone), 'path')} left alone.")
         summary.update({"ignored": len(left_alone)})
 
 
-async def _left_alone(folder: Folder) -> list[tuple[str, str]]:
-    async with opened(folder) as at_work:
+async def _list_ignored(folder: Folder) -> list[tuple[str, str]]:
+    async with open_folder(folder) as at_work:
         return await at_work.mirror.ignored()

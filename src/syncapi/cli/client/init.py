@@ -11,9 +11,9 @@ from uuid import uuid4
 
 import typer
 
-from syncapi.cli.client.accounts import DEFAULT_ACCOUNT, account_named
+from syncapi.cli.client.accounts import DEFAULT_ACCOUNT, find_account
 from syncapi.cli.client.arguments import AccountName, verb_app
-from syncapi.cli.client.console import AsEvents, Quiet, Speaker, counted, speaking
+from syncapi.cli.client.console import AsEvents, Quiet, Speaker, format_count, speaking
 from syncapi.cli.client.identities import Identity
 from syncapi.cli.client.keys import check_usable, default_key_file, key_of
 from syncapi.cli.client.places import config_dir, private, state_dir
@@ -61,15 +61,15 @@ def init(  # noqa: PLR0917 - the options of a verb
     taken as it is, what it has in others is kept beside, and the rest is sent.
     """
     with speaking(speaker := Speaker(as_json, quiet)):
-        place = _checked(folder)
+        place = _check_folder(folder)
         if moved_from is not None:
             _move(speaker, moved_from, place, inode=inode)
             return
         name = device or platform.node()
-        made = _made(place, account, name, encrypt, key_file, trash_days, inode=inode)
+        made = _make_folder(place, account, name, encrypt, key_file, trash_days, inode=inode)
         held = sum(len(names) for _, _, names in os.walk(place))
         speaker.say(
-            f"{name_shown(place)} will be kept in step ({counted(held, 'file')} in it now). "
+            f"{name_shown(place)} will be kept in step ({format_count(held, 'file')} in it now). "
             f"Its state is in {name_shown(made.state)}.\nNext: syncapi sync {name_shown(folder)}",
             "initialised",
             path=place,
@@ -79,41 +79,41 @@ def init(  # noqa: PLR0917 - the options of a verb
         )
 
 
-def _checked(folder: Path) -> Path:
+def _check_folder(folder: Path) -> Path:
     given = folder.expanduser().absolute()
     if given.is_symlink():
-        raise _refused(f"{given} is a symlink to {given.resolve()}: name that one itself")
+        raise _make_refusal(f"{given} is a symlink to {given.resolve()}: name that folder instead")
     place = given.resolve()
     if place.exists() and not place.is_dir():
-        raise _refused(f"{place} is no folder")
+        raise _make_refusal(f"{place} is no folder")
     place.mkdir(parents=True, exist_ok=True)
     if not os.access(place, os.R_OK | os.W_OK | os.X_OK):
-        raise _refused(f"{place} cannot be written to", "chmod u+rwx it, or choose another")
+        raise _make_refusal(f"{place} cannot be written to", "chmod u+rwx it, or choose another")
     return place
 
 
-def _refused(message: str, hint: str | None = None) -> CommandFailed:
+def _make_refusal(message: str, hint: str | None = None) -> CommandFailed:
     return CommandFailed(message, ExitCode.USAGE, hint=hint)
 
 
 def _check_overlap(place: Path, known: list[Folder]) -> None:
     for other in known:
         if other.path == place:
-            raise _refused(
+            raise _make_refusal(
                 f"{place} is kept in step already",
                 f"syncapi sync {place}; or `syncapi forget {place}` to begin anew",
             )
         if place.is_relative_to(other.path) or other.path.is_relative_to(place):
-            raise _refused(f"{place} and {other.path}, which is kept in step, overlap")
+            raise _make_refusal(f"{place} and {other.path}, which is kept in step, overlap")
     for own in (config_dir(), state_dir()):
         if own.resolve().is_relative_to(place):
-            raise _refused(
+            raise _make_refusal(
                 f"{own}, where syncapi keeps its own state, is inside of {place}",
                 "set SYNCAPI_CONFIG_DIR and SYNCAPI_STATE_DIR to folders outside",
             )
 
 
-def _made(
+def _make_folder(
     place: Path,
     account: str,
     device: str,
@@ -123,7 +123,7 @@ def _made(
     *,
     inode: bool,
 ) -> Folder:
-    account_named(account)
+    find_account(account)
     check_usable(encrypt)
     folder_id = uuid4().hex
     folder = Folder(
@@ -132,7 +132,9 @@ def _made(
         account=account,
         device=_device(device),
         encryption=encrypt,
-        key_file=_key_file(folder_id, key_file) if encrypt == "file" else None,
+        key_file=(key_file.expanduser().absolute() if key_file else default_key_file(folder_id))
+        if encrypt == "file"
+        else None,
         trash_days=trash_days,
         identity=Identity.of(place) if inode else None,
         created_at=datetime.now(UTC),
@@ -154,10 +156,6 @@ def _begin_state(folder: Folder) -> None:
         raise
 
 
-def _key_file(folder_id: str, named: Path | None) -> Path:
-    return named.expanduser().absolute() if named is not None else default_key_file(folder_id)
-
-
 def _device(name: str) -> str:
     """A short word that may be part of a file name."""
     word = re.sub(r"[^\w-]+", "-", name.partition(".")[0]).strip("-")[:20]
@@ -170,7 +168,7 @@ def _move(speaker: Speaker, old: Path, place: Path, *, inode: bool) -> None:
     found = next((one for one in known if one.path in {before, before.resolve()}), None)
     if found is None:
         listed = "".join(f"\n  {name_shown(one.path)}" for one in known) or " none"
-        raise _refused(f"{before} was not kept in step. Those are:{listed}")
+        raise _make_refusal(f"{before} was not kept in step. Those are:{listed}")
     _check_overlap(place, [one for one in known if one.id != found.id])
     relocate(found, place, Identity.of(place) if inode else None)
     speaker.say(

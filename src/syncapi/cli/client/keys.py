@@ -22,7 +22,7 @@ def key_of(folder: Folder, *, is_new: bool = False) -> Key | None:
         is_new: ask twice for a passphrase.
 
     Raises:
-        CommandFailed: a passphrase is needed, and nobody can be asked.
+        CommandFailed: a passphrase is needed, and there is no terminal on which to ask for it.
     """
     match folder.encryption:
         case "no":
@@ -48,9 +48,9 @@ def check_usable(encryption: Encryption) -> None:
     """
     if encryption != "keyring":
         return
-    from syncapi.cli.client.credentials import forget, in_keyring  # noqa: PLC0415 - imports keyring
+    from syncapi.cli.client.credentials import forget, keep_in_keyring  # noqa: PLC0415 - imports keyring
 
-    place = in_keyring("probe", "probe")
+    place = keep_in_keyring("probe", "probe")
     if place is None:
         raise CommandFailed(
             "no keyring can be used here, so the key cannot be kept there",

@@ -1,4 +1,4 @@
-"""``syncapi login``: an account is made of a server, a tenant and a token that works."""
+"""``syncapi login``: make an account from a server, a tenant and a token that works."""
 
 import asyncio
 import os
@@ -27,7 +27,7 @@ from syncapi.client.retrying import RetryPolicy
 
 app = verb_app()
 
-_FEW = RetryPolicy(attempts=2)  # somebody is waiting
+_FEW = RetryPolicy(attempts=2)  # a person is waiting
 _LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -62,8 +62,8 @@ def login(  # noqa: PLR0917 - the options of a verb
     with speaking(speaker := Speaker(as_json, quiet)):
         if token_stdin and token_command:
             raise CommandFailed("give one of --token-stdin and --token-command", ExitCode.USAGE)
-        url = _checked_url(url or _asked("URL of the server", "--url"), insecure=insecure)
-        tenant = tenant or _as_uuid(_asked("Id of the tenant", "--tenant"))
+        url = _check_url(url or _ask("URL of the server", "--url"), insecure=insecure)
+        tenant = tenant or _as_uuid(_ask("Id of the tenant", "--tenant"))
         token = None if token_command else _token(from_stdin=token_stdin)
         provider = CommandToken(token_command) if token_command else StaticToken(token or "")
         asyncio.run(_try(url, tenant, provider))
@@ -81,7 +81,7 @@ def login(  # noqa: PLR0917 - the options of a verb
         )
 
 
-def _asked(question: str, option: str) -> str:
+def _ask(question: str, option: str) -> str:
     if not sys.stdin.isatty():
         raise CommandFailed(f"{option} is missing", ExitCode.USAGE, hint=f"give {option}")
     return str(typer.prompt(question, err=True))
@@ -103,7 +103,7 @@ def _token(*, from_stdin: bool) -> str:
         token = str(typer.prompt("Token", hide_input=True, err=True))
     else:
         raise CommandFailed(
-            "there is no token: stdin is no terminal that it could be asked on",
+            "there is no token, and stdin is no terminal on which to ask for one",
             ExitCode.USAGE,
             hint="give --token-stdin or --token-command, or set SYNCAPI_TOKEN",
         )
@@ -113,7 +113,7 @@ def _token(*, from_stdin: bool) -> str:
     return token
 
 
-def _checked_url(text: str, *, insecure: bool) -> str:
+def _check_url(text: str, *, insecure: bool) -> str:
     parts = urlsplit(text.strip())
     if (
         parts.scheme not in {"http", "https"}
@@ -126,9 +126,9 @@ def _checked_url(text: str, *, insecure: bool) -> str:
         )
     if parts.scheme == "http" and parts.hostname not in _LOOPBACK and not insecure:
         raise CommandFailed(
-            f"{text} is not encrypted: whoever is on the way could take the token",
+            f"{text} is not encrypted: others on the network could read the token",
             ExitCode.USAGE,
-            hint="write https://, or give --insecure if the way is trusted",
+            hint="write https://, or give --insecure if the network is trusted",
         )
     return parts.geturl().rstrip("/")
 

@@ -1,6 +1,6 @@
 """``syncapi logout``: forget an account and its token."""
 
-from syncapi.cli.client.accounts import DEFAULT_ACCOUNT, account_named, accounts
+from syncapi.cli.client.accounts import DEFAULT_ACCOUNT, accounts, find_account
 from syncapi.cli.client.arguments import AccountName, verb_app
 from syncapi.cli.client.console import AsEvents, Quiet, Speaker, speaking
 from syncapi.cli.client.credentials import forget
@@ -16,7 +16,7 @@ def logout(
 ) -> None:
     """Forget a login and its token. Folders stay, and wait until you log in again."""
     with speaking(speaker := Speaker(as_json, quiet)):
-        leaving = account_named(account)
+        leaving = find_account(account)
         with accounts().change() as known:
             known.accounts.pop(account, None)
         forget(leaving.token)

@@ -1,4 +1,4 @@
-"""A folder's mirror, put together from what is known of the folder and its account."""
+"""Opens the mirror of a folder, from what is recorded of the folder and its account."""
 
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 
-from syncapi.cli.client.accounts import Account, account_named
+from syncapi.cli.client.accounts import Account, find_account
 from syncapi.cli.client.console import Speaker
 from syncapi.cli.client.credentials import token_of
 from syncapi.cli.client.keys import key_of
@@ -25,7 +25,7 @@ from syncapi.client.store.store import Store
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A folder at work."""
+    """A folder whose mirror is open."""
 
     folder: Folder
     account: Account
@@ -33,16 +33,16 @@ class Opened:
     mirror: Mirror
 
     def path_of(self, file: Path) -> str:
-        """A file's path within the folder, as the mirror has it."""
+        """The path of a file within the folder, as the mirror uses it."""
         return relative(self.folder, file)
 
     @contextmanager
     def alone(self) -> Iterator[None]:
-        """Keep other syncs of the folder out, those of a `watch` too.
+        """Keep other processes from syncing the folder, also a `watch`.
 
         Raises:
-            StoreBusy: another process syncs it.
-            CommandFailed: another process has made the folder forgotten since it was opened.
+            StoreBusy: another process syncs the folder.
+            CommandFailed: another process has run `syncapi forget` since the folder was opened.
         """
         with self.mirror.exclusively():
             if folders().read().by_id(self.folder.id) is None:
@@ -54,11 +54,11 @@ class Opened:
             yield
 
 
-def chosen(path: Path | None, speaker: Speaker) -> Folder:
-    """The folder that a verb shall work on; says so if it has been moved.
+def choose_folder(path: Path | None, speaker: Speaker) -> Folder:
+    """Find the folder that ``path`` is in, and report if it has been moved.
 
     Raises:
-        CommandFailed: there is none at ``path``.
+        CommandFailed: ``path`` is in no folder that is kept in step.
     """
     folder, moved_from = folder_of(path or Path())
     if moved_from is not None:
@@ -72,20 +72,20 @@ def chosen(path: Path | None, speaker: Speaker) -> Folder:
 
 
 def relative(folder: Folder, file: Path) -> str:
-    """A file's path within the folder. The last name may be a symlink: it is not followed."""
+    """The path of a file within the folder. If the file is a symlink, it is not followed."""
     place = file.expanduser().absolute()
     return (place.parent.resolve() / place.name).relative_to(folder.path).as_posix()
 
 
 @asynccontextmanager
-async def opened(folder: Folder, progress: Progress | None = None) -> AsyncIterator[Opened]:
+async def open_folder(folder: Folder, progress: Progress | None = None) -> AsyncIterator[Opened]:
     """Open a folder's mirror. It may be read beside a sync of another process.
 
     Raises:
         CommandFailed: the account or its token is gone.
         StoreError: the local state cannot be opened.
     """
-    account = account_named(folder.account)
+    account = find_account(folder.account)
     token = token_of(account)
     with Store.open(folder.state, key=key_of(folder)) as store:
         async with Client(account.url, account.tenant, token) as client:
@@ -100,8 +100,8 @@ async def opened(folder: Folder, progress: Progress | None = None) -> AsyncItera
             yield Opened(folder, account, client, mirror)
 
 
-async def looked(at_work: Opened, speaker: Speaker, *, offline: bool = False) -> Plan:
-    """What a sync would do; of a folder that another process syncs, as of its last sync."""
+async def find_plan(at_work: Opened, speaker: Speaker, *, offline: bool = False) -> Plan:
+    """What a sync would do. If another process syncs the folder: as of its last sync."""
     try:
         with at_work.alone():
             return (await at_work.mirror.look(offline=offline)).plan

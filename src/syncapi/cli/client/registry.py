@@ -1,8 +1,8 @@
 """The folders that are kept in step: ``folders.json``.
 
-A folder carries its id in an extended attribute, where the file system has such. So a folder that
-was moved is recognised, and another one that took its place, such as the empty mount point of a
-disk that is not there, is not taken for it. Neither is a copy, which has another inode.
+A folder has its id in an extended attribute, if the file system supports them. So a folder that
+was moved is recognised, and another folder at its path, such as the mount point of a disk that is
+not mounted, is not mistaken for it. Neither is a copy, which has another inode.
 """
 
 import os
@@ -27,9 +27,10 @@ class Folder(BaseModel):
     """A folder that is kept in step.
 
     Attributes:
-        device: in the names of conflict copies.
-        is_marked: it carries its id; without that it is known by its path alone.
-        identity: which inode it is; None where that is not to be looked at.
+        device: part of the names of conflict copies.
+        is_marked: whether the folder has its id as an attribute; if not, only its path identifies
+            it.
+        identity: its inode; None if the inode is not to be compared.
     """
 
     id: str
@@ -45,11 +46,11 @@ class Folder(BaseModel):
 
     @property
     def state(self) -> Path:
-        """What was synced last, and the trash."""
+        """The folder that holds what was synced last, and the trash."""
         return state_dir() / self.id
 
     def is_at(self, place: Path) -> bool:
-        """Whether a folder that carries the id is the one that was synced, and no copy of it."""
+        """Whether a folder that has this id is the one that was synced, and not a copy of it."""
         return self.identity is None or self.identity.is_that_of(place)
 
 
@@ -67,22 +68,22 @@ def folders() -> Record[FoldersFile]:
 
 
 def mark(path: Path, folder_id: str) -> bool:
-    """Have a folder carry its id; False where the file system keeps no such thing."""
+    """Write its id into a folder's attributes; False if the file system does not support it."""
     try:
         os.setxattr(path, _MARK, folder_id.encode())
     except (OSError, AttributeError):
         return False
-    return marked(path) == folder_id
+    return read_mark(path) == folder_id
 
 
 def unmark(path: Path) -> None:
-    """Take the id off a folder."""
+    """Remove the id from a folder's attributes."""
     with suppress(OSError, AttributeError):
         os.removexattr(path, _MARK)
 
 
-def marked(path: Path) -> str | None:
-    """The id that a folder carries."""
+def read_mark(path: Path) -> str | None:
+    """The id in a folder's attributes; None if there is none."""
     try:
         return os.getxattr(path, _MARK).decode()
     except (OSError, AttributeError, UnicodeDecodeError):
@@ -90,10 +91,10 @@ def marked(path: Path) -> str | None:
 
 
 def folder_of(path: Path) -> tuple[Folder, Path | None]:
-    """The folder that ``path`` is in, and where it was if it has been moved since.
+    """The folder that ``path`` is in, and its former path if it has been moved.
 
     Raises:
-        CommandFailed: it is in none; or in one that is not there, or not the one it was.
+        CommandFailed: ``path`` is in no folder, or the folder is missing, a copy or another one.
     """
     known = folders().read()
     place = path.expanduser().absolute()
@@ -102,11 +103,11 @@ def folder_of(path: Path) -> tuple[Folder, Path | None]:
         for folder in known.folders:
             if folder.path == candidate and _still_holds(folder):
                 return folder, None
-        moved = known.by_id(marked(candidate) or "")
+        moved = known.by_id(read_mark(candidate) or "")
         if moved is not None:
             _expect_apart(candidate, [one for one in known.folders if one.id != moved.id])
-            return _moved(moved, candidate)
-    raise _unknown(place, known.folders)
+            return _follow_move(moved, candidate)
+    raise _explain_unknown(place, known.folders)
 
 
 def _still_holds(folder: Folder) -> bool:
@@ -117,15 +118,15 @@ def _still_holds(folder: Folder) -> bool:
             hint="mount its disk, or if you moved it: "
             f"syncapi init NEW_PLACE --moved-from {folder.path}",
         )
-    carried = marked(folder.path)
+    carried = read_mark(folder.path)
     if not folder.is_marked:
         return True
     if carried == folder.id:
         if not folder.is_at(folder.path):
-            raise _is_copy(folder, folder.path)
+            raise _explain_copy(folder, folder.path)
         return True
     if carried is not None:
-        return False  # another of ours took its place
+        return False  # another folder that is kept in step is at its path
     raise CommandFailed(
         f"{folder.path} is not the folder that it was: another one has its name now, or its "
         "disk is not mounted. Nothing was done",
@@ -135,8 +136,8 @@ def _still_holds(folder: Folder) -> bool:
     )
 
 
-def _moved(folder: Folder, now: Path) -> tuple[Folder, Path]:
-    is_away = not folder.path.is_dir() or marked(folder.path) != folder.id
+def _follow_move(folder: Folder, now: Path) -> tuple[Folder, Path]:
+    is_away = not folder.path.is_dir() or read_mark(folder.path) != folder.id
     if folder.is_at(now) and (is_away or folder.identity is not None):
         return relocate(folder, now, folder.identity), folder.path
     if not is_away:
@@ -145,11 +146,11 @@ def _moved(folder: Folder, now: Path) -> tuple[Folder, Path]:
             ExitCode.USAGE,
             hint=f"syncapi init {now} makes it a folder of its own",
         )
-    raise _is_copy(folder, now)
+    raise _explain_copy(folder, now)
 
 
 def _expect_apart(now: Path, others: list[Folder]) -> None:
-    """See that a folder was not moved into another: each would hold all of the other, for ever."""
+    """Refuse a folder that was moved into another: each would copy the other without end."""
     for other in others:
         if now.is_relative_to(other.path) or other.path.is_relative_to(now):
             raise CommandFailed(
@@ -160,7 +161,7 @@ def _expect_apart(now: Path, others: list[Folder]) -> None:
             )
 
 
-def _is_copy(folder: Folder, place: Path) -> CommandFailed:
+def _explain_copy(folder: Folder, place: Path) -> CommandFailed:
     other = "" if place == folder.path else f"; `syncapi init {place}` makes it one of its own"
     return CommandFailed(
         f"{place} carries the id of {folder.path}, but is not the folder that was synced last: it "
@@ -173,7 +174,7 @@ def _is_copy(folder: Folder, place: Path) -> CommandFailed:
 
 
 def relocate(folder: Folder, now: Path, identity: Identity | None) -> Folder:
-    """Note that a folder is somewhere else now, or another one."""
+    """Record the new path of a folder, or the new inode."""
     with folders().change() as known:
         noted = known.by_id(folder.id) or folder
         noted.path = now
@@ -182,21 +183,19 @@ def relocate(folder: Folder, now: Path, identity: Identity | None) -> Folder:
     return noted
 
 
-def _unknown(place: Path, known: list[Folder]) -> CommandFailed:
+def _explain_unknown(place: Path, known: list[Folder]) -> CommandFailed:
     if not known:
         return CommandFailed(
             f"{place} is in no folder that is kept in step: there is none yet",
             ExitCode.USAGE,
             hint="syncapi init DIR",
         )
-    listed = "".join(f"\n  {folder.path}{_missing(folder)}" for folder in known)
+    listed = "".join(
+        f"\n  {folder.path}{'' if folder.path.is_dir() else '  (gone)'}" for folder in known
+    )
     return CommandFailed(
         f"{place} is in no folder that is kept in step. Those are:{listed}",
         ExitCode.USAGE,
         hint="name one of them, or `cd` there; `syncapi init DIR` begins another; if you moved "
         "one here: `syncapi init DIR --moved-from OLD_PLACE`",
     )
-
-
-def _missing(folder: Folder) -> str:
-    return "" if folder.path.is_dir() else "  (gone)"

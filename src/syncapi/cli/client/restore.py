@@ -8,8 +8,8 @@ import typer
 from syncapi.cli.client.arguments import FilePath, verb_app
 from syncapi.cli.client.bars import bars_for
 from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, speaking
-from syncapi.cli.client.documents import Found, document_at, versions_of
-from syncapi.cli.client.mirror_factory import Opened, chosen, opened
+from syncapi.cli.client.documents import document_at, versions_of
+from syncapi.cli.client.mirror_factory import Opened, choose_folder, open_folder
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.client.sync_output import Narrator
@@ -44,16 +44,16 @@ def restore(
     """
     speaker = Speaker(as_json, quiet, verbose)
     with speaking(speaker) as summary:
-        folder = chosen(path, speaker)
-        summary.update(run(_restored(folder, path, version, speaker, fetch=not no_pull)))
+        folder = choose_folder(path, speaker)
+        summary.update(run(_restore(folder, path, version, speaker, fetch=not no_pull)))
 
 
-async def _restored(
+async def _restore(
     folder: Folder, path: Path, version: str | None, speaker: Speaker, *, fetch: bool
 ) -> dict[str, object]:
     with bars_for(speaker) as bars:
-        async with opened(folder, Narrator(speaker, bars)) as at_work:
-            document = await _brought_back(at_work, at_work.path_of(path), version)
+        async with open_folder(folder, Narrator(speaker, bars)) as at_work:
+            document = await _bring_back(at_work, at_work.path_of(path), version)
             where = "/".join(part for part in (document.folder, document.filename) if part)
             speaker.say(
                 f"Restored {name_shown(where)} on the server.",
@@ -67,26 +67,22 @@ async def _restored(
             return await follow_up(at_work, speaker, "pull")
 
 
-async def _brought_back(at_work: Opened, path: str, wanted: str | None) -> Document:
+async def _bring_back(at_work: Opened, path: str, wanted: str | None) -> Document:
     found = await document_at(at_work, path)
     if wanted is None:
-        return await at_work.client.restore(_deleted(found, path).id)
+        if not found.is_deleted:
+            raise CommandFailed(
+                f"{path} is not deleted: say which version of it you want",
+                ExitCode.USAGE,
+                hint=f"syncapi history {path}",
+            )
+        return await at_work.client.restore(found.id)
     versions = await versions_of(at_work.client, found.id)
-    version = _chosen(versions, wanted, path)
+    version = _choose_version(versions, wanted, path)
     return await at_work.client.restore(found.id, updated_at=version.updated_at)
 
 
-def _deleted(found: Found, path: str) -> Found:
-    if found.is_deleted:
-        return found
-    raise CommandFailed(
-        f"{path} is not deleted: say which version of it you want",
-        ExitCode.USAGE,
-        hint=f"syncapi history {path}",
-    )
-
-
-def _chosen(versions: list[DocumentVersion], wanted: str, path: str) -> DocumentVersion:
+def _choose_version(versions: list[DocumentVersion], wanted: str, path: str) -> DocumentVersion:
     fitting = [v for v in versions if format_time(v.updated_at).startswith(wanted)]
     if len(fitting) == 1:
         return fitting[0]

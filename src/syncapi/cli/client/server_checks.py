@@ -1,4 +1,4 @@
-"""What can be said of a server and an account: reached, in time, let in, allowed, signed URLs."""
+"""Checks of a server and an account: reachable, clock, token, membership, role, signed URLs."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import httpx
 
-from syncapi.cli.client.accounts import Account, account_named
+from syncapi.cli.client.accounts import Account, find_account
 from syncapi.cli.client.credentials import token_of
 from syncapi.cli.client.findings import Finding, Level
 from syncapi.cli.exit_codes import CommandFailed, ExitCode
@@ -23,20 +23,20 @@ from syncapi.client.transfer.uploads import Uploader
 from syncapi.protocol.documents import DocumentChanges
 from syncapi.protocol.versions import NO_VERSION
 
-_FEW = RetryPolicy(attempts=2)  # somebody is waiting
+_FEW = RetryPolicy(attempts=2)  # a person is waiting
 _CLOCK_SECONDS = 60
 _TOKEN_SECONDS = 3600
 _PROBE = b"syncapi doctor\n"
 
 
 async def look_at_server(account_name: str) -> list[Finding]:
-    """Look at the server of an account, as far as one gets."""
+    """Check the server of an account, up to the first failure."""
     try:
-        account = account_named(account_name)
+        account = find_account(account_name)
         token = token_of(account)
     except CommandFailed as failure:
         return [Finding.of_failure("account", failure)]
-    findings = await _reached(account)
+    findings = await _reach(account)
     if findings[-1].level is Level.FAIL:
         return findings
     try:
@@ -48,7 +48,7 @@ async def look_at_server(account_name: str) -> list[Finding]:
     return findings
 
 
-async def _reached(account: Account) -> list[Finding]:
+async def _reach(account: Account) -> list[Finding]:
     begun = time.monotonic()
     try:
         async with httpx.AsyncClient(timeout=15) as http:
@@ -88,7 +88,7 @@ def _clock(answer: httpx.Response) -> Finding:
     try:
         there = parsedate_to_datetime(answer.headers["date"])
     except (KeyError, ValueError):
-        return Finding.warning("clock", "the server tells no time", "nothing: it does no harm")
+        return Finding.warning("clock", "the server sends no time", "nothing: it does no harm")
     apart = (datetime.now(UTC) - there).total_seconds()
     if abs(apart) <= _CLOCK_SECONDS:
         return Finding.ok("clock", f"within {_CLOCK_SECONDS} s of the server's")
@@ -98,13 +98,13 @@ def _clock(answer: httpx.Response) -> Finding:
 
 
 def _expiry(token: str) -> Finding:
-    """What a token says of itself, if it is a JWT (RFC 7519 §4.1.4); the server has the word."""
+    """When a token expires, if it is a JWT that says so (RFC 7519 §4.1.4)."""
     try:
         body = token.split(".")[1]
         claims = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         left = float(claims["exp"]) - time.time()
     except (IndexError, KeyError, TypeError, ValueError, binascii.Error):
-        return Finding.ok("token", "it does not tell when it expires")
+        return Finding.ok("token", "it does not say when it expires")
     if left < 0:
         said = f"it expired {_span(-left)} ago"
         return Finding(Level.FAIL, "token", said, "syncapi login", ExitCode.UNAUTHORISED)
@@ -131,9 +131,9 @@ async def _inside(client: Client) -> list[Finding]:
     may_write = await _may(lambda: _touch(client))
     may_delete = await _may(lambda: client.delete_document(uuid4(), if_match=NO_VERSION))
     findings = [_permission(may_write=may_write, may_delete=may_delete)]
-    findings.append(await _tried("signed URL, down", lambda: _download(client)))
+    findings.append(await _try("signed URL, down", lambda: _download(client)))
     if may_write:
-        findings.append(await _tried("signed URL, up", lambda: _upload(client)))
+        findings.append(await _try("signed URL, up", lambda: _upload(client)))
     return findings
 
 
@@ -144,7 +144,7 @@ async def _touch(client: Client) -> object:
 
 
 async def _may(act: Callable[[], Awaitable[object]]) -> bool:
-    """Whether an act on a document that does not exist is refused for being forbidden."""
+    """Whether the role permits an act, which is tried on a document that does not exist."""
     try:
         await act()
     except Forbidden:
@@ -165,7 +165,7 @@ def _permission(*, may_write: bool, may_delete: bool) -> Finding:
     return Finding.warning("permission", said, "use `syncapi pull`, or ask for the role `user`")
 
 
-async def _tried(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
+async def _try(what: str, look: Callable[[], Awaitable[str]]) -> Finding:
     try:
         return Finding.ok(what, await look())
     except httpx.HTTPError as error:

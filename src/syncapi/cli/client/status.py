@@ -6,7 +6,7 @@ import typer
 
 from syncapi.cli.client.arguments import FolderPath, verb_app
 from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, speaking
-from syncapi.cli.client.mirror_factory import chosen, looked, opened
+from syncapi.cli.client.mirror_factory import choose_folder, find_plan, open_folder
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.client.sync_output import counts_of, in_words, tell_conflicts, tell_plan
@@ -35,8 +35,8 @@ def status(
     """
     speaker = Speaker(as_json, quiet, verbose)
     with speaking(speaker, offline=offline) as summary:
-        place = chosen(folder, speaker)
-        plan, conflicts = run(_looked(place, speaker, offline=offline))
+        place = choose_folder(folder, speaker)
+        plan, conflicts = run(_look(place, speaker, offline=offline))
         speaker.say(f"{name_shown(place.path)} (account '{place.account}')")
         tell_plan(speaker, plan)
         tell_conflicts(speaker, conflicts)
@@ -56,9 +56,9 @@ def status(
         )
 
 
-async def _looked(
+async def _look(
     folder: Folder, speaker: Speaker, *, offline: bool
 ) -> tuple[Plan, list[FolderConflict]]:
-    async with opened(folder) as at_work:
-        plan = await looked(at_work, speaker, offline=offline)
+    async with open_folder(folder) as at_work:
+        plan = await find_plan(at_work, speaker, offline=offline)
         return plan, at_work.mirror.conflicts()

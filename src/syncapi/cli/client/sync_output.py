@@ -1,11 +1,11 @@
-"""What a sync does or would do, told to a person or a program in the same words."""
+"""Prints what a sync does or would do, in the same words for a person and a program."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from syncapi.cli.client.bars import Bars
-from syncapi.cli.client.console import LISTED, Line, Speaker, counted, sized
+from syncapi.cli.client.console import LISTED, Line, Speaker, format_count, format_size
 from syncapi.cli.exit_codes import ExitCode
 from syncapi.cli.printable import name_shown
 from syncapi.client.folder.plan.actions import (
@@ -47,7 +47,7 @@ _UNSEEN = frozenset({Adopt.name, Forget.name})  # they change neither side
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """An action of a plan, as it is told.
+    """An action of a plan, as it is printed.
 
     Attributes:
         path: in the folder, afterwards.
@@ -77,7 +77,7 @@ def _step(action: Action) -> Step:
 
 
 class Narrator:
-    """Told by a sync how it goes; tells who started it."""
+    """Prints the progress of a sync."""
 
     def __init__(self, speaker: Speaker, bars: Bars) -> None:
         self._speaker = speaker
@@ -119,7 +119,7 @@ def _line(word: str, path: str, detail: str | None = None) -> str:
 
 
 def _failure_line(failure: Failure) -> Line:
-    """Names a file that failed, why, and what to do."""
+    """Name a file that failed, the reason, and what to do."""
     request = f"\n    request id: {failure.request_id}" if failure.request_id else ""
     way_out = failure.hint or _WAYS_OUT.get(failure.code or "")
     hint = f"\n    next: {way_out}" if way_out else ""
@@ -136,7 +136,7 @@ def _failure_line(failure: Failure) -> Line:
 
 
 def tell_plan(speaker: Speaker, plan: Plan) -> None:
-    """Name what would be done, and what is in the way."""
+    """Print what a sync would do, and the problems."""
     lines = [
         Line(
             _line(_WORDS[step.action][0], step.path, step.detail),
@@ -153,17 +153,17 @@ def tell_plan(speaker: Speaker, plan: Plan) -> None:
 
 
 def tell_pending(speaker: Speaker, pending: Sequence[Pending]) -> None:
-    """Name what is left to the other direction."""
+    """Print the changes that only the other direction would carry out."""
     for one in pending:
         text = f"  left: {one.kind}  {name_shown(one.path)}"
         speaker.detail(text, "pending", action=one.kind, path=one.path)
     if pending and not speaker.verbose:
-        text = f"  {counted(len(pending), 'change')} left to the other direction"
+        text = f"  {format_count(len(pending), 'change')} left to the other direction"
         speaker.say(f"{text} (-v names them)")
 
 
 def tell_settled(speaker: Speaker, settled: Sequence[Settled]) -> None:
-    """Tell what was decided where both sides had changed."""
+    """Print how changes on both sides were settled."""
     lines = [
         Line(
             f"  {name_shown(one.path)}: {name_shown(one.detail)}",
@@ -176,7 +176,7 @@ def tell_settled(speaker: Speaker, settled: Sequence[Settled]) -> None:
 
 
 def tell_problems(speaker: Speaker, problems: Sequence[Problem]) -> None:
-    """Name the files that are left alone until a person mends them."""
+    """Print the files that are left alone until a person corrects them."""
     lines = [
         Line(
             f"  {name_shown(problem.path)}: left alone: {name_shown(problem.detail)}",
@@ -189,7 +189,7 @@ def tell_problems(speaker: Speaker, problems: Sequence[Problem]) -> None:
 
 
 def tell_conflicts(speaker: Speaker, conflicts: Sequence[FolderConflict]) -> None:
-    """Name the files of which there are two versions, and the way out."""
+    """Print the files that have two versions, and what to do about them."""
     lines = [
         Line(
             f"  {name_shown(conflict.path)}: changed on both sides; yours is "
@@ -209,12 +209,12 @@ def tell_conflicts(speaker: Speaker, conflicts: Sequence[FolderConflict]) -> Non
 
 
 def counts_of(plan: Plan) -> dict[str, int]:
-    """How many of each action."""
+    """How many actions of each kind a plan has."""
     return dict(Counter(step.action for step in steps_of(plan)))
 
 
 def in_words(counts: dict[str, int], *, is_done: bool) -> str:
-    """``fetched 2, sent new 1``; what changes neither side is left out."""
+    """Counts in words, such as ``fetched 2, sent new 1``, without actions that change no side."""
     said = (
         f"{words[is_done]} {counts[name]:,}"
         for name, words in _WORDS.items()
@@ -224,7 +224,7 @@ def in_words(counts: dict[str, int], *, is_done: bool) -> str:
 
 
 def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
-    """Tell what a sync led to, and find the exit code; return the summary's fields."""
+    """Print the result of a sync and set the exit code; return the fields of the summary."""
     tell_problems(speaker, report.problems)
     tell_conflicts(speaker, report.conflicts)
     _judge(speaker, report)
@@ -232,7 +232,7 @@ def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
         tell_pending(speaker, report.pending.pending)
     said = in_words(report.counts, is_done=True) or "nothing to do"
     moved = [(report.bytes_up, "up"), (report.bytes_down, "down")]
-    sizes = "".join(f", {sized(size)} {way}" for size, way in moved if size)
+    sizes = "".join(f", {format_size(size)} {way}" for size, way in moved if size)
     failed = f"; {len(report.failures)} failed" if report.failures else ""
     left = f"; {report.left} left, as files changed meanwhile: sync again" if report.left else ""
     speaker.say(f"{said[0].upper()}{said[1:]}{sizes}{failed}{left}.{_verdict(speaker)}")
@@ -248,17 +248,14 @@ def tell_report(speaker: Speaker, report: MirrorReport) -> dict[str, object]:
 
 
 def _judge(speaker: Speaker, report: MirrorReport) -> None:
-    if report.failures and not report.done and _are_forbidden(report.failures):
+    are_forbidden = all(failure.code == "forbidden" for failure in report.failures)
+    if report.failures and not report.done and are_forbidden:
         speaker.worsen(ExitCode.UNAUTHORISED)
     is_pending = report.pending is not None and bool(report.pending.pending)
     if report.failures or report.problems or report.left or is_pending:
         speaker.worsen(ExitCode.PARTLY)
     if report.conflicts:
         speaker.worsen(ExitCode.CONFLICTS)
-
-
-def _are_forbidden(failures: Iterable[Failure]) -> bool:
-    return all(failure.code == "forbidden" for failure in failures)
 
 
 def _verdict(speaker: Speaker) -> str:

@@ -1,4 +1,4 @@
-"""What ``sync``, ``pull`` and ``push`` have in common: all but the direction."""
+"""The common part of ``sync``, ``pull`` and ``push``, which differ only in direction."""
 
 import sys
 from dataclasses import dataclass, replace
@@ -9,7 +9,7 @@ import typer
 
 from syncapi.cli.client.bars import bars_for
 from syncapi.cli.client.console import Speaker, speaking
-from syncapi.cli.client.mirror_factory import Opened, chosen, opened
+from syncapi.cli.client.mirror_factory import Opened, choose_folder, open_folder
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run
 from syncapi.cli.client.sync_output import Narrator, counts_of, in_words, tell_plan, tell_report
@@ -43,7 +43,7 @@ WentBack = Annotated[
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What a sync shall do."""
+    """The options of a sync."""
 
     direction: Direction
     dry_run: bool
@@ -65,17 +65,17 @@ def keep_in_step(
     """Run one sync, and end with its exit code."""
     wanted = Wanted(direction, dry_run, allow_mass_delete, restore_missing, went_back)
     with speaking(speaker, direction=direction, dry_run=dry_run) as summary:
-        folder = chosen(path, speaker)
-        report = _asking(folder, wanted, speaker)
+        folder = choose_folder(path, speaker)
+        report = _sync_or_ask(folder, wanted, speaker)
         if dry_run:
             summary.update(_tell_dry(speaker, report))
         else:
             summary.update(tell_report(speaker, report))
 
 
-def _asking(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorReport:
+def _sync_or_ask(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorReport:
     try:
-        return run(_synced(folder, wanted, speaker))
+        return run(_sync(folder, wanted, speaker))
     except SafetyStop as stop:
         may_ask = sys.stdin.isatty() and not (wanted.dry_run or speaker.as_json)
         if wanted.allow_mass_delete or not may_ask or isinstance(stop, WentBackStop):
@@ -83,12 +83,12 @@ def _asking(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorReport:
         typer.echo(stop.message, err=True)
         if not typer.confirm("Delete them all the same?", default=False, err=True):
             raise
-    return run(_synced(folder, replace(wanted, allow_mass_delete=True), speaker))
+    return run(_sync(folder, replace(wanted, allow_mass_delete=True), speaker))
 
 
-async def _synced(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorReport:
+async def _sync(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorReport:
     with bars_for(speaker) as bars:
-        async with opened(folder, Narrator(speaker, bars)) as at_work:
+        async with open_folder(folder, Narrator(speaker, bars)) as at_work:
             with at_work.alone():
                 return await at_work.mirror.sync(
                     direction=wanted.direction,
@@ -100,7 +100,7 @@ async def _synced(folder: Folder, wanted: Wanted, speaker: Speaker) -> MirrorRep
 
 
 async def follow_up(at_work: Opened, speaker: Speaker, direction: Direction) -> dict[str, object]:
-    """Sync what a verb has changed; a process that syncs the folder all the time does it too."""
+    """Sync what a verb has changed, unless another process that syncs the folder will do so."""
     try:
         with at_work.alone():
             return tell_report(speaker, await at_work.mirror.sync(direction=direction))

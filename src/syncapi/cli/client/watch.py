@@ -1,4 +1,4 @@
-"""``syncapi watch``: keep a folder in step until told to stop."""
+"""``syncapi watch``: keep a folder in step until stopped."""
 
 import asyncio
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from syncapi.cli.client.arguments import FolderPath, verb_app
 from syncapi.cli.client.bars import bars_for
 from syncapi.cli.client.console import AsEvents, Quiet, Speaker, Verbose, speaking
-from syncapi.cli.client.mirror_factory import chosen, opened
+from syncapi.cli.client.mirror_factory import choose_folder, open_folder
 from syncapi.cli.client.registry import Folder
 from syncapi.cli.client.runner import run, stop_at_signals
 from syncapi.cli.client.sync_output import Narrator, tell_report
@@ -45,12 +45,12 @@ def watch(
     """
     speaker = Speaker(as_json, quiet, verbose)
     with speaking(speaker):
-        place = chosen(folder, speaker)
-        run(_watched(place, speaker, Rhythm(poll=poll, debounce=debounce)))
+        place = choose_folder(folder, speaker)
+        run(_watch(place, speaker, Rhythm(poll=poll, debounce=debounce)))
         speaker.say("Stopped.")
 
 
-async def _watched(folder: Folder, speaker: Speaker, rhythm: Rhythm) -> None:
+async def _watch(folder: Folder, speaker: Speaker, rhythm: Rhythm) -> None:
     stop = asyncio.Event()
     stop_at_signals(stop)
 
@@ -62,7 +62,7 @@ async def _watched(folder: Folder, speaker: Speaker, rhythm: Rhythm) -> None:
         speaker.insist(text, "trouble", message=error.message, retry_seconds=wait)
 
     with bars_for(speaker) as bars:
-        async with opened(folder, Narrator(speaker, bars)) as at_work:
+        async with open_folder(folder, Narrator(speaker, bars)) as at_work:
             with at_work.alone():
                 speaker.say(f"Watching {name_shown(folder.path)}.", "watching", path=folder.path)
                 await watch_mirror(
@@ -75,7 +75,7 @@ async def _watched(folder: Folder, speaker: Speaker, rhythm: Rhythm) -> None:
 
 
 def _tell(speaker: Speaker, report: MirrorReport) -> None:
-    """Tell of a sync that did something; each one is judged anew."""
+    """Print the result of a sync that did something. Each sync has its own exit code."""
     speaker.exit_code = ExitCode.OK
     if report.done or report.failures or report.problems or report.conflicts:
         fields = tell_report(speaker, report)

@@ -1,4 +1,4 @@
-"""What the service of ``syncapi dev`` is told, and what a person's shell is."""
+"""The environment variables of the service of ``syncapi dev``, and those for a person's shell."""
 
 import os
 import shlex

@@ -1,4 +1,4 @@
-"""The processes of ``syncapi dev``: three servers, and the service as anybody would run it."""
+"""The processes of ``syncapi dev``: three servers, and the service, run as in production."""
 
 import asyncio
 import os

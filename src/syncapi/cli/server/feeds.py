@@ -1,4 +1,4 @@
-"""``syncapi feed``: which feed is a tenant's, and a break with what clients know of it."""
+"""``syncapi feed``: open a tenant's feed, and void feeds so that clients synchronise anew."""
 
 from typing import Annotated, Any
 
@@ -42,7 +42,7 @@ def void(
     ] = None,
     as_json: AsJson = False,
 ) -> None:
-    """Hold feeds against their documents, mend them, and have every client synchronise anew.
+    """Compare feeds with their documents, correct them, and make every client synchronise anew.
 
     Run it after a restore, after a fail-over that lost writes, and after work that the triggers
     could not see. It may run beside the service, and be repeated. Clients get a 410 once, keep

@@ -1,4 +1,4 @@
-"""``syncapi gc``: collect what nobody needs any more."""
+"""``syncapi gc``: delete what is not needed any more."""
 
 import asyncio
 import sys
@@ -31,7 +31,7 @@ from syncapi.server.web.logging import configure_logging
 _POOL = PoolLimits(size=2, idle=10, statement_timeout=300)
 _COLUMNS = ("tenant", *Garbage, "freed_bytes")
 
-app = typer.Typer(help="Collect what nobody needs any more.")
+app = typer.Typer(help="Delete what is not needed any more.")
 
 
 @app.command()
@@ -48,11 +48,11 @@ def gc(
         typer.Option(
             metavar="FILE.prom",
             dir_okay=False,
-            help="Write what the run came to for the textfile collector of node_exporter.",
+            help="Write the results for the textfile collector of node_exporter.",
         ),
     ] = None,
 ) -> None:
-    """Collect old tombstones, versions beyond the limits, abandoned uploads, and bytes of nobody.
+    """Collect old tombstones, versions beyond the limits, abandoned uploads, and unused bytes.
 
     The settings say how old they must be: see `syncapi config show`. Run it once a day. It may
     run beside the service, and be stopped at any time. A tenant or database that fails does not

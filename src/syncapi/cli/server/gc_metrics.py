@@ -12,9 +12,10 @@ from syncapi.server.usecases.gc.run import TenantCollection
 
 
 def write_metrics(path: Path, outcomes: Sequence[TenantCollection], seconds: float) -> None:
-    """Put a new file in the place of the last one, in one step.
+    """Replace the file of the last run, in one step.
 
-    Gauges, since a run knows nothing of those before it: alert on the time of the last run.
+    All metrics are gauges, since a run does not know those before it: alert on the last run's
+        time.
 
     Raises:
         CommandFailed: it cannot be written.

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from typing import Annotated, NoReturn
@@ -35,7 +35,7 @@ app = typer.Typer(help="Bring the databases up to date.")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one target; ``error`` is None where all is well."""
+    """The result for one target; ``error`` is None if it did not fail."""
 
     target: Target
     done: str
@@ -55,13 +55,13 @@ def migrate(
     """Bring the control database and every tenant database up to date.
 
     A database that fails does not stop the others; those that failed are named at the end. A
-    tenant of which it is not known which feed is its own gets the one that its database alone has.
+    tenant whose own feed is not known yet gets the feed of its database, if no other has one.
     """
     if check and dry_run:
         raise CommandFailed("give --check or --dry-run, not both", ExitCode.USAGE)
     urls = database_urls(load_settings())
     control = Target(Tree.CONTROL, CONTROL, urls.control or urls.default)
-    work = _checked if check else _printed if dry_run else _upgraded
+    work = _check if check else _print_sql if dry_run else _upgrade
     outcomes = _run([control], work, jobs)
     tenants, lost = _tenant_targets(urls, control)
     outcomes += [*lost, *_run(tenants, work, jobs)]
@@ -75,12 +75,12 @@ def _adopt(databases: Sequence[str], *, is_dry: bool) -> None:
     if left:
         named = "\n".join(f"  {one.tenant.slug}: {one.why}" for one in left)
         way_out = "run `syncapi migrate`" if is_dry else "`syncapi feed open` makes one its own"
-        _fail(f"which feed is a tenant's is not known of {len(left)}; {way_out}:\n{named}")
+        _fail(f"tenants whose own feed is not known: {len(left)}; {way_out}:\n{named}")
 
 
 def _tenant_targets(urls: DatabaseUrls, control: Target) -> tuple[list[Target], list[Outcome]]:
     """Every configured or recorded tenant database, and those that have no URL."""
-    names = {DEFAULT_DATABASE, *urls.named, *_recorded(control)}
+    names = {DEFAULT_DATABASE, *urls.named, *_list_recorded(control)}
     targets, lost = [], []
     for name in sorted(names):
         try:
@@ -91,14 +91,14 @@ def _tenant_targets(urls: DatabaseUrls, control: Target) -> tuple[list[Target], 
     return targets, lost
 
 
-def _recorded(control: Target) -> list[str]:
-    """The databases that tenants are in; none where the control tables are not there yet."""
+def _list_recorded(control: Target) -> list[str]:
+    """The databases that tenants are in; none if there are no control tables yet."""
     try:
         if asyncio.run(current(control)) is None:
             return []
         return asyncio.run(tenant_databases(control.url))
     except Exception as error:
-        if is_down(error):  # said already, as the control database's own outcome
+        if is_down(error):  # already reported as the outcome of the control database
             return []
         raise
 
@@ -117,20 +117,18 @@ def _run(targets: Sequence[Target], work: Callable[[Target], str], jobs: int) ->
     with ProcessPoolExecutor(workers, mp_context=processes) as pool:
         futures = {pool.submit(work, target): target for target in targets}
         for future in as_completed(futures):
-            outcomes.append(_outcome(futures[future], future))
-            _print_outcome(outcomes[-1])
+            target, error = futures[future], future.exception()
+            if error is None:
+                outcome = Outcome(target, future.result())
+            else:
+                outcome = Outcome(target, "", str(error).strip() or type(error).__name__)
+            outcomes.append(outcome)
+            _print_outcome(outcome)
     return outcomes
 
 
-def _outcome(target: Target, future: "Future[str]") -> Outcome:
-    error = future.exception()
-    if error is None:
-        return Outcome(target, future.result())
-    return Outcome(target, "", str(error).strip() or type(error).__name__)
-
-
-def _upgraded(target: Target) -> str:
-    before = asyncio.run(_reached(target))
+def _upgrade(target: Target) -> str:
+    before = asyncio.run(_find_revision(target))
     if before == head(target):
         return f"is up to date ({before})"
     try:
@@ -138,13 +136,13 @@ def _upgraded(target: Target) -> str:
     except Exception as error:
         stopped = why_stopped(error)
         if stopped is not None:
-            raise CommandFailed(stopped) from None  # in words: see `_reached`
+            raise CommandFailed(stopped) from None  # see `_find_revision`
         raise
     return f"upgraded from {before or 'nothing'} to {head(target)}"
 
 
-def _checked(target: Target) -> str:
-    reached, newest = asyncio.run(_reached(target)), head(target)
+def _check(target: Target) -> str:
+    reached, newest = asyncio.run(_find_revision(target)), head(target)
     if reached != newest:
         raise CommandFailed(
             f"is at {reached or 'nothing'}, not at {newest}: run `syncapi migrate`"
@@ -152,20 +150,20 @@ def _checked(target: Target) -> str:
     return f"is up to date ({reached})"
 
 
-def _printed(target: Target) -> str:
-    reached = asyncio.run(_reached(target))
+def _print_sql(target: Target) -> str:
+    reached = asyncio.run(_find_revision(target))
     if reached == head(target):
         return f"-- {target.label} is up to date ({reached})"
     title = f"-- {target.label}: {reached or 'nothing'} to {head(target)}"
     return f"{title}\n{upgrade_sql(target, reached)}"
 
 
-async def _reached(target: Target) -> str | None:
+async def _find_revision(target: Target) -> str | None:
     try:
         revision = await current(target)
     except Exception as error:
         if is_down(error):
-            # In words of its own: the driver's exceptions do not cross to another process.
+            # A message alone: the driver's exceptions cannot be passed to another process.
             raise CommandFailed(f"cannot be reached: {error}", ExitCode.UNREACHABLE) from None
         raise
     if not is_known(target, revision):

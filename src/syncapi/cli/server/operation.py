@@ -1,4 +1,4 @@
-"""An operator's verb at work: settings in, collaborators open, everything closed after it."""
+"""Runs an operator's verb: reads the settings, opens what the verb needs, and closes it."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -21,7 +21,7 @@ Result = TypeVar("Result")
 _Tools = tuple[ControlStore, Databases, Invalidations]
 
 
-# Seconds a statement may take: one that mends a feed looks at all documents of a tenant.
+# Seconds that a statement may take: one that corrects a feed reads all documents of a tenant.
 _STATEMENT_TIMEOUT = 3600.0
 
 

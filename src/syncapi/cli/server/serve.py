@@ -82,10 +82,10 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _give_up_stalled(listener: socket.socket, seconds: float) -> None:
-    """Let the kernel cut connections whose client takes nothing: they would stay for ever.
+    """Make the kernel cut connections whose client reads nothing, which would stay for ever.
 
-    A server that closes one first sends what it has buffered, and so waits for the client (the
-    user timeout of RFC 9293; accepted connections inherit it).
+    A server that closes such a connection first sends what it has buffered, and waits for the
+    client (the user timeout of RFC 9293 ends this; accepted connections inherit it).
     """
     if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux
         milliseconds = max(1, int(seconds * 1000))
@@ -100,7 +100,7 @@ def _announce(listener: socket.socket, workers: int) -> None:
 
 @contextmanager
 def _shared_metrics() -> Iterator[None]:
-    """A folder through which a scrape of one worker tells the metrics of all."""
+    """Share a folder through which a scrape of one worker reports the metrics of all."""
     if _METRICS_FOLDER in os.environ:
         yield
         return

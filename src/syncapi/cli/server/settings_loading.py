@@ -1,4 +1,4 @@
-"""Settings for a verb: read once, and explained where they are wrong."""
+"""Reads the settings of a verb, and explains what is wrong with them."""
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails

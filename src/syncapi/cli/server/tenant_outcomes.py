@@ -1,4 +1,4 @@
-"""What a verb that works through tenants says in the end of those that failed."""
+"""The end of a verb that works on several tenants: it names those that failed."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -8,7 +8,7 @@ from syncapi.server.domain.tenancy import Tenant
 
 
 class TenantOutcome(Protocol):
-    """What became of one tenant; ``error`` is None where all went well."""
+    """The result for one tenant; ``error`` is None if it did not fail."""
 
     @property
     def tenant(self) -> Tenant: ...

@@ -20,7 +20,7 @@ app = typer.Typer(no_args_is_help=True, help="Issue bearer tokens.")
 
 @app.callback()
 def _group() -> None:
-    """Keep ``issue`` a word of its own while it is the only one."""
+    """Make ``issue`` a subcommand although it is the only one."""
 
 
 def _duration(text: str) -> int:
