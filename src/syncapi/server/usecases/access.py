@@ -17,7 +17,7 @@ from syncapi.server.redis.invalidation import Change, Invalidations
 from syncapi.server.usecases.single_flight import SingleFlight
 
 CONFIRM_SECONDS = 1.0
-"""A transaction waits so long to hear what a member may do, as it does for a lock."""
+"""How long a transaction waits for a member's rights, which is as long as it waits for a lock."""
 
 _CACHED_MEMBERSHIPS = 50_000
 
@@ -26,20 +26,20 @@ _Key = tuple[UUID, UUID]
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What the control database said, also if that was nothing."""
+    """What the control database has of a membership; None if there is no membership."""
 
     membership: Membership | None
 
 
 class Rights(Protocol):
-    """Says of somebody who was let in a while ago what holds now."""
+    """Reads which rights a member has now who was admitted a while ago."""
 
     async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
         """The scope as it is now: another role perhaps, or another database.
 
         Args:
             scope: as it was when the request came.
-            remembered: what is remembered will do.
+            remembered: whether remembered rights are good enough.
 
         Raises:
             NotFound: the user is no member any more, or the tenant is suspended.
@@ -56,8 +56,8 @@ async def confirmed_in_place(
 
     Raises:
         NotFound, Forbidden, Unavailable: as `Rights.confirmed` says.
-        Unavailable: the tenant has moved, and a repeat of the request goes to the right place; or
-            there is no answer in time, and others wait for what the work holds.
+        Unavailable: the tenant has moved, and a repeat of the request goes to the right database;
+            or there is no answer in time, while others wait for what the work holds.
     """
     try:
         async with asyncio.timeout(CONFIRM_SECONDS):
@@ -77,10 +77,10 @@ async def confirmed_in_place(
 
 
 class AccessGate:
-    """Lets members in, and remembers them for a while.
+    """Admits members, and remembers their memberships for a while.
 
-    A change that is published drops what is remembered at once, and also what is just being
-    read; a change that nobody published is noticed after ``cache_seconds``.
+    A change of a membership that is published takes effect at once, also on reads that are under
+    way; a change that was not published is noticed after ``cache_seconds``.
     """
 
     def __init__(
@@ -120,14 +120,14 @@ class AccessGate:
         return grant(await self._membership((tenant_id, identity.user_id)), permission)
 
     async def confirmed(self, scope: TenantScope, *, remembered: bool = False) -> TenantScope:
-        """As `Rights` says. Unless ``remembered`` will do, the control database is asked."""
+        """As `Rights` says. Unless ``remembered``, it asks the control database."""
         if scope.user_id is None:  # an operator
             return scope
         if remembered:
             membership = await self._membership((scope.tenant_id, scope.user_id))
         else:
-            # Each caller has a read of its own, since another's may be older. It goes on when the
-            # caller gives up waiting: a connection that opens late is there for who asks again.
+            # Each caller has its own read, since another's may be older. It goes on when the
+            # caller gives up waiting: a connection that opens late then serves the next request.
             read = partial(self._control.membership, scope.user_id, scope.tenant_id)
             membership = await self._confirmations.run(object(), read)
         return grant(membership, scope.permission)
@@ -135,7 +135,7 @@ class AccessGate:
     def cached_scope(
         self, token: str, tenant_id: UUID, permission: Permission
     ) -> TenantScope | None:
-        """The scope, if it follows from what is remembered: no I/O. None says nothing."""
+        """The scope, if it is known without I/O; None if it is not known."""
         identity = self._verifier.cached(token)
         known = identity and self._known.get((tenant_id, identity.user_id), self._now())
         if not known:
@@ -161,7 +161,7 @@ class AccessGate:
             if known is not None:
                 return known.membership
             membership, asked_at = await self._reads.run(key, read)
-            # A read that was joined may have begun before a removal that was over when this came.
+            # A read that was joined may have begun before a removal that this request must see.
             if came_at <= asked_at + self._cache_seconds:
                 return membership
 

@@ -56,15 +56,15 @@ class DirectUploads:
         """Take the parts.
 
         Args:
-            databases: where tenants are.
-            rights: says who may still do what.
-            objects: where bytes go.
-            rules: which media types are taken.
-            transfers: how bytes are taken in.
+            databases: hold the tenants' rows.
+            rights: reads what a member may still do.
+            objects: holds the bytes.
+            rules: which media types are accepted.
+            transfers: sizes of files and parts.
             instructions: signs the URLs.
-            url_seconds: that signed URLs work for.
-            activity: receives which uploads begin and fail.
-            now: the time that URLs are signed at.
+            url_seconds: how long signed URLs work.
+            activity: receives reports of uploads that begin and fail.
+            now: gives the time at which URLs are signed.
         """
         self._databases = databases
         self._writes = Writes(databases, rights)
@@ -104,15 +104,15 @@ class DirectUploads:
         self._rules.check_type(mime_type)
         request = keyed(key, "declareFile", declared, mime_type)
         if request is not None:
-            # A key that came with another request is refused before anything is done.
+            # Refuse a key that came with another request before anything is done.
             async with self._databases.reading(scope) as connection:
                 earlier = await idempotency.find(connection, request.key)
             if earlier is not None:
                 earlier.require_same(request)
         found = await self._find_or_begin(scope, declared, mime_type)
         if request is not None:
-            # Last of all: a declaration that fails leaves its key free. Nothing of the answer
-            # is kept: a repeat is answered how the upload is doing then.
+            # This comes last, so that a declaration that fails leaves its key free. The answer is
+            # not kept: a repeat is answered with the state of the upload at that time.
             await self._writes.writing(scope, partial(idempotency.claim, request=request))
         if isinstance(found, StoredFile):
             return complete(found)
@@ -152,7 +152,7 @@ class DirectUploads:
                 return _require_size(found, declared)
             missing_path = found.s3_path
             found = await self._writes.writing(scope, known)
-        if isinstance(found, StoredFile):  # somebody has sent them meanwhile
+        if isinstance(found, StoredFile):  # another request has stored them meanwhile
             return _require_size(found, declared)
         if found is not None:
             underway = await self._follow(found, terms)
@@ -167,7 +167,7 @@ class DirectUploads:
     async def _begin(
         self, scope: TenantScope, declared: Digest, mime_type: str, missing_path: str | None
     ) -> StoredFile | Underway:
-        """Begin an upload, unless somebody else is a moment earlier.
+        """Begin an upload, unless another request is a moment earlier.
 
         A crash in between leaves an upload in S3 that no row knows; it is collected.
         """
@@ -209,7 +209,7 @@ class DirectUploads:
             await self._objects.clean_up(key, partial(multipart.abort, key, upload.s3_upload_id))
 
     async def _follow(self, upload: DirectUpload, terms: UrlTerms) -> Underway | None:
-        """How far it has come; None if S3 has lost it."""
+        """How far the upload has come; None if S3 has lost it."""
         if upload.s3_upload_id is not None:
             parts = await self._objects.multipart.parts(upload.s3_path, upload.s3_upload_id)
             if parts is not None:
@@ -220,7 +220,7 @@ class DirectUploads:
             return Underway(upload, {} if stored is None else {1: stored.size}, terms)
         if stored is None:
             return None
-        # Put together already, by a completion that did not come to its end.
+        # S3 has joined the parts already, for a completion that was cut short.
         numbers = range(1, upload.plan.part_count + 1)
         return Underway(upload, {n: upload.plan.size(n) for n in numbers}, terms)
 
@@ -253,10 +253,10 @@ async def find(
 
 
 async def lost(writes: Writes, scope: TenantScope, upload_id: UUID) -> StoredFile:
-    """The file that somebody else has made meanwhile of an upload that S3 knows no more.
+    """The file that another request has made of an upload that S3 no longer knows.
 
     Raises:
-        NotFound: nobody has; the upload is forgotten.
+        NotFound: there is no such file; the upload is forgotten.
     """
 
     async def work(tx: TenantConnection) -> StoredFile | None:

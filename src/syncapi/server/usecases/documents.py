@@ -1,6 +1,6 @@
-"""Documents, one at a time: list, read, change, delete."""
+"""Single documents: list, read, change, delete."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
@@ -25,8 +25,8 @@ from syncapi.server.usecases.writes import Writes
 class Documents:
     """What members do with single documents.
 
-    A request that was carried out already is answered like the first time, also under
-    ``If-Match`` with the version of before, as RFC 9110 §13.1.1 allows: so a retry is harmless.
+    A request that was carried out already is answered as at the first time, also under
+    ``If-Match`` with the earlier version, as RFC 9110 §13.1.1 allows. So a retry is harmless.
     """
 
     def __init__(
@@ -67,7 +67,7 @@ class Documents:
         changes: DocumentChanges,
         condition: VersionCondition = UNCONDITIONAL,
     ) -> Document:
-        """Move, rename, retype, or give it new content. What stays the same makes no new version.
+        """Change the folder, name, type or content. Equal values make no new version.
 
         Raises:
             NotFound: there is no live document of this id.
@@ -113,7 +113,7 @@ class Documents:
         """
 
         async def work(tx: TenantConnection) -> None:
-            current = await _found_or_gone(tx, document_id)
+            current = await _find_or_gone(tx, document_id)
             if current is None or current.is_deleted:
                 return
             condition.require(current.updated_at)
@@ -130,9 +130,9 @@ class Documents:
     ) -> None:
         """Delete for good: the row, its history, and the bytes that nothing else refers to.
 
-        Bytes that a client was promised a while ago stay as long as files do that nothing refers
-        to: it may be about to refer to them. Then they are collected. So are all others where the
-        database may be a copy of one that still needs them.
+        Bytes that were promised to a client a while ago stay as long as unreferenced files do,
+        since the client may be about to refer to them; then they are collected. If the database
+        may be a copy of one that still needs the bytes, all of them are left to the collection.
 
         A tombstone stays in the feed, so that clients delete their copies.
 
@@ -149,16 +149,21 @@ class Documents:
         dropped: list[StoredFile] = []
 
         async def work(tx: TenantConnection) -> None:
-            current = await _found_or_gone(tx, document_id)
+            current = await _find_or_gone(tx, document_id)
             if current is None:
                 return
             condition.require(current.updated_at)
-            file_ids = await documents.remove(tx, document_id)
-            dropped[:] = await self._drop(tx, file_ids)
+            ids = await documents.remove(tx, document_id)
+            if await may_be_copy(tx.driver, tx.tenant_id):
+                await files.renew(tx, ids)
+                dropped.clear()
+            else:
+                age = self._unreferenced
+                dropped[:] = await files.drop_unreferenced(tx, ids, unpromised_for=age)
             await idempotency.forget_document(tx, document_id)
             await tx.stamp()
-            # The triggers have fired and written a last version. Nobody can wait for it, so
-            # this may follow the taking of the clock.
+            # The triggers have fired and written a last version. No other transaction waits for
+            # it, so this may follow the taking of the clock.
             await documents.forget_versions(tx, document_id)
 
         try:
@@ -167,25 +172,19 @@ class Documents:
             for file in dropped:
                 await self._cleanup.settle(scope, file)
 
-    async def _drop(self, tx: TenantConnection, ids: Collection[UUID]) -> Sequence[StoredFile]:
-        if await may_be_copy(tx.driver, tx.tenant_id):
-            await files.renew(tx, ids)
-            return ()
-        return await files.drop_unreferenced(tx, ids, unpromised_for=self._unreferenced)
-
 
 def live(kept: documents.KeptDocument | None) -> documents.KeptDocument:
-    """Take the document if it lives.
+    """The document, if it is live.
 
     Raises:
-        NotFound: it does not.
+        NotFound: there is none, or it was deleted.
     """
     if kept is None or kept.document.is_deleted:
         raise _no_such_document()
     return kept
 
 
-async def _found_or_gone(tx: TenantConnection, document_id: UUID) -> Document | None:
+async def _find_or_gone(tx: TenantConnection, document_id: UUID) -> Document | None:
     """The locked document, deleted or not; None if it was erased before."""
     kept = await documents.find_locked(tx, document_id)
     if kept is not None:

@@ -19,12 +19,12 @@ from syncapi.server.usecases.tenants import TenantAdministration
 
 @dataclass(frozen=True, slots=True)
 class Voided:
-    """What became of one tenant's feed.
+    """The result of a void for one tenant's feed.
 
     Attributes:
-        server_time: the feed's time from here on; no position from before it goes on.
-        mended: documents about which the feed said otherwise than their rows.
-        error: None where all went well.
+        server_time: the feed's time from now on; all earlier positions are void.
+        mended: how many documents differed between the feed and their rows.
+        error: None if it did not fail.
     """
 
     tenant: Tenant
@@ -35,14 +35,14 @@ class Voided:
 
 @dataclass(frozen=True, slots=True)
 class Unadopted:
-    """A tenant of which it is not known which feed is its own, and why."""
+    """A tenant whose own feed is not known, and why."""
 
     tenant: Tenant
     why: str
 
 
 class FeedAdministration:
-    """Says which feed is a tenant's, and breaks with what clients know of it."""
+    """Opens, adopts and voids the feeds of tenants."""
 
     def __init__(
         self, control: ControlStore, databases: Databases, invalidations: Invalidations
@@ -68,9 +68,9 @@ class FeedAdministration:
         feed_id = await self._feed_in(tenant.database, tenant.id)
         if feed_id is None and not empty:
             raise Conflict(
-                f"The database '{tenant.database}' has no feed of '{tenant.slug}': see where the "
-                "tenant's row and that database's URL lead. If the tenant shall begin there with "
-                "nothing, give --empty."
+                f"The database '{tenant.database}' has no feed of '{tenant.slug}': check that the "
+                "tenant's row names the right database and that its URL is right. If the tenant "
+                "shall begin there with nothing, give --empty."
             )
         if feed_id is None:
             async with self._databases.database(tenant.database) as driver:
@@ -78,14 +78,15 @@ class FeedAdministration:
         return await self._adopt(tenant, feed_id)
 
     async def adopt(self, databases: Iterable[str], *, is_dry: bool = False) -> list[Unadopted]:
-        """Of each tenant without a known feed: the one that its database alone has is its own.
+        """Give each tenant without a known feed the feed in its database, if no other has one.
 
         Args:
-            databases: the names of all tenant databases there are.
+            databases: the names of all tenant databases.
             is_dry: change nothing, and return all tenants without a known feed.
 
         Returns:
-            Those that have none still, since it is not where their rows say, or in two places.
+            The tenants that still have none: it is not in the database that their rows name, or it
+            is in several.
         """
         left = []
         for tenant in await self._control.tenants():
@@ -103,10 +104,9 @@ class FeedAdministration:
         reference: str | None = None,
         database: str | None = None,
     ) -> list[Voided]:
-        """Have every client synchronise anew, after the feeds were held against the documents.
+        """Compare feeds with their documents, and make every client synchronise anew.
 
-        One tenant after the other, each in a transaction of its own; one that fails does not
-        stop the others.
+        Each tenant has a transaction of its own; one that fails does not stop the others.
 
         Args:
             finished: called after each tenant.

@@ -1,12 +1,11 @@
 """Pushes to one tenant that wait in this process share a transaction.
 
-A tenant's pushes cannot commit side by side: each takes the tenant's clock. So while one
-transaction runs, those that arrive are collected, and the next one takes them all. Each has its
-own answer and its own failure.
+A tenant's pushes cannot commit side by side, since each takes the tenant's clock. So while one
+transaction runs, the pushes that arrive are collected, and the next transaction takes them all.
+Each push has its own answer and its own failure.
 
-Nobody waits for another one's trouble: a push whose document somebody keeps locked, that fails,
-or that takes long, goes on apart from the line. Those behind it that touch the same wait for it,
-in their order; all others do not.
+A push that fails, takes long, or needs a locked document leaves the line and is carried out by
+itself. Pushes behind it that touch the same documents wait for it, in their order; others do not.
 """
 
 import asyncio
@@ -36,16 +35,16 @@ from syncapi.server.usecases.uploads import UploadRules
 from syncapi.server.usecases.writes import Confirmation
 
 MOST_WAITING = 2000
-"""Pushes of a tenant in this process; more are asked to come back."""
+"""How many pushes of a tenant may wait in this process; further ones are refused for now."""
 
 GROUP_SECONDS = 5.0
 """A group that takes longer is broken off, and each of its pushes is tried by itself."""
 
 _PAUSE_SECONDS: Final = 0.1
-"""Between two tries while somebody holds the tenant's clock."""
+"""The wait between two attempts while another transaction holds the tenant's clock."""
 
 
-class _TookLong(Exception):  # noqa: N818 - it says nothing of whose fault it is
+class _TookLong(Exception):  # noqa: N818 - no error of the group
     """A group was broken off, so that others need not wait for it."""
 
 
@@ -59,7 +58,7 @@ async def _in_time() -> AsyncIterator[None]:
 
 
 class GroupCommit:
-    """Carries out pushes, those of a tenant together."""
+    """Carries out pushes; the pushes of one tenant share transactions."""
 
     def __init__(
         self,
@@ -77,9 +76,10 @@ class GroupCommit:
             databases: where the documents are.
             rights: says whether a member may still push.
             rules: what may be kept.
-            activity: receives what is done.
-            patience: a push that could not be carried out for so many seconds fails.
-            looks: makes what looks for the bytes of files; without it they are taken to be there.
+            activity: receives reports of what was done.
+            patience: seconds after which a push that could not be carried out fails.
+            looks: makes the object that looks for the bytes of files; without it, all bytes are
+                taken to be there.
         """
         self._databases = databases
         self._rights = rights
@@ -93,11 +93,11 @@ class GroupCommit:
         """Carry out one push. When this returns, it is committed.
 
         Raises:
-            InvalidInput: a document or change id stands twice.
-            NotFound, Forbidden: the right to push was lost while it waited.
-            Unavailable: the database does not answer, somebody keeps one of the documents
-                locked, or too many wait. What became of the push may be unknown: sending it
-                again is harmless.
+            InvalidInput: a document or change id occurs twice.
+            NotFound, Forbidden: the right to push was lost while the push waited.
+            Unavailable: the database does not answer, another transaction keeps a document
+                locked, or too many pushes wait. The push may have been carried out all the same:
+                sending it again is harmless.
         """
         push = Push.of(scope, request)
         line = self._lines.setdefault((scope.tenant_id, scope.database), Line(scope))
@@ -110,7 +110,7 @@ class GroupCommit:
         timer = loop.call_later(self._patience, self._give_up, line, mine)
         mine.outcome.add_done_callback(lambda _: timer.cancel())
         self._set_going(line)
-        # A client that hangs up does not take back what it sent: it may ask again.
+        # The push goes on when its client hangs up: the client may send it again.
         return await asyncio.shield(mine.outcome)
 
     def _set_going(self, line: Line) -> None:
@@ -141,7 +141,7 @@ class GroupCommit:
             self._answer(one, outcome)
 
     async def _recover(self, line: Line, group: Sequence[Waiting], error: Exception) -> None:
-        """One of the group, or something from outside, brought its transaction down."""
+        """Decide how the pushes of a group whose transaction failed go on."""
         match error:
             case HeldUp(by_clock=True):
                 await self._wait_for_clock(line, group)
@@ -165,7 +165,7 @@ class GroupCommit:
                 self._fail(group, error)
 
     async def _admit(self, group: Sequence[Waiting]) -> tuple[list[Waiting], list[Push]]:
-        """Those of the group who may still push, with their rights of now; the others fail."""
+        """Find the pushes whose users may still push, with their rights now; fail the others."""
         scopes = await rights_of(self._rights, group)
         admitted, pushes = [], []
         for one in group:
@@ -178,7 +178,7 @@ class GroupCommit:
         return admitted, pushes
 
     async def _transaction(self, line: Line, group: Sequence[Waiting]) -> dict[Waiting, Outcome]:
-        """Without locks, and, where somebody came in between, with them."""
+        """Run the group without locks; if another transaction interferes, run it with locks."""
         scope = group[0].push.scope
         until = max(one.until for one in group)
         try:
@@ -186,11 +186,11 @@ class GroupCommit:
                 async with self._databases.autocommitting(
                     scope, until=until, is_held_up=line.clock_is_held
                 ) as connection:
-                    return await self._apply(connection, self._admission(group))
+                    return await self._apply(connection, self._make_admission(group))
         except HeldUp:
             raise
         except Raced:
-            admission = self._admission(group)
+            admission = self._make_admission(group)
 
             async def work(tx: TenantConnection) -> dict[Waiting, Outcome]:
                 await pushing.lock(tx, [one.push for one in _unanswered(group)])
@@ -203,13 +203,13 @@ class GroupCommit:
             with others_as_raced():
                 return await self._databases.attempt(scope, work, until=until, ask=ask)
 
-    def _admission(self, group: Sequence[Waiting]) -> Admission:
+    def _make_admission(self, group: Sequence[Waiting]) -> Admission:
         return Admission(lambda: self._admit(_unanswered(group)))
 
     async def _apply(
         self, connection: TenantConnection, admission: Admission
     ) -> dict[Waiting, Outcome]:
-        """Carry out those of the group that may be: each may have waited for the connection."""
+        """Carry out the pushes that are admitted after the wait for the connection."""
         async with _in_time():
             await admission.ask()
             if not admission.pushes:
@@ -219,7 +219,7 @@ class GroupCommit:
         return dict(zip(admission.admitted, outcomes, strict=True))
 
     async def _wait_for_clock(self, line: Line, group: Sequence[Waiting]) -> None:
-        """Put the group back: all of the tenant must wait, and each for as long as it may."""
+        """Put the group back: all pushes of the tenant must wait, each until its time is over."""
         line.clock_is_held = True
         now = time.monotonic()
         self._fail([one for one in group if one.until <= now], locked())
@@ -227,10 +227,10 @@ class GroupCommit:
         await asyncio.sleep(_PAUSE_SECONDS)
 
     async def _pass_by_locked(self, line: Line, group: Sequence[Waiting]) -> None:
-        """Set apart those whose documents or files somebody keeps locked; the others go on.
+        """Set apart the pushes whose documents or files are locked; the others go on.
 
-        Where it cannot be seen who they are, as of an id that somebody is about to take or of a
-        lock on the whole table, each goes on by itself.
+        If no locked row is found, each push is carried out by itself. This happens when another
+        transaction is about to insert the same id, or locks the whole table.
         """
         pushes = [one.push for one in group]
         try:
@@ -240,7 +240,7 @@ class GroupCommit:
         except Unavailable as refusal:
             self._fail(group, refusal)
             return
-        except Exception:  # noqa: BLE001 - by itself, each meets the same and answers for it
+        except Exception:  # noqa: BLE001 - each push will meet the same error by itself
             held = set()
         blocked = [
             one
@@ -257,19 +257,19 @@ class GroupCommit:
         *,
         is_held_up: bool = False,
     ) -> None:
-        """Set some of the group apart; the others go on."""
+        """Set some pushes of the group apart; the others go on."""
         self._set_apart(line, apart, is_held_up=is_held_up)
         line.put_back([one for one in group if one not in line.apart])
 
     def _set_apart(
         self, line: Line, group: Iterable[Waiting], *, is_held_up: bool = False
     ) -> None:
-        """Let each go on by itself, so that none suffers for another one."""
+        """Carry out each push by itself, so that none fails because of another."""
         for one in group:
-            alone = self._alone(line, one, is_held_up=is_held_up)
+            alone = self._carry_out_alone(line, one, is_held_up=is_held_up)
             line.apart[one] = asyncio.create_task(alone)
 
-    async def _alone(self, line: Line, one: Waiting, *, is_held_up: bool) -> None:
+    async def _carry_out_alone(self, line: Line, one: Waiting, *, is_held_up: bool) -> None:
         confirm = Confirmation(self._rights, one.push.scope, float("-inf"))
         looks = self._looks and self._looks()
 
@@ -280,13 +280,13 @@ class GroupCommit:
             (outcome,) = await pushing.apply(tx, [push], self._rules, looks)
             return outcome
 
-        async def written() -> Outcome:
+        async def write() -> Outcome:
             return await self._databases.writing(
                 one.push.scope, work, until=one.until, is_held_up=is_held_up, ask=confirm
             )
 
         try:
-            outcome = await (written() if looks is None else looks.during(written))
+            outcome = await (write() if looks is None else looks.during(write))
         except Exception as error:  # noqa: BLE001 - its waiter gets it
             self._fail([one], error)
         else:
@@ -297,7 +297,7 @@ class GroupCommit:
             self._set_going(line)
 
     def _give_up(self, line: Line, one: Waiting) -> None:
-        """Refuse a push whose time is over, unless it is under way: that ends by itself."""
+        """Refuse a push whose time is over, unless it is being carried out."""
         if one in line.waiting:
             line.waiting.remove(one)
             self._fail([one], locked())
@@ -313,9 +313,9 @@ class GroupCommit:
             self._activity.push_failed(error)
             if not one.outcome.done():
                 one.outcome.set_exception(error)
-                one.outcome.exception()  # seen: a waiter that hung up is no unhandled error
+                one.outcome.exception()  # marks it as seen, since the waiter may have hung up
 
 
 def _unanswered(group: Iterable[Waiting]) -> list[Waiting]:
-    """Those of a group that were not refused on the way."""
+    """The pushes of a group that were not refused meanwhile."""
     return [one for one in group if not one.outcome.done()]

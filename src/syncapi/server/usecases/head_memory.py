@@ -1,4 +1,4 @@
-"""What this process remembers of tenants' heads, to notice rows that were put back under it."""
+"""Remembers tenants' heads in this process, to notice tables that were restored meanwhile."""
 
 from functools import partial
 from uuid import UUID
@@ -19,9 +19,9 @@ _MOST_REMEMBERED = 50_000
 class HeadMemory:
     """The newest head that was seen of each tenant.
 
-    A feed's time goes back on one lineage only where tables were put back in a running server,
-    from a dump for instance, which the database cannot notice. Then the tenant is voided: what
-    else of it was put back is not known.
+    A feed's time goes back on one lineage only if tables were restored in a running server, from a
+    dump for instance, which the database cannot notice. Then the tenant's feed is voided, since it
+    is not known which other tables were restored.
     """
 
     def __init__(self, databases: Databases, heads: Heads) -> None:
@@ -30,14 +30,16 @@ class HeadMemory:
         self._newest: dict[UUID, Head] = {}
 
     async def check(self, scope: TenantScope, head: Head) -> None:
-        """Hold a head against what is remembered, and remember it.
+        """Compare a head with the one that is remembered, and remember it.
 
         Raises:
             Unavailable: the tenant's rows were put back, and its cursors are void from now on.
         """
         newest = self._newest.get(scope.tenant_id)
         if newest is None or not _went_back(newest, head):
-            self._remember(scope, head)
+            if len(self._newest) >= _MOST_REMEMBERED:
+                self._newest.clear()
+            self._newest[scope.tenant_id] = head
             return
         # Answers may overtake each other: only a read that began after this one counts.
         head = await self._heads.read(scope)
@@ -57,11 +59,6 @@ class HeadMemory:
             raise Unavailable(
                 "The tenant's tables were put back to an earlier state. Try again.", retry_after=1
             )
-
-    def _remember(self, scope: TenantScope, head: Head) -> None:
-        if len(self._newest) >= _MOST_REMEMBERED:
-            self._newest.clear()
-        self._newest[scope.tenant_id] = head
 
 
 def _went_back(newest: Head, head: Head) -> bool:

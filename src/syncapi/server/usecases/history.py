@@ -1,4 +1,4 @@
-"""The past of a document: its versions, and bringing one back."""
+"""The history of a document: its versions, and how one is restored."""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
@@ -26,7 +26,7 @@ class History:
     """Reads versions, and restores them as new changes."""
 
     def __init__(self, databases: Databases, rights: Rights, looks: Callable[[], Looks]) -> None:
-        """Take the parts; ``looks`` makes what looks for the bytes of a version."""
+        """Take the parts; ``looks`` makes an object that looks for the bytes of a version."""
         self._databases = databases
         self._writes = Writes(databases, rights)
         self._looks = looks
@@ -48,7 +48,7 @@ class History:
     async def unknown(
         self, scope: TenantScope, versions: Sequence[NamedVersion]
     ) -> list[UnknownVersion]:
-        """Those of some versions that the server does not know."""
+        """The versions that the server does not know."""
         async with self._databases.reading(scope) as connection:
             return await store.unknown(connection, versions)
 
@@ -76,7 +76,7 @@ class History:
         request = keyed(key, "restoreDocument", document_id, updated_at, tags)
         looks = self._looks()
 
-        async def restored(tx: TenantConnection) -> Document:
+        async def restore(tx: TenantConnection) -> Document:
             kept = await documents.find_locked(tx, document_id)
             version = await _version(tx, document_id, updated_at)
             file = await _file(tx, version.file_id, looks)
@@ -91,15 +91,21 @@ class History:
                     file=file,
                 )
                 return await documents.committed(tx, added)
-            wanted = _restore(kept.document, version, file)
+            values = _columns(version)
+            wanted = kept.document.model_copy(
+                update={
+                    **{name: values[name] for name in values if name != "file_id"},
+                    "file": documents.file_info(file),
+                }
+            )
             if wanted == kept.document:
                 return wanted
             condition.require(kept.document.updated_at)
-            await documents.change(tx, document_id, _columns(version))
+            await documents.change(tx, document_id, values)
             return await documents.committed(tx, wanted)
 
         async def work(tx: TenantConnection) -> Document:
-            return await once(tx, request, partial(restored, tx))
+            return await once(tx, request, partial(restore, tx))
 
         return await looks.during(lambda: self._writes.writing(scope, work))
 
@@ -125,12 +131,6 @@ async def _file(tx: TenantConnection, file_id: UUID, looks: Looks) -> StoredFile
             "The bytes of this version are lost. Declare and send them again, then restore it."
         )
     return file
-
-
-def _restore(document: Document, version: KeptVersion, file: StoredFile) -> Document:
-    changes = {**_columns(version), "file": documents.file_info(file)}
-    del changes["file_id"]
-    return document.model_copy(update=changes)
 
 
 def _columns(version: KeptVersion) -> dict[str, object]:

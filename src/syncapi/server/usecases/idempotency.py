@@ -1,4 +1,4 @@
-"""Writes of documents that are carried out once, however often their request comes."""
+"""Writes of documents that are carried out once, however often their request is repeated."""
 
 from collections.abc import Awaitable, Callable
 

@@ -1,4 +1,4 @@
-"""Rows of files whose bytes are gone: a backup that is older than a collection has them."""
+"""Files whose bytes are lost: a backup from before a collection restores rows without bytes."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
@@ -20,9 +20,9 @@ Result = TypeVar("Result")
 async def missing_path(
     databases: Databases, store: ObjectStore, scope: TenantScope, digest: Digest
 ) -> str | None:
-    """The key at which a row says that some bytes are, though S3 has none there.
+    """The key that a row names for some bytes, if S3 has no object there.
 
-    None where no row says so, or the bytes are there.
+    None if no row has these bytes, or the object is there.
 
     Raises:
         Unavailable: S3 or the database is down.
@@ -34,12 +34,12 @@ async def missing_path(
     return path
 
 
-class Unseen(Exception):  # noqa: N818 - no failure: something is to be looked at first
-    """Files are to be referred to whose bytes may be gone. Nothing was done.
+class Unseen(Exception):  # noqa: N818 - no failure: S3 must be asked first
+    """A write names files whose bytes may be lost. Nothing was done: look for them first.
 
     Attributes:
-        paths: where the bytes should be, by file.
-        documents: those that have such a file, and would come back with it.
+        paths: the keys of the bytes, by file.
+        documents: the deleted documents that have such a file, and would come back with it.
     """
 
     def __init__(self, paths: dict[UUID, str]) -> None:
@@ -51,8 +51,8 @@ class Unseen(Exception):  # noqa: N818 - no failure: something is to be looked a
 class Looks:
     """Looks for the bytes of files that are named long after they were promised.
 
-    Nothing waits for S3 with a connection in hand: what is to be looked for is raised, and the
-    work is done again when it has been seen.
+    No work waits for S3 while it holds a connection: it raises `Unseen`, and is run again when S3
+    has been asked.
     """
 
     def __init__(self, store: ObjectStore, age: timedelta) -> None:
@@ -62,14 +62,14 @@ class Looks:
         self._is_there: dict[str, bool] = {}
 
     def doubtful(self, promised: Mapping[UUID, timedelta]) -> list[UUID]:
-        """Those of some files whose promise, given so long ago, is over."""
+        """The files whose promises have expired, by how long ago each was given."""
         return [file_id for file_id, ago in promised.items() if ago >= self._age]
 
     async def lacking(self, tx: TenantConnection, file_ids: Collection[UUID]) -> set[UUID]:
-        """Those of doubtful files that have no bytes.
+        """The doubtful files whose bytes are lost.
 
         Raises:
-            Unseen: some were not looked for yet.
+            Unseen: S3 was not asked for some of them yet.
         """
         paths = await files.unpromised(tx, file_ids, self._age) if file_ids else {}
         unseen = {file_id: path for file_id, path in paths.items() if path not in self._is_there}
@@ -78,7 +78,7 @@ class Looks:
         return {file_id for file_id, path in paths.items() if not self._is_there[path]}
 
     async def during(self, work: Callable[[], Awaitable[Result]]) -> Result:
-        """Do the work, again and again until all has been seen that it asks for.
+        """Run the work, and run it again after each `Unseen`, when S3 has been asked.
 
         Raises:
             Unavailable: S3 is down.

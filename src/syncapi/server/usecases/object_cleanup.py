@@ -19,8 +19,8 @@ class ObjectCleanup:
     async def settle(self, scope: TenantScope, file: StoredFile) -> None:
         """Delete the bytes of ``file`` unless a row points at them.
 
-        Asks the database even after a COMMIT that failed: the server may have carried it out.
-        While the database or S3 is down this goes on in the background.
+        It asks the database even after a COMMIT that failed: the server may have carried it out.
+        While the database or S3 is down, it goes on in the background.
         """
         await self._store.clean_up(file.s3_path, partial(self._settle, scope, file))
 

@@ -1,4 +1,4 @@
-"""A pull: one page of what changed since a position, with URLs for the bytes."""
+"""A pull: one page of the changes after a position, with URLs for the bytes."""
 
 from collections.abc import Sequence
 from contextlib import suppress
@@ -18,7 +18,7 @@ from syncapi.server.usecases.json_encoding import Json, utc
 from syncapi.server.usecases.telemetry import UNCOUNTED, Activity
 
 COUNTED_ROWS = 5000
-"""Rows up to which a client may count pages by itself: each page repeats those before it."""
+"""Up to how many rows a client may count pages by itself: each page repeats the rows before it."""
 
 
 def filters_fingerprint(*, include_deleted: bool) -> int:
@@ -70,8 +70,8 @@ class Page:
     Attributes:
         complete_to: the feed's time up to which the run brings everything.
         is_idle: nothing had changed, not even the cursor. Only then may the same request be
-            answered 304: a client that keeps its cursor although the head moves on comes to
-            stand before tombstones that are collected.
+            answered 304: the cursor of a client that keeps it while the head moves on expires when
+            the tombstones after it are collected.
     """
 
     sync_token: str
@@ -112,8 +112,8 @@ class Pull:
         """Read one page.
 
         Raises:
-            InvalidCursor: not ours, of another tenant, or of other filters.
-            InvalidInput: a page that was counted to, behind the rows that may be counted.
+            InvalidCursor: it is not ours, or is of another tenant or other filters.
+            InvalidInput: the client has counted to a page beyond the rows that may be counted.
             CursorExpired: tombstones after it are collected, its history is lost, or the
                 numbered page is no longer known.
             Unavailable: the database does not answer, or Redis where it must be asked for the
@@ -174,7 +174,7 @@ class Pull:
             scope.tenant_id, scope.user_id, request.run, request.page
         )
         if kept is not None:
-            with suppress(InvalidCursor):  # of a key that was rotated out
+            with suppress(InvalidCursor):  # its key is no longer used
                 cursor = self._codec.decode(kept, scope.tenant_id)
                 return Start.at(cursor, request.filters)
         raise CursorExpired(
@@ -216,8 +216,8 @@ class Pull:
         return page
 
     def _fill(self, page: Page, rows: Sequence[FeedRow], run: Run, *, sign: bool) -> None:
-        # Only a live document brings its file. One that is gone without a word (deleted while
-        # triggers were disabled) is reported as deleted, never left out.
+        # Only a live document has a file. One that was deleted while triggers were disabled is
+        # reported as deleted, never left out.
         live = [row for row in rows if row["s3_path"] is not None]
         urls: Sequence[str | None] = [None] * len(live)
         if sign:
@@ -228,7 +228,7 @@ class Pull:
             is_new = row["is_new"] or not run.tells_deletions
             (page.added if is_new else page.modified).append(_document(row, url))
         if run.tells_deletions:
-            # A hard deletion leaves no document to ask; its stamp is the time then.
+            # A hard deletion leaves no document; then its stamp is the time of the deletion.
             page.deleted += [
                 {"id": row["id"], "deleted_at": utc(row["deleted_at"] or row["updated_at"])}
                 for row in rows

@@ -35,7 +35,7 @@ _BYTES_LOST = (
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a push, in the shape of `protocol.push.PushOutcome`, for `encode`."""
+    """The result of a push, in the shape of `protocol.push.PushOutcome`, for `encode`."""
 
     results: list[Json]
 
@@ -53,21 +53,22 @@ async def apply(
 ) -> list[Outcome]:
     """Judge and write a group of pushes that touch different documents.
 
-    The version of every document written is the transaction's one stamp. Two statements: what
-    the first one read is held against the locked rows by the second. Between them a third, where
-    a document was written since the client's version, and equals it, and a fourth, where a file
-    was promised long ago that is named, or that a deleted document would come back with.
+    All documents that are written get the transaction's one stamp as their version. One statement
+    reads, and a second writes after it has compared the locked rows with what was read. In
+    between, a third statement runs if a document was written again but equals the client's
+    version, and a fourth if a file that was promised long ago is named, or would come back with a
+    document.
 
     Args:
-        connection: of the tenant.
+        connection: a connection of the tenant.
         pushes: the group.
         rules: what may be kept.
-        looks: for the bytes of such files; without it they are taken to be there.
+        looks: looks for the bytes of such files; without it they are taken to be there.
 
-    It fails by a transient failure where another transaction came in between: nothing is written.
+    If another transaction comes in between, it raises a transient failure and writes nothing.
 
     Raises:
-        Unseen: files are to be looked for first; nothing is written.
+        Unseen: the bytes of files must be looked for first; nothing is written.
     """
     known = await _read_known(connection, pushes)
     if looks is not None:
@@ -101,17 +102,17 @@ async def apply(
 
 
 async def lock(tx: TenantConnection, pushes: Sequence[Push]) -> None:
-    """Keep others from the documents and files of the pushes until the transaction ends."""
+    """Lock the documents and files of the pushes until the transaction ends."""
     await store.lock(tx, *_named_by(pushes))
 
 
 async def locked(connection: TenantConnection, pushes: Sequence[Push]) -> set[UUID]:
-    """Those of their documents and files that another transaction keeps locked just now."""
+    """The documents and files of the pushes that another transaction keeps locked now."""
     return await store.locked(connection, *_named_by(pushes))
 
 
 def _named_by(pushes: Iterable[Push]) -> tuple[set[UUID], set[UUID]]:
-    """Documents and files."""
+    """The ids of the documents and of the files that pushes name."""
     ids = {change.id for push in pushes for change in push.changes}
     return ids, {file_id for push in pushes for file_id in push.files}
 
@@ -134,13 +135,13 @@ async def _find_lost(
     """The files without bytes among those that deleted documents would come back with.
 
     Raises:
-        Unseen: some are to be looked for first.
+        Unseen: the bytes of some must be looked for first.
     """
     revived = {
         one.change.id: file_id
         for judgements in judged
         for one in judgements
-        if (file_id := _file_revived(one)) is not None
+        if (file_id := _find_revived_file(one)) is not None
     }
     try:
         return await looks.lacking(connection, set(revived.values()))
@@ -149,7 +150,7 @@ async def _find_lost(
         raise
 
 
-def _file_revived(judged: Judged) -> UUID | None:
+def _find_revived_file(judged: Judged) -> UUID | None:
     """The file that a deleted document would come back with because the change names none."""
     change, state = judged.change, judged.state
     is_edit = isinstance(change, Update) and "file_id" not in change.fields
@@ -160,7 +161,7 @@ def _file_revived(judged: Judged) -> UUID | None:
 
 
 async def _find_copied(connection: TenantConnection, known: Known) -> set[tuple[UUID, datetime]]:
-    """The bases that the server's versions are mere copies of."""
+    """The bases of which the server's versions are copies."""
     alike = []
     for (document, version), base in known.bases.items():
         server = known.states[document].version
@@ -186,7 +187,7 @@ class _Judge:
         self._unsupported: dict[str, Problem | None] = {}
 
     def all_of(self, push: Push) -> list[Judged]:
-        """Judge a push: of an atomic one all changes are applied, or none."""
+        """Judge a push. If it is atomic, all changes are applied, or none."""
         judged = [self._judge(push, change) for change in push.changes]
         refused = {"conflict", "rejected"}
         if not push.is_atomic or not any(one.decision.status in refused for one in judged):
@@ -209,8 +210,12 @@ class _Judge:
         if problem is not None:
             return Judged(change, _REJECTED, state, problem=problem)
         base = None if isinstance(change, Create) else known.bases.get((change.id, change.base))
+        based = change
+        if not isinstance(change, Create) and (change.id, change.base) in self._copied:
+            # The server's version is a copy of the base: judge the change as if made from it.
+            based = replace(change, base=known.states[change.id].version.updated_at)
         decision = decide(
-            self._rebase(change),
+            based,
             None if state is None else state.version,
             None if base is None else base.fields,
             push.strategy,
@@ -218,16 +223,10 @@ class _Judge:
         if decision.problem is not None:
             problem = Problem("not_found", decision.problem)
         judged = Judged(change, decision, state, base, problem)
-        if _file_revived(judged) in self._lost:
+        if _find_revived_file(judged) in self._lost:
             problem = Problem("invalid_file", _BYTES_LOST)
             return Judged(change, _REJECTED, state, problem=problem)
         return judged
-
-    def _rebase(self, change: Change) -> Change:
-        """The change as one of the server's version, where that is a copy of its base."""
-        if isinstance(change, Create) or (change.id, change.base) not in self._copied:
-            return change
-        return replace(change, base=self._known.states[change.id].version.updated_at)
 
     def _find_problem(self, push: Push, change: Change) -> Problem | None:
         if self._known.applied and change.change_id in self._known.applied:

@@ -1,4 +1,4 @@
-"""Who of a group of pushes may push, by the rights of now."""
+"""Which pushes of a group are admitted, by the rights that their users have now."""
 
 import asyncio
 import time
@@ -12,17 +12,17 @@ from syncapi.server.usecases.push_line import Waiting
 from syncapi.server.usecases.writes import REMEMBERED_SECONDS
 
 _ASKED_AT_ONCE: Final = 50
-"""Users whose rights are asked for: of more, the last would have no answer in time."""
+"""How many users' rights are read at once: with more, the last would have no answer in time."""
 
 Admitted: TypeAlias = tuple[list[Waiting], list[Push]]
-"""Those who may push, and what they push with their rights of now."""
+"""The admitted, and their pushes with the rights of now."""
 
 
 class Admission:
-    """The admitted of a group, asked for again where that was more than a moment ago.
+    """Knows which pushes of a group are admitted, and reads the rights again after a moment.
 
     Attributes:
-        admitted, pushes: as of the last time that it was asked.
+        admitted, pushes: as of the last `ask`.
     """
 
     def __init__(self, admit: Callable[[], Awaitable[Admitted]]) -> None:
@@ -32,7 +32,7 @@ class Admission:
         self._asked_at = float("-inf")
 
     async def ask(self) -> None:
-        """Ask, unless that was a moment ago."""
+        """Read the rights, unless they were read a moment ago."""
         now = time.monotonic()
         if now - self._asked_at >= REMEMBERED_SECONDS:
             self.admitted, self.pushes = await self._admit()
@@ -42,21 +42,21 @@ class Admission:
 async def rights_of(
     rights: Rights, group: Sequence[Waiting]
 ) -> dict[TenantScope, TenantScope | BaseException]:
-    """By each scope of the group what it is now, or why it is none any more."""
+    """For each scope of the group, the scope as it is now, or the error that ends it."""
     now = time.monotonic()
-    # A user's rights are asked for once, for the one of his pushes that has waited longest.
+    # A user's rights are read once, for the user's push that has waited longest.
     waited: dict[TenantScope, bool] = {}
     for one in group:
         is_long = now - one.arrived > REMEMBERED_SECONDS
         waited[one.push.scope] = waited.get(one.push.scope, False) or is_long
     slots = asyncio.Semaphore(_ASKED_AT_ONCE)
 
-    async def confirmed(scope: TenantScope, *, remembered: bool) -> TenantScope:
+    async def confirm(scope: TenantScope, *, remembered: bool) -> TenantScope:
         async with slots:
             return await confirmed_in_place(rights, scope, remembered=remembered)
 
     answers = await asyncio.gather(
-        *(confirmed(scope, remembered=not is_long) for scope, is_long in waited.items()),
+        *(confirm(scope, remembered=not is_long) for scope, is_long in waited.items()),
         return_exceptions=True,
     )
     return dict(zip(waited, answers, strict=True))

@@ -1,6 +1,6 @@
-"""What one client pushes, in the words of the rules."""
+"""What one client pushes, in the types of the conflict rules."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -23,8 +23,9 @@ class Push:
     """What one client sent.
 
     Attributes:
-        touches: what no other push in the same transaction may name: documents and change ids.
-        files: those that documents are to refer to.
+        touches: the documents and change ids, which no other push in the same transaction may
+            name.
+        files: the files that the changes name.
     """
 
     scope: TenantScope
@@ -39,11 +40,12 @@ class Push:
         """Make a push of a request.
 
         Raises:
-            InvalidInput: a document or a change id stands twice.
+            InvalidInput: a document or a change id occurs twice.
         """
         changes = tuple(_change(change) for change in request.changes)
         ids = [change.id for change in changes]
         change_ids = [change.change_id for change in changes]
+        named = (one.fields.get("file_id") for one in changes if not isinstance(one, Delete))
         touches = frozenset((*ids, *change_ids))
         if len(touches) < 2 * len(changes):
             _refuse_repeats("id", ids)
@@ -54,13 +56,8 @@ class Push:
             request.on_conflict,
             is_atomic=request.mode == "atomic",
             touches=touches,
-            files=_files_named(changes),
+            files=frozenset(file_id for file_id in named if isinstance(file_id, UUID)),
         )
-
-
-def _files_named(changes: Iterable[Change]) -> frozenset[UUID]:
-    named = (change.fields.get("file_id") for change in changes if not isinstance(change, Delete))
-    return frozenset(file_id for file_id in named if isinstance(file_id, UUID))
 
 
 def _change(change: PushedChange) -> Change:

@@ -1,4 +1,4 @@
-"""The pushes of one tenant that have no answer yet, and whose turn it is."""
+"""The pushes of one tenant that have no answer yet, in the order in which they are carried out."""
 
 import asyncio
 from collections import deque
@@ -11,7 +11,7 @@ from syncapi.server.usecases.push import Outcome
 from syncapi.server.usecases.push_changes import Push
 
 MOST_CHANGES = 1000
-"""In one transaction, so that none holds the clock for long."""
+"""How many changes share a transaction, so that none holds the clock for long."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -20,7 +20,7 @@ class Waiting:
 
     Attributes:
         arrived: when it came, by the monotonic clock.
-        until: when it gives up, by the same.
+        until: when it gives up, by the same clock.
     """
 
     push: Push
@@ -33,10 +33,10 @@ class Line:
     """The pushes of one tenant to one database.
 
     Attributes:
-        waiting: in the order of their arrival.
-        apart: those that left the line, and go on each by itself.
-        runner: forms groups of those that wait and carries them out; None while all must wait.
-        clock_is_held: somebody else does not let go of the tenant's clock.
+        waiting: the pushes in the order of their arrival.
+        apart: the pushes that left the line, each of which is carried out by itself.
+        runner: forms groups of waiting pushes and carries them out; None while none can be formed.
+        clock_is_held: another transaction keeps the tenant's clock locked.
     """
 
     def __init__(self, scope: TenantScope) -> None:
@@ -48,11 +48,11 @@ class Line:
         self.clock_is_held = False
 
     def next_group(self) -> list[Waiting]:
-        """Take out the first of the line, and those behind it that touch nothing it or they touch.
+        """Take the first push, and those behind it that touch nothing that another one touches.
 
-        A document written twice in one transaction would leave one version, and the first write
-        would be nowhere. Who is passed over holds back all behind it that touch the same, and
-        so do those that are apart.
+        Two writes of a document in one transaction would leave one version, and the first write
+        would be lost. A push that is passed over holds back all behind it that touch the same, and
+        so does a push that is apart.
         """
         group: list[Waiting] = []
         touched: set[UUID] = set().union(*(one.push.touches for one in self.apart))

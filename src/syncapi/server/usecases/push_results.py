@@ -26,8 +26,8 @@ class Judged:
 
     Attributes:
         state: the server's document before.
-        base: the version that the change was made from, where that is another one and known.
-        problem: why it was rejected.
+        base: the version that the change was made from, if it is known and not the server's.
+        problem: why the change was rejected.
     """
 
     change: Change
@@ -38,11 +38,11 @@ class Judged:
 
 
 class Results:
-    """Says what became of changes, which were judged by what was `known`.
+    """Makes the results of changes that were judged.
 
     Args:
-        known: from before the write.
-        written: None where nothing was.
+        known: what they were judged by, from before the write.
+        written: None if nothing was written.
     """
 
     def __init__(self, known: Known, written: Written | None) -> None:

@@ -1,4 +1,4 @@
-"""Work that several callers want done at once is done once."""
+"""Work that several callers want at the same time is done once."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Hashable
@@ -17,7 +17,7 @@ class SingleFlight(Generic[Key, Result]):
     async def run(self, key: Key, work: Callable[[], Awaitable[Result]]) -> Result:
         """Join the work that runs under ``key``, or begin it.
 
-        A caller that is cancelled leaves the work running: who asks again finds it further on.
+        The work goes on when a caller is cancelled, and a caller that asks again joins it.
         """
 
         async def awaited() -> Result:
@@ -38,7 +38,7 @@ class SingleFlight(Generic[Key, Result]):
     def is_joinable(self, key: Key) -> bool:
         """Whether the work that calls this is the one that runs under ``key``.
 
-        It is not after `part_with`: then its result is for those who wait for it already.
+        It is not after `part_with`: then only those who wait already get its result.
         """
         return self._running.get(key) is asyncio.current_task()
 

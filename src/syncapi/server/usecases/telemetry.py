@@ -10,7 +10,7 @@ Way = Literal["form", "direct"]
 
 
 class Activity:
-    """Receives what happens and does nothing with it: the base class of what counts.
+    """Receives what happens and ignores it: the base class of those that count it.
 
     No method may raise or wait.
     """
@@ -28,10 +28,10 @@ class Activity:
         """Bytes are expected."""
 
     def upload_completed(self, way: Way, size: int) -> None:
-        """They are kept."""
+        """Bytes are stored."""
 
     def upload_failed(self, way: Way, error: BaseException) -> None:
-        """They are not, this time; of direct uploads any attempt to begin or complete one."""
+        """An upload failed, or an attempt to begin or complete a direct upload."""
 
     def archive_ended(
         self, format_: ArchiveFormat, *, error: BaseException | None, sent: int, seconds: float

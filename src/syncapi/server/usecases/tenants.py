@@ -18,7 +18,7 @@ from syncapi.server.redis.invalidation import Change, Invalidations
 
 
 class TenantAdministration:
-    """Makes, suspends and lists tenants, and says who is in them."""
+    """Makes, suspends and lists tenants and their members."""
 
     def __init__(
         self, control: ControlStore, databases: Databases, invalidations: Invalidations
@@ -40,9 +40,9 @@ class TenantAdministration:
         name = checked_name(name)
         slug = checked_slug(slug) if slug else slug_of(name)
         if await self._control.tenant_by_slug(slug) is not None:
-            raise _taken(slug)
-        # The feed comes first: a crash here leaves a feed of no tenant, never a tenant that has
-        # none, and the repeat makes all of it anew.
+            raise _make_slug_conflict(slug)
+        # The feed is opened first: a crash then leaves a feed without a tenant, never a tenant
+        # without a feed, and the repeat makes both anew.
         tenant_id, feed_id = uuid.uuid4(), uuid.uuid4()
         with unmigrated_as_unavailable(database):
             async with self._databases.database(database) as driver:
@@ -51,7 +51,7 @@ class TenantAdministration:
             tenant_id, name=name, slug=slug, database=database, feed_id=feed_id
         )
         if tenant is None:
-            raise _taken(slug)
+            raise _make_slug_conflict(slug)
         return tenant
 
     async def find(self, reference: str) -> Tenant:
@@ -138,5 +138,5 @@ class TenantAdministration:
         return tenant
 
 
-def _taken(slug: str) -> Conflict:
+def _make_slug_conflict(slug: str) -> Conflict:
     return Conflict(f"The slug '{slug}' is taken by another tenant: give another one.")

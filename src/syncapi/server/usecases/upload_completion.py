@@ -1,4 +1,4 @@
-"""The end of a direct upload: its bytes are put together, verified, and become a file."""
+"""The end of a direct upload: its parts are joined and verified, and become a file."""
 
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -25,7 +25,7 @@ from syncapi.server.usecases.verification import Verifier
 from syncapi.server.usecases.writes import Writes
 
 _LONGEST: Final = timedelta(days=1)
-"""For so long no upload that is being verified is taken for abandoned."""
+"""How long an upload that is being verified is kept at least."""
 
 
 class Completions:
@@ -49,16 +49,16 @@ class Completions:
         self._readings = SingleFlight[str, Digest | None]()
 
     async def close(self) -> None:
-        """Stop what is under way: who wanted it asks again."""
+        """Stop what is under way. Clients ask again."""
         await self._completions.close()
         await self._readings.close()
 
     async def complete(self, scope: TenantScope, upload_id: UUID) -> StoredFile:
         """Make the file of an upload whose bytes are all there.
 
-        It takes as long as reading them does. Where a caller gives up waiting it goes on, and
-        who asks again joins it. Callers share the reading, and each needs the right to make the
-        file when that is over.
+        This takes as long as it takes to read them. It goes on when a caller gives up waiting, and
+        a caller that asks again joins it. Callers share the reading, and each needs the right to
+        make the file when the reading is over.
 
         Raises:
             NotFound: there is no such upload, or the caller is no member any more.
@@ -84,7 +84,7 @@ class Completions:
         digest = await self._readings.run(upload.s3_path, partial(self._read, upload))
         if digest is None:
             upload = await self._find(scope, upload_id)
-            if isinstance(upload, StoredFile):  # somebody else was quicker
+            if isinstance(upload, StoredFile):  # another request was quicker
                 return upload
             if upload.s3_upload_id is not None:
                 return await lost(self._writes, scope, upload_id)
@@ -95,7 +95,7 @@ class Completions:
         faults = differences(upload.digest, digest)
         if not faults:
             return await self._make_file(scope, upload)
-        # The row goes first, and only then the bytes: whoever has a file's bytes has its row.
+        # The row is deleted before the bytes, so that no row is left without its bytes.
         if await self._writes.writing(scope, partial(store.drop, upload_id=upload.id)):
             key = upload.s3_path
             await self._objects.clean_up(key, partial(self._objects.delete, key))
@@ -107,12 +107,12 @@ class Completions:
         return await find(self._writes, self._objects, scope, upload_id, kept_until)
 
     async def _read(self, upload: DirectUpload) -> Digest | None:
-        """Have S3 put the parts together, and read the digest of the whole."""
+        """Make S3 join the parts, and read the digest of the whole."""
         multipart, plan = self._objects.multipart, upload.plan
         parts = None
         if upload.s3_upload_id is not None:
             parts = await multipart.parts(upload.s3_path, upload.s3_upload_id)
-        if upload.s3_upload_id is not None and parts is not None:  # no earlier try came so far
+        if upload.s3_upload_id is not None and parts is not None:  # they are not joined yet
             sizes = {number: part.size for number, part in parts.items()}
             missing = plan.missing(sizes)
             if missing:
@@ -131,11 +131,12 @@ class Completions:
         async def finish(tx: TenantConnection) -> tuple[StoredFile | None, bool]:
             kept = await store.finish(tx, upload, missing)
             is_spare = kept is not None and kept.s3_path != upload.s3_path
-            # Where another database may have the same upload, the bytes may be a file's there.
+            # If a copy of this database has the same upload, the bytes may be those of a file
+            # there.
             return kept, is_spare and not await may_be_copy(tx.driver, tx.tenant_id)
 
         kept, is_leftover = await self._writes.writing(scope, finish, read_at=float("-inf"))
-        if kept is None:  # somebody else was quicker, or it was taken for abandoned
+        if kept is None:  # another request was quicker, or the upload was collected
             return await lost(self._writes, scope, upload.id)
         self._activity.upload_completed("direct", upload.digest.file_size)
         if is_leftover:

@@ -14,7 +14,7 @@ from syncapi.server.storage.signing import UrlSigner
 
 @dataclass(frozen=True, slots=True)
 class UrlTerms:
-    """For how long URLs are signed.
+    """When URLs are signed, and for how long they work.
 
     Attributes:
         signed_at: in whole seconds, as signatures count.
@@ -46,8 +46,8 @@ class UploadInstructions:
     """Signs URLs for uploads.
 
     Args:
-        signer: of the bucket as clients see it.
-        binds_content: S3 holds what is sent against ``x-amz-checksum-sha256``.
+        signer: signs URLs of the bucket at the address that clients use.
+        binds_content: whether S3 verifies what is sent against ``x-amz-checksum-sha256``.
     """
 
     def __init__(self, signer: UrlSigner, *, binds_content: bool) -> None:
@@ -55,7 +55,7 @@ class UploadInstructions:
         self._binds_content = binds_content
 
     def make(self, underway: Underway, *, after: int, most: int) -> FileState:
-        """Sign at most ``most`` of the missing parts that come behind the part ``after``."""
+        """Sign URLs for at most ``most`` of the missing parts after the part ``after``."""
         upload, plan = underway.upload, underway.upload.plan
         missing = plan.missing(underway.received)
         open_parts = set(missing)
@@ -94,7 +94,7 @@ class UploadInstructions:
         ]
 
     def _headers(self, upload: DirectUpload) -> dict[str, str]:
-        """Signed with the URL of a single PUT, so that no other bytes can be sent to it."""
+        """The headers that are signed with a single PUT, so that no other bytes can be sent."""
         if upload.s3_upload_id is not None:
             return {}
         headers = {
@@ -107,7 +107,7 @@ class UploadInstructions:
 
 
 def complete(file: StoredFile) -> FileState:
-    """A file to which documents can refer."""
+    """The state of an upload whose file is complete."""
     return FileState(id=file.id, status="complete", file=file_info(file), upload=None)
 
 

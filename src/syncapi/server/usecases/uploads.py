@@ -1,4 +1,4 @@
-"""Uploads: a file and the document that names it, in one act."""
+"""Uploads by form: one request makes a file and the document that names it."""
 
 import asyncio
 import time
@@ -36,7 +36,7 @@ from syncapi.server.usecases.writes import Writes
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """What the sender says of a file; None where nothing was said.
+    """What the sender says of a file; None for what was not sent.
 
     Attributes:
         folder: empty for the root.
@@ -54,8 +54,8 @@ class UploadRules:
     Attributes:
         max_bytes: of one file.
         allowed_types: media types, also as ``image/*``.
-        max_seconds: that an upload may take: garbage collection deletes bytes that
-            have been without a row for longer.
+        max_seconds: how long an upload may take; garbage collection deletes bytes that have been
+            without a row for longer.
     """
 
     max_bytes: int
@@ -63,17 +63,17 @@ class UploadRules:
     max_seconds: float = 21_600
 
     def check_type(self, mime_type: str, field: str = "body.mime_type") -> None:
-        """Refuse what is no media type, or one that may not be kept.
+        """Refuse a text that is no media type, or a media type that is not allowed.
 
         Raises:
             InvalidInput: it is no media type.
-            UnsupportedType: it may not be kept.
+            UnsupportedType: it is not allowed.
         """
         admit(checked_media_type(mime_type, field), self.allowed_types)
 
 
 class Uploads:
-    """Takes in files. The bytes are in S3 before the row is; what fails leaves neither."""
+    """Stores files. The bytes are in S3 before the row is; an upload that fails leaves neither."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class Uploads:
         try:
             names = self._check(describe())
             request = _keyed_request(key, names, digest)
-            # The bytes may have taken hours: the tenant may be elsewhere by now.
+            # The upload may have taken hours: the tenant may have moved meanwhile.
             read_at = time.monotonic()
             scope = await self._rights.confirmed(scope)
             missing = await missing_path(self._databases, self._store, scope, digest)
@@ -161,10 +161,10 @@ class Uploads:
         return document
 
     async def _find_earlier(self, scope: TenantScope, key: str | None) -> Earlier | None:
-        """The first upload with this key, if it is over: then nothing has to be stored.
+        """The first upload with this key, if it is over, so that nothing has to be stored.
 
-        None also where its bytes are lost: those of the repeat take their place. Without a key,
-        too, this sees that the database is the tenant's, before the bytes come.
+        None also if its bytes are lost, since those of the repeat replace them. Even without a key
+        this checks, before the bytes come, that the database has the tenant's own feed.
         """
         async with self._databases.reading(scope) as connection:
             earlier = None if key is None else await idempotency.find(connection, key)
@@ -180,7 +180,7 @@ class Uploads:
     async def _repeat(
         self, scope: TenantScope, earlier: Earlier, request: KeyedRequest | None
     ) -> Document:
-        """The answer of before, which promises the file anew."""
+        """Give the earlier answer again, and promise its file anew."""
         read_at = time.monotonic()
         scope = await self._rights.confirmed(scope)
         if request is not None:
@@ -204,7 +204,7 @@ class Uploads:
 
 @dataclass(frozen=True, slots=True)
 class _Names:
-    """What the new document is called, and where it stands."""
+    """The folder, name and media type of the new document."""
 
     folder: str
     filename: str
@@ -213,7 +213,7 @@ class _Names:
 
 @dataclass(frozen=True, slots=True)
 class _Recording:
-    """The transaction of an upload, which may have to run more than once, and wait in between."""
+    """The transaction of an upload, which may be run more than once."""
 
     document_id: UUID
     names: _Names

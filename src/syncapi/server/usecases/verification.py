@@ -11,13 +11,13 @@ from syncapi.server.domain.errors import NotFound
 from syncapi.server.storage.s3 import ObjectStore, StoredObject
 
 _GULP: Final = 4 * 1024**2
-"""Bytes that are hashed at a time, in threads."""
+"""How many bytes are hashed at a time, in threads."""
 
 _AT_ONCE: Final = 8
-"""Objects that are read at a time: more would keep others from S3."""
+"""How many objects are read at a time: more would keep other requests from S3."""
 
 _PATIENCE: Final = 10.0
-"""Seconds that S3 may fail in the middle: a large object is not begun again for a lost line."""
+"""How many seconds S3 may fail while an object is read, so that a large one is not begun again."""
 
 
 class Verifier:
@@ -62,7 +62,7 @@ class Verifier:
 
 
 def _is_confirmed(stored: StoredObject, declared: Digest) -> bool:
-    """Whether S3 says so: by its SHA-256, and the MD5 that is the entity tag of a plain PUT."""
+    """Whether S3's SHA-256, size and entity tag (the MD5 of a plain PUT) are the declared ones."""
     return (
         stored.size == declared.file_size
         and stored.sha256_hash == declared.sha256_hash
@@ -76,7 +76,7 @@ async def _hash(pieces: AsyncIterator[bytes]) -> Digest:
     gulp = bytearray()
 
     async def swallow() -> None:
-        # Side by side: hashlib lets go of the lock.
+        # Both run at once, since hashlib releases the interpreter's lock.
         await asyncio.gather(
             asyncio.to_thread(md5.update, gulp), asyncio.to_thread(sha256.update, gulp)
         )

@@ -1,4 +1,4 @@
-"""What a member writes goes by the rights, and to the place, of when it commits."""
+"""Writes of members, by the rights and in the database that hold when they commit."""
 
 import time
 from collections.abc import Awaitable, Callable
@@ -10,7 +10,7 @@ from syncapi.server.postgres.databases import Databases, TenantConnection
 from syncapi.server.usecases.access import Rights, confirmed_in_place
 
 REMEMBERED_SECONDS = 1.0
-"""Within so long after a member's rights were read, what was read then will do."""
+"""How long a member's rights need not be read again."""
 
 Result = TypeVar("Result")
 
@@ -19,7 +19,7 @@ class Confirmation:
     """Reads a member's rights again when it is called, unless they were read a moment ago.
 
     Attributes:
-        scope: what holds, as it was read last.
+        scope: as it was read last.
     """
 
     def __init__(self, rights: Rights, scope: TenantScope, read_at: float) -> None:
@@ -29,7 +29,7 @@ class Confirmation:
         self._read_at = read_at
 
     async def __call__(self) -> None:
-        """Read them.
+        """Read the rights, unless they were read a moment ago.
 
         Raises:
             NotFound, Forbidden, Unavailable: as `confirmed_in_place` says.
@@ -43,8 +43,8 @@ class Confirmation:
 class Writes:
     """Carries out the writes of requests.
 
-    A request may wait for half a minute until somebody lets go of a document. Its sender may be
-    removed meanwhile, or the tenant move.
+    A request may wait for half a minute for a locked document. Meanwhile its sender may be removed
+    from the tenant, or the tenant may move.
     """
 
     def __init__(self, databases: Databases, rights: Rights) -> None:
@@ -60,11 +60,11 @@ class Writes:
     ) -> Result:
         """Do as `Databases.writing` does, unless the right to it is lost before the commit.
 
-        Rights that are not of a moment ago are asked for before each try, too: a pooler may have
-        no second connection for who holds one.
+        Rights that were not read a moment ago are also read before each attempt: a pooler may have
+        no second connection for a task that holds one.
 
         Args:
-            scope: whose work it is.
+            scope: the tenant and user that it serves.
             work: what to do in the transaction.
             read_at: when the rights were read, by the monotonic clock; by default when the scope
                 was granted.
@@ -80,7 +80,7 @@ class Writes:
 
         async def confirmed(tx: TenantConnection) -> Result:
             result = await work(replace(tx, confirm=confirm))
-            # Any of its statements may be the one that waited, the taking of the clock too.
+            # Any of its statements may have waited, also the one that took the clock.
             await confirm()
             return result
 

@@ -49,10 +49,10 @@ WRITERS: Final[Mapping[ArchiveFormat, type[ArchiveWriter]]] = {
 }
 
 CONFIRM_SECONDS = 5.0
-"""Between two looks at whether the reader may still read."""
+"""How often it is checked that the reader may still read."""
 
 _LEAST_PIECE: Final = 64 * 1024
-"""Bytes that are sent at a time; what small files and headers give is put together."""
+"""How many bytes are sent at a time at least; small files and headers are joined."""
 
 
 def _utc_now() -> datetime:
@@ -76,13 +76,13 @@ class Archives:
         """Take the parts.
 
         Args:
-            databases: where the documents are.
-            rights: says whether the reader may still read.
+            databases: hold the documents.
+            rights: reads whether the reader may still read.
             store: used for nothing else, so that slow readers cannot keep others from S3.
             slots: bounds how many archives are made at once.
-            stall_seconds: that a reader may take nothing before it is given up.
-            activity: receives how each archive ended.
-            now: the time of the manifest.
+            stall_seconds: how long a reader may read nothing before the connection is cut.
+            activity: receives a report of how each archive ended.
+            now: gives the time for the manifest.
         """
         self._databases = databases
         self._rights = rights
@@ -95,9 +95,9 @@ class Archives:
     async def pieces(self, scope: TenantScope, request: ArchiveRequest) -> AsyncGenerator[bytes]:
         """The bytes of the archive, made as fast as they are asked for. Close it after use.
 
-        The manifest says what is wrong with a document. What S3 cannot give in the end
-        breaks the archive off: there is no right end to a member that has begun. A reader who
-        may not read any more gets no further document.
+        The manifest says what is wrong with a document. If S3 fails for good, the archive is cut,
+        since a member that has begun cannot be ended. A reader who may not read any more gets no
+        further document.
 
         Raises:
             RateLimited: too many archives of the tenant are being made.
@@ -165,8 +165,8 @@ class _Archive:
                     async for piece in pieces:
                         yield piece
                 if monotonic() - self._allowed_at >= CONFIRM_SECONDS:
-                    # A reader whose right has ended gets no further. That the control database
-                    # does not answer is no reason to break off: it did when this began.
+                    # A reader whose right has ended gets no further. If the control database does
+                    # not answer, the archive goes on, since the reader was admitted at its start.
                     with suppress(Unavailable):
                         await self._still_allowed()
                     self._allowed_at = monotonic()

@@ -1,4 +1,4 @@
-"""What an archive says of itself in its last member."""
+"""The manifest of an archive, which is its last member."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ _IN_THE_ARCHIVE: Final = frozenset({None, "wrong_content"})
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A document as of the moment the archive was begun.
+    """A document as of the moment at which the archive was begun.
 
     Attributes:
         name: its path in the archive.
@@ -33,7 +33,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A document that was asked for; `found` is None if there is no such one."""
+    """A document that was asked for; `found` is None if there is none."""
 
     id: UUID
     found: Found | None
@@ -44,7 +44,7 @@ class Wanted:
 
 
 def entry_of(wanted: Wanted, fault: MemberFault | None) -> ManifestEntry:
-    """What became of one document."""
+    """The entry of one document in the manifest."""
     error = None if fault is None else MemberError(code=fault, message=FAULTS[fault])
     if wanted.found is None:
         return ManifestEntry(

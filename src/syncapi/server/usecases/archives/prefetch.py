@@ -1,4 +1,4 @@
-"""Objects opened ahead of their turn, so that small ones do not wait for S3 one by one."""
+"""Opens objects before they are read, so that small ones do not wait for S3 one by one."""
 
 import asyncio
 from collections import deque
@@ -9,10 +9,10 @@ from syncapi.server.storage.reading import OpenObject
 from syncapi.server.storage.s3 import ObjectStore
 
 AHEAD: Final = 3
-"""Objects that are opened while one is read; each holds a connection and what its buffer takes."""
+"""How many objects are opened while one is read; each holds a connection and a buffer."""
 
 _PATIENCE: Final = 60.0
-"""Seconds that S3 may fail in the middle of an archive."""
+"""How many seconds S3 may fail in the middle of an archive."""
 
 _Item = TypeVar("_Item")
 _Opening = asyncio.Task[OpenObject | None]
@@ -21,14 +21,15 @@ _Opening = asyncio.Task[OpenObject | None]
 async def open_in_order(
     store: ObjectStore, wanted: Iterable[tuple[_Item, str | None]]
 ) -> AsyncGenerator[tuple[_Item, OpenObject | None]]:
-    """Each item with its object, which the caller closes; None where there is none.
+    """Each item with its object, which the caller closes; None if there is no object.
 
     Args:
-        store: has the objects.
-        wanted: items and the keys of their objects, None for those without.
+        store: the store of the objects.
+        wanted: items and the keys of their objects; None for an item without one.
 
     Raises:
-        Unavailable: S3 fails; at once for the first one, since nothing has been sent yet.
+        Unavailable: S3 fails. It is raised at once for the first object, since nothing was sent
+            yet.
     """
     rest = iter(wanted)
     openings: deque[tuple[_Item, _Opening | None]] = deque()
@@ -50,7 +51,7 @@ async def open_in_order(
             openings.popleft()
             yield item, content
     finally:
-        # This awaits nothing: a caller that is being cancelled may be so again and again.
+        # This must not await: a caller that is being cancelled may be cancelled again.
         for _, opening in openings:
             if opening is not None:
                 opening.cancel()

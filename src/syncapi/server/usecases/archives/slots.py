@@ -9,14 +9,15 @@ from uuid import UUID
 from syncapi.server.domain.errors import RateLimited, Unavailable
 
 _RETRY_AFTER: Final = 15.0
-"""Seconds that a client is asked to wait for one to end."""
+"""How many seconds a client is asked to wait for a slot."""
 
 
 class Slots:
-    """Bounds what archives take of this process: each may last for hours with a slow reader.
+    """Bounds how many archives this process makes at once: a slow reader may take hours.
 
     Args:
-        most: at once. A tenant gets a quarter of them, so that it cannot shut out all others.
+        most: the number of slots. A tenant gets a quarter of them, so that it cannot shut out
+            others.
     """
 
     def __init__(self, most: int) -> None:
@@ -29,8 +30,8 @@ class Slots:
         """Hold a slot.
 
         Raises:
-            RateLimited: the tenant has its share.
-            Unavailable: all are taken.
+            RateLimited: the tenant holds its share of slots.
+            Unavailable: all slots are held.
         """
         self._check(tenant_id)
         self._taken[tenant_id] += 1

@@ -1,6 +1,6 @@
-"""Garbage: what nobody needs any more, and nobody may miss.
+"""Garbage collection: deletes what is not needed any more.
 
-Everything goes in batches, each a transaction of its own, so a run may be stopped anywhere. Rows
-go before the bytes they point at: what a crash leaves is bytes without a row, which the last step
-of the next run finds.
+It deletes in batches, each in a transaction of its own, so a run may be stopped at any time. Rows
+are deleted before the bytes that they point at: a crash leaves bytes without a row, which the last
+step of the next run finds.
 """

@@ -16,7 +16,7 @@ from syncapi.server.usecases.gc.tenant_run import Turn
 
 
 async def uploads(turn: Turn) -> None:
-    """Uploads that nobody goes on with; of completed ones what remembers them."""
+    """Uploads that were abandoned, and the rows of those that were completed."""
     age = turn.retention.uploads
     if turn.is_dry:
         async with turn.reading() as connection:
@@ -63,8 +63,8 @@ async def files(turn: Turn) -> None:
 async def orphans(turn: Turn) -> None:
     """Objects and multipart uploads that no row knows.
 
-    An upload by form has no row until its bytes are there; the settings see to it that it is
-    given up long before its object is old enough.
+    An upload by form has no row until its bytes are there; the settings make sure that it is given
+    up long before its object is old enough to be deleted.
     """
     before = datetime.now(UTC) - turn.retention.files
     async with aclosing(turn.objects.listing.objects(turn.prefix, before)) as pages:
@@ -91,7 +91,7 @@ async def _find_known(
     ask: Callable[[TenantConnection, Sequence[str]], Awaitable[set[str]]],
     names: Mapping[str, datetime],
 ) -> set[str]:
-    """Those of the names that a row knows, or may know in a history that was left."""
+    """The names that a row has, or may have where an older history goes on."""
     if not names:
         return set()
     async with turn.reading() as connection:

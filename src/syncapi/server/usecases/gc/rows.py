@@ -25,7 +25,7 @@ async def tombstones(turn: Turn) -> None:
 
 
 async def change_ids(turn: Turn) -> None:
-    """Ids of changes whose versions are gone, once nobody repeats them any more."""
+    """Ids of changes whose versions are gone, and that clients no longer repeat."""
     age = turn.retention.tombstones
     await _old(turn, Garbage.CHANGE_IDS, age, store.count_changes, store.collect_changes)
 

@@ -25,7 +25,7 @@ BATCH: Final = 1000
 
 _DATABASES_AT_ONCE: Final = 8
 
-# In an order in which each step finds what those before it set free.
+# Each step finds what the steps before it set free.
 _STEPS: Final = (
     rows.tombstones,
     rows.versions,
@@ -39,7 +39,7 @@ _STEPS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TenantCollection:
-    """What a tenant's turn came to; `error` is None where all went well."""
+    """The result of a tenant's turn; `error` is None if it did not fail."""
 
     tenant: Tenant
     collected: Collected
@@ -76,10 +76,10 @@ class GarbageCollection:
         progress: Progress,
         finished: Callable[[TenantCollection], None],
     ) -> list[TenantCollection]:
-        """Give every tenant its turn, some databases side by side, tenants of one in a row.
+        """Give every tenant its turn: several databases at once, the tenants of one in sequence.
 
-        What fails ends one tenant's turn, and no other's; a database that does not answer ends
-        those of all its tenants.
+        A failure ends the turn of one tenant; a database that does not answer ends the turns of
+        all its tenants.
         """
         by_database = attrgetter("database")
         groups = groupby(sorted(tenants, key=by_database), by_database)
@@ -109,7 +109,7 @@ class GarbageCollection:
         """Collect the garbage of one tenant, step by step."""
         collected = Collected()
         try:
-            # It may have moved since; while it is suspended its rows may be on the way.
+            # It may have moved since; while a tenant is suspended its rows may be being moved.
             tenant = await self._control.tenant(listed.id)
             if tenant is not None and tenant.is_active:
                 turn = Turn(
@@ -134,12 +134,12 @@ class GarbageCollection:
         return TenantCollection(listed, collected)
 
     async def _check_feed(self, turn: Turn) -> Turn:
-        """See that the tenant is where its row says: elsewhere its bytes look like unused ones.
+        """Check that the database has the tenant's own feed: in another one all bytes look unused.
 
         Returns:
-            The turn with what was seen. It is cautious where the feed may yet be a copy of one
-            that has gone on elsewhere, made after the last collection: an operator's word, and a
-            first collection, are no such case.
+            The turn with what was found. It is cautious if the feed may be a copy, made after the
+            last collection, of one that goes on elsewhere. It is not cautious at a tenant's first
+            collection, and after `syncapi feed open` or `syncapi feed void`.
 
         Raises:
             Conflict: the database has another feed, or an older state of it, or cannot be asked.
@@ -164,7 +164,8 @@ class GarbageCollection:
         if not goes_on:
             raise Conflict(
                 f"The feed in the database '{tenant.database}' lacks what the last collection "
-                "saw: is it an older copy? Nothing was deleted. See where the tenant's row and "
-                "that database's URL lead; if it was restored, run `syncapi feed void`."
+                "saw: is it an older copy? Nothing was deleted. Check that the tenant's row names "
+                "the right database and that its URL is right; if the database was restored, run "
+                "`syncapi feed void`."
             )
         return replace(turn, is_cautious=before is not None, start=start)

@@ -17,7 +17,7 @@ from syncapi.server.storage.s3 import ObjectStore
 Result = TypeVar("Result")
 
 Progress = Callable[[Tenant, Collected], None]
-"""Called after every batch, with what the tenant has come to so far."""
+"""Called after every batch, with what was collected of the tenant so far."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +25,12 @@ class Turn:
     """What every step works with.
 
     Attributes:
-        is_dry: count, and change nothing.
-        batch: rows or objects at a time.
-        is_cautious: keep bytes that a history which was left may refer to. False where an operator
-            has said that the feed is the tenant's, and at a tenant's first collection.
-        start: where the feed was when the turn began; None until that is known, and in a dry run.
+        is_dry: whether to count only, and change nothing.
+        batch: how many rows or objects are deleted at a time.
+        is_cautious: whether to keep bytes to which an older history may refer. False at a tenant's
+            first collection, and the first one after an operator opened or voided the feed.
+        start: how far the feed was when the turn began; None until that is known, and in a dry
+            run.
     """
 
     control: ControlStore
@@ -50,7 +51,7 @@ class Turn:
 
     @property
     def prefix(self) -> str:
-        """Of all the tenant's keys in the bucket."""
+        """The beginning of all the tenant's keys in the bucket."""
         return f"{self.tenant.id}/"
 
     def note(self, kind: Garbage, count: int, freed_bytes: int = 0) -> None:
@@ -59,10 +60,10 @@ class Turn:
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[TenantConnection]:
-        """A moment of the tenant's database.
+        """A connection to one snapshot of the tenant's database.
 
         Raises:
-            Conflict: as `writing` has it.
+            Conflict: as `writing` says.
         """
         await self._require_tenant()
         async with (
@@ -76,8 +77,8 @@ class Turn:
         """Run `work` in a transaction, as `Databases.writing` does.
 
         Raises:
-            Conflict: the tenant is suspended, or elsewhere, or its database was set back. Of what
-                another database does not know, nothing may be deleted.
+            Conflict: the tenant was suspended or moved, or its database was set back. What another
+                database does not know must not be deleted.
         """
 
         async def in_own_feed(tx: TenantConnection) -> Result:
