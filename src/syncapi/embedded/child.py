@@ -40,8 +40,8 @@ class Command:
 class Child:
     """A process that ends with ours, however ours ends.
 
-    Its pid and start time are kept in `record`, so that the next run can end what a run whose
-    end nobody saw has left behind. Without a `log` it writes where we do.
+    Its pid and start time are kept in `record`, so that the next run can end a process that a
+    killed run has left behind. Without a `log` it writes to our own output.
     """
 
     def __init__(self, record: Path, log: Path | None, stop_signal: signal.Signals) -> None:

@@ -1,4 +1,4 @@
-"""What /proc tells of processes: which are ours, which are whose children, which are gone."""
+"""Reads /proc: which processes are ours, which are children of which, and which are gone."""
 
 import contextlib
 import os

@@ -55,11 +55,11 @@ class EmbeddedServices:
             raise
 
     def stop(self) -> None:
-        """Stop all side by side, in order each."""
+        """Stop all at the same time, each in an orderly way."""
         self._each(lambda server: server.stop())
 
     def kill(self) -> None:
-        """SIGKILL for all: the quick end for data that nobody needs any more."""
+        """Send SIGKILL to all: the quick end if their data is not needed any more."""
         self._each(lambda server: server.kill())
 
     def _each(self, act: Callable[[Server], None]) -> None:

@@ -242,14 +242,14 @@ class Settings(BaseSettings):
         if self.unreferenced_file_days * 86_400 < 2 * self.upload_max_seconds:
             raise ValueError(
                 "SYNCAPI_UNREFERENCED_FILE_DAYS must be twice SYNCAPI_UPLOAD_MAX_SECONDS at "
-                "least: until an upload is done its bytes look like nobody's"
+                "least: until an upload is done its bytes look unreferenced"
             )
         return self
 
     @model_validator(mode="after")
     def _strong_secrets(self) -> Self:
         if self.jwt_secret is None and not self.issuers:
-            raise ValueError("set SYNCAPI_JWT_SECRET or SYNCAPI_ISSUERS: nobody could log in")
+            raise ValueError("set SYNCAPI_JWT_SECRET or SYNCAPI_ISSUERS: no user could log in")
         secrets = {"SYNCAPI_JWT_SECRET": self.jwt_secret, "SYNCAPI_CURSOR_KEY": self.cursor_key}
         for name, secret in secrets.items():
             if secret is not None and len(secret.get_secret_value().encode()) < 32:  # noqa: PLR2004

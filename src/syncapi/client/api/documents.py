@@ -158,11 +158,11 @@ class DocumentRequests(TenantRequests):
 
         Args:
             content: the bytes; a file is read while it is sent.
-            filename: of the document.
-            mime_type: else that of the name's extension.
-            folder: of the document; '' for the root.
-            idempotency_key: gives the same document again to whoever sends the same request
-                with the same key, also after a crash; without it only retries in here do.
+            filename: the name of the document.
+            mime_type: by default the one of the name's extension.
+            folder: the folder of the document; '' for the root.
+            idempotency_key: a request that is sent again with the same key gives the same
+                document, also after a crash; without it, only the retries in this call do.
 
         Raises:
             TooLarge, UnsupportedType: it is not taken.
@@ -249,10 +249,10 @@ class DocumentRequests(TenantRequests):
         ask: Callable[[datetime], Awaitable[Result]],
         done: Callable[[datetime], Awaitable[Result | None]],
     ) -> Result:
-        """Carry out what would do something twice if it were repeated blindly.
+        """Carry out a request that would do something twice if it were repeated blindly.
 
-        All attempts go by one version. If that is no longer there at a repeat, the attempt whose
-        answer was lost may have changed it, or somebody else.
+        All attempts name one version. If a repeat finds another version, either the attempt whose
+        answer was lost has changed it, or another client.
 
         Args:
             document_id: of which document.

@@ -41,8 +41,8 @@ class FeedRequests(TenantRequests):
     ) -> SyncPage:
         """A page of what changed since ``cursor``; without one, since ``since``.
 
-        Since before the first document there are no tombstones: whoever has nothing needs to
-        delete nothing.
+        A ``since`` from before the first document brings no tombstones, since a client that holds
+        nothing has nothing to delete.
 
         Raises:
             CursorExpired: start again without a cursor; of a ``since``: tombstones after it are

@@ -63,7 +63,7 @@ class TenantRequests:
         self.tenant_id = tenant_id
         self.retry = retry or RetryPolicy()
         agent = " ".join(filter(None, [user_agent, f"syncapi-client/{__version__}"]))
-        # A pool that is busy is no failure: whoever waits for a connection waits.
+        # A busy pool is no failure: a request waits for a connection without a time-out.
         limits = httpx.Timeout(timeout, pool=None)
         authorities = httpx.create_ssl_context()  # reading them takes a while: once for both
         if storage_transport is None and not getproxies():

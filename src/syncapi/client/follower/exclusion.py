@@ -9,7 +9,7 @@ from syncapi.client.store.lock import ReplicaLock
 
 
 class Exclusion:
-    """Holds the lock of the store's folder; whoever holds it may ask for it again."""
+    """Holds the lock of the store's folder; a task that holds it may take it again."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

@@ -15,9 +15,9 @@ _AT_ONCE: Final = 8
 
 
 async def missing_in_history(client: Client, versions: Sequence[Document]) -> list[Document]:
-    """Those of some versions that the server does not know, and has nothing like later.
+    """The versions that the server has lost, and of which it has no later one of equal values.
 
-    A later version of equal values is what becomes of one that somebody else has brought back.
+    A later version of equal values means that another client has brought the lost one back.
     """
     unknown = await client.unknown_versions((held.id, held.updated_at) for held in versions)
     doubtful = [held for held in versions if (held.id, held.updated_at) in unknown]

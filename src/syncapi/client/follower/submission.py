@@ -24,16 +24,16 @@ async def submit(
     changes: Sequence[PushedChange],
     on_conflict: OnConflict,
 ) -> list[ChangeResult]:
-    """Push changes in batches; what each batch was told of its documents is one transaction."""
+    """Push changes in batches; the results of each batch are stored in one transaction."""
     results: dict[int, ChangeResult] = {}
     for batch in _batches(changes):
         sent = [changes[index] for index in batch]
         answers = await push_each(client, sent, on_conflict)
-        told = [_result(change, answer) for change, answer in zip(sent, answers, strict=True)]
+        found = [_result(change, answer) for change, answer in zip(sent, answers, strict=True)]
         with tables.store.transaction():
-            for change, result in zip(sent, told, strict=True):
+            for change, result in zip(sent, found, strict=True):
                 _store(remote, change, result)
-        results |= dict(zip(batch, told, strict=True))
+        results |= dict(zip(batch, found, strict=True))
     return [results[index] for index in range(len(changes))]
 
 

@@ -1,6 +1,6 @@
-"""Two queued changes of one document, made into one. Pure.
+"""Joins two queued changes of one document into one. Pure.
 
-Only what was never sent is folded: of a change that may have arrived nobody knows the outcome.
+Only a change that was never sent is joined: the outcome of one that may have arrived is not known.
 """
 
 from syncapi.client.replica.records import PendingChange

@@ -124,11 +124,11 @@ def merge(conflict: ReplicaConflict) -> Resolution:
 
 
 def default_strategy(conflict: ReplicaConflict) -> Resolution:
-    """What each side changed alone is joined; of what both changed, the newer remote wins.
+    """Merge what only one side changed; of names that both changed, take the newer remote one.
 
     1. Both sides alike are no conflict.
     2. Deleted there and edited here: it is made again. Deleted here and edited there: it stays.
-    3. Fields that only one side changed are merged, bytes among them: nobody loses anything.
+    3. Fields that only one side changed are merged, bytes among them: nothing is lost.
     4. Names and types that both changed apart: the server's, if it is the newer one; else ask.
     5. Bytes that both changed apart, or sides without a common past: ask.
     """

@@ -166,7 +166,7 @@ class Editing:
 
 
 def _check(fields: dict[str, str]) -> None:
-    """Refuse what the server would refuse, while it can be said to whoever wrote it."""
+    """Refuse what the server would refuse, while the caller can still correct it."""
     for name, value in fields.items():
         fault = _fault(name, value)
         if fault is not None:

@@ -41,12 +41,12 @@ class ContentHash(Record):
 
 
 class PendingChange(Record):
-    """A change that was made here and has not come to rest at the server.
+    """A change that was made here and that the server has not answered for good.
 
     Attributes:
-        base: the document as it was when it was changed; None of one that was made here.
-        base_updated_at: the version that the server is told; None until the change before this
-            one is answered.
+        base: the document as it was when it was changed; None if it was made here.
+        base_updated_at: the version that is sent to the server as the base; None until the change
+            before this one is answered.
         folder, filename, mime_type, content: of an update those that changed, else None.
         queued_at: when it was made; of a lost version the version itself.
         is_sent: it may have arrived, so that it must be sent again exactly as it is.

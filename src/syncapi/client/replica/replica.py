@@ -107,7 +107,7 @@ class Replica:
         return HeldContent(self._tables, document.file.sha256_hash, document.file.file_size)
 
     def remote(self) -> Iterator[Document]:
-        """The live documents as the server last told them."""
+        """The live documents, as the server last sent them."""
         return self._follower.documents()
 
     def pending(self) -> list[PendingChange]:

@@ -25,7 +25,7 @@ class Tables:
     """All of them have document ids as keys, but for `settled`, which has the order of time.
 
     Attributes:
-        documents: the live documents, as the server last told them.
+        documents: the live documents, as the server last sent them.
         shadow: those that a resync has brought so far.
         outbox: of each document the change that is sent next, or may have been sent.
         later: of each document what was changed after that one had been sent.

@@ -48,7 +48,7 @@ def _faults(error: ValidationError) -> str:
 
 
 def is_as_changed(document: Document, change: PendingChange) -> bool:
-    """Whether a document is what a change makes of its base: nobody has changed it since."""
+    """Whether a document is what a change makes of its base, and was not changed since."""
     if change.op == "delete":
         return document.is_deleted
     wanted = changed_fields(change)

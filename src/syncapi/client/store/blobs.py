@@ -43,7 +43,7 @@ class BlobContent:
     places: tuple[Place, ...]
 
     def open(self) -> BinaryIO:
-        """A seekable stream at the first byte; whoever opens it closes it.
+        """A seekable stream at the first byte, which the caller closes.
 
         Raises:
             StoreDamaged: the blob is gone or is not of that size. If it is encrypted, then also
@@ -170,7 +170,7 @@ class Blobs:
         return {path.name for sha256 in hashes for path, _ in self._places(sha256)}
 
     def _remove_left(self) -> None:
-        """Remove half-made copies; of whoever has the lock, and makes none yet."""
+        """Remove unfinished copies. The caller has the lock, and is making none."""
         for part in self._parts():
             if _ADDING in part.name:
                 durable.remove(part)

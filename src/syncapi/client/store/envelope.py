@@ -19,7 +19,7 @@ _IN_WORDS = {
 
 
 class DataKey:
-    """What records and blobs are sealed with; the id tells it apart and says nothing about it."""
+    """The key that seals records and blobs; its id is random and reveals nothing of it."""
 
     def __init__(self, key_id: str, secret: bytes) -> None:
         self.id = key_id

@@ -54,7 +54,7 @@ class Records:
         return self._open(table, key, rows[0][0]) if rows else None
 
     def put(self, table: str, key: str, plain: bytes) -> None:
-        # Under a key that was rotated away, nobody could read it: then the header is not found.
+        # If the key was rotated meanwhile, the header is not found, and nothing is written.
         changed = self._database.change(
             "INSERT OR REPLACE INTO records SELECT ?, ?, ? FROM header WHERE key_id = ?",
             (table, key, self.cipher.seal(table, key, plain), self.cipher.key_id),

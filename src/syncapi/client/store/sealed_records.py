@@ -51,7 +51,7 @@ class RecordCipher:
 
 
 def name_of(data: DataKey, sha256: str) -> str:
-    """The name of a blob: without the key, nobody can tell whether a known file is among them."""
+    """The name of a blob. Without the key it does not show whether a known file is stored."""
     return hmac.digest(derive(data, "names of blobs"), bytes.fromhex(sha256), "sha256").hex()
 
 

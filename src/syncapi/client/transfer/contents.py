@@ -21,7 +21,7 @@ class Content(Protocol):
         ...
 
     def open(self) -> BinaryIO:
-        """A seekable stream at the first byte; whoever opens it closes it."""
+        """A seekable stream at the first byte, which the caller closes."""
         ...
 
 

@@ -31,10 +31,10 @@ OnDocumentBytes = Callable[[UUID, int], None]
 
 
 def wanted_of(document: Document) -> Digest:
-    """What a download must bring; of a document that a server told, before a path is made of it.
+    """The digest that a download must have, checked before a path is made of it.
 
     Raises:
-        InvalidDigest: no bytes can have this SHA-256: somebody has altered the row of the file.
+        InvalidDigest: no bytes can have this SHA-256: the row of the file was altered.
     """
     file = document.file
     if not is_sha256(file.sha256_hash):
@@ -59,9 +59,9 @@ class Downloader:
 
         Args:
             service: signs URLs.
-            parallel: downloads at once; further ones wait.
-            on_bytes: told of the progress of a document: how many bytes more there are now,
-                those of an earlier attempt included; negative where one began anew.
+            parallel: how many downloads run at once; further ones wait.
+            on_bytes: called with a document and how many more bytes of it there are now, including
+                those of an earlier attempt; negative if the download began anew.
         """
         self._service = service
         self._slots = asyncio.Semaphore(parallel)
@@ -134,8 +134,8 @@ class _Download:
         try:
             await self._have()
         except (_WrongBytesError, FileNotFoundError):
-            # What was held of an earlier attempt may be to blame, the way here, or somebody who
-            # took the part away: once more.
+            # Bytes of an earlier attempt or the network may be wrong, or the part was removed by
+            # another program: try once more.
             await self._arrival.restart()
             await self._have_at_last()
 
@@ -231,7 +231,7 @@ class _Download:
 
 
 def _place_of(answer: httpx.Response) -> tuple[int, int | None]:
-    """Where the bytes of an answer begin, and how many there are in all, if that is told."""
+    """Where the bytes of an answer begin, and how many there are in all, if the answer says so."""
     found = _RANGE.fullmatch(answer.headers.get("Content-Range", ""))
     if answer.status_code == HTTPStatus.PARTIAL_CONTENT and found:
         return int(found[1]), int(found[2])

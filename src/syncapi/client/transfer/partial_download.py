@@ -17,7 +17,7 @@ class Arrival:
     """Takes bytes into a sink, and hashes them on the way.
 
     Args:
-        told: of each change of `size`, in bytes; negative where the sink was emptied.
+        told: called with each change of `size`, in bytes; negative if the sink was emptied.
     """
 
     def __init__(self, sink: Sink, wanted: Digest, told: Callable[[int], None]) -> None:
@@ -88,13 +88,13 @@ class Arrival:
             is_lasting: whether it is on the disk when this returns.
 
         Raises:
-            FileNotFoundError: it is not all there. What was hashed is what came, not what the sink
-                has: somebody may have taken of that meanwhile.
+            FileNotFoundError: the sink lacks bytes. The hash is of the bytes that came, and
+                another program may have removed some of them from the sink.
         """
         if is_lasting:
             await anyio.to_thread.run_sync(self._sink.finish)
         if self._sink.held() != self.size:
-            raise FileNotFoundError(errno.ENOENT, "somebody altered the part while it came")
+            raise FileNotFoundError(errno.ENOENT, "the part was altered while it was downloaded")
 
     async def discard(self) -> None:
         await anyio.to_thread.run_sync(self._sink.discard)

@@ -39,7 +39,7 @@ class PartSending:
     """One attempt to send a part.
 
     Args:
-        told: how many more bytes were sent; negative if they have to be sent again.
+        told: called with the number of bytes sent; negative if they have to be sent again.
     """
 
     def __init__(self, content: Content, part: UploadPart, told: Told) -> None:

@@ -45,11 +45,11 @@ class Sink(Protocol):
 
 
 class PartFile:
-    """A temporary file, to be renamed once it is whole.
+    """A temporary file, which is renamed once it is whole.
 
-    It is opened anew for each block, so that nothing stays open however a download ends. Once it
-    is begun it is never made again: what somebody takes away in the middle is missed at the next
-    block (`FileNotFoundError`), where a new file would hold the end of the bytes alone.
+    It is opened anew for each block, so that nothing stays open however a download ends. It is
+    created once only: if another program removes it, the next block raises `FileNotFoundError`,
+    while a new file would hold only the end of the bytes.
     """
 
     def __init__(self, part: Path) -> None:
@@ -58,13 +58,13 @@ class PartFile:
 
     @classmethod
     def beside(cls, target: Path, key: str) -> Self:
-        """The part of ``target``: in the same folder, thus on the same file system.
+        """The part of ``target``, in the same folder and so on the same file system.
 
         Args:
-            target: what it is to become.
-            key: tells the content apart from others, such as its SHA-256: what is held of an
-                attempt is continued by those with the same key alone. One that is no plain name
-                never becomes a path: its hash does.
+            target: the path that it gets when it is whole.
+            key: identifies the content, such as its SHA-256: only an attempt with the same key
+                continues the part. A key that is no plain name is replaced by its hash in the
+                path.
         """
         if not _PLAIN_KEY.fullmatch(key):
             key = sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
@@ -85,15 +85,15 @@ class PartFile:
                 yield block
 
     def write(self, data: bytes) -> None:
-        with os.fdopen(self._opened(os.O_APPEND), "ab") as stream:
+        with os.fdopen(self._open(os.O_APPEND), "ab") as stream:
             stream.write(data)
 
     def restart(self) -> None:
         self._is_begun = False
-        os.close(self._opened(os.O_TRUNC))
+        os.close(self._open(os.O_TRUNC))
 
     def finish(self) -> None:
-        descriptor = self._opened(0)
+        descriptor = self._open(0)
         try:
             durable.sync_file(descriptor)
         finally:
@@ -107,8 +107,8 @@ class PartFile:
         """Give the finished file its name, in place of whatever had it."""
         durable.replace(self.part, target)
 
-    def _opened(self, how: int) -> int:
-        # The name can be foreseen: whoever left a link there must not have us write elsewhere.
+    def _open(self, how: int) -> int:
+        # The name is predictable: a link that another program put there must not be followed.
         how |= os.O_WRONLY | os.O_NOFOLLOW | (0 if self._is_begun else os.O_CREAT)
         descriptor = os.open(self.part, how, 0o666)
         self._is_begun = True

@@ -56,9 +56,9 @@ class Uploader:
 
         Args:
             service: signs URLs.
-            parallel: contents at once, and parts at once of all of them.
-            on_bytes: told of the progress of a content: how many more bytes the store has,
-                those that it had before included; negative where some must be sent again.
+            parallel: how many contents are sent at once, and how many parts of all of them.
+            on_bytes: called with a digest and how many more bytes of it the store has, including
+                those that it had before; negative if some must be sent again.
         """
         self._service = service
         self._contents = asyncio.Semaphore(parallel)
@@ -77,9 +77,10 @@ class Uploader:
 
         Raises:
             SourceChanged: the content has not, or no longer, this digest.
-            InvalidDigest: no bytes can have this digest, which a server told.
-            TransferError: the object store does not take it.
-            ApiError: the service refuses it: too large, a type that is not taken, no right to.
+            InvalidDigest: no bytes can have this digest, which came from a server.
+            TransferError: the object store does not accept it.
+            ApiError: the service refuses it: it is too large, its type is not allowed, or the user
+                may not upload.
             Unreachable: the service or the object store gives no answer.
             OSError: the content cannot be read.
         """
@@ -223,7 +224,7 @@ class _Upload:
         return (state.upload, found[0]) if found else None
 
     async def _read(self) -> Digest:
-        """What the bytes have; their MD5 may be another one than a server has told.
+        """The digest of the bytes. Their MD5 may differ from the one that a server has.
 
         Raises:
             SourceChanged: they are other bytes by now.

@@ -96,7 +96,7 @@ class Start:
 
     @property
     def starts_a_run(self) -> bool:
-        """Whether this is the first page behind an earlier run: only here can nothing be new."""
+        """Whether this is the first page after an earlier run: only here can nothing be new."""
         return self.cursor is not None and self.cursor.kind is CursorKind.TOKEN
 
     def is_from_nothing(self, opened_at: int) -> bool:
@@ -130,7 +130,7 @@ class Run:
         return self.base != NEVER
 
     def cursor(self, last_read: Position | None) -> Cursor:
-        """The cursor behind a page: a PAGE at the last row read, or the TOKEN at the end."""
+        """The cursor after a page: a PAGE at the last row read, or the TOKEN at the end."""
         kind = CursorKind.TOKEN if last_read is None else CursorKind.PAGE
         position = last_read or Position(self.upper, LAST_ID)
         return Cursor(kind, self.filters, self.lineage, self.base, self.upper, self.seen, position)

@@ -1,4 +1,4 @@
-"""For how long things are kept that nobody needs any more."""
+"""How long tombstones, versions, uploads and files are kept that are not needed any more."""
 
 import enum
 from collections import Counter
@@ -13,7 +13,7 @@ HISTORY_DAYS: Final = "history_days"
 HISTORY_VERSIONS: Final = "history_versions"
 
 _MOST: Final = {HISTORY_DAYS: 36_525, HISTORY_VERSIONS: 1_000_000_000}
-"""A century, and more versions than anything has; who wants more wants no limit."""
+"""A century, and more versions than any document has; for more, there is no limit."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -79,9 +79,9 @@ class TransferRules:
     def is_single(self, size: int) -> bool:
         """Whether one PUT takes the file.
 
-        Such a URL goes on working after the file is complete. Where S3 does not hold the bytes
-        against their SHA-256, somebody could put others in their place; the URLs of parts end
-        with their upload.
+        The URL of a PUT goes on working after the file is complete. If S3 does not verify the
+        bytes against their SHA-256, a client could replace them; the URLs of parts end with their
+        upload.
         """
         return size == 0 or (self.binds_content and size <= self.single_max_bytes)
 

@@ -92,7 +92,8 @@ class UrlKeySource:
         return self._keys
 
     async def _fetch(self) -> None:
-        # A cancelled fetch is no attempt: whoever waits for this turn makes its own.
+        # A cancelled fetch does not count as an attempt: the next request that waits fetches
+        # again.
         try:
             async with asyncio.timeout(self._timeout):
                 self._keys = parse_key_set(await self._download(), self._algorithm)

@@ -165,7 +165,7 @@ class PagePositions:
         self._warn_again_at = float("-inf")
         self._here: ExpiringCache[str, _Numbers] = ExpiringCache(_USERS_KEPT_HERE)
         self._missed: ExpiringCache[tuple[str, int], float] = ExpiringCache(_MOST_MISSED)
-        self._away = 0.0  # seconds without Redis in all: nobody could hand a number over then
+        self._away = 0.0  # seconds without Redis in all, in which no number could be handed over
         self._failed_at: float | None = None
         self._unsent: deque[_Kept] = deque(maxlen=_MOST_UNSENT)
         self._handing_over: asyncio.Task[None] | None = None

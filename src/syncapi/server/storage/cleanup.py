@@ -83,5 +83,5 @@ def _begin(
 
 def _settle(task: asyncio.Task[None], running: set[asyncio.Task[None]]) -> None:
     running.discard(task)
-    if not task.cancelled() and task.exception() is not None:  # seen, whoever looks
+    if not task.cancelled() and task.exception() is not None:  # asking marks it as seen
         log.error("clean_up_failed", exc_info=task.exception())

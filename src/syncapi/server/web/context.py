@@ -1,4 +1,4 @@
-"""What is known of the request being served, filled in as it becomes known."""
+"""The record of the request being served, filled in while it is served."""
 
 from collections.abc import Callable, MutableMapping
 from contextvars import ContextVar
@@ -11,13 +11,13 @@ _SCOPE_KEY = "syncapi.record"
 
 @dataclass(slots=True)
 class RequestRecord:
-    """One request, as its log lines and its answer will show it.
+    """What log lines and the answer say of one request.
 
     Attributes:
-        request_id: of the client, if it sent a sane one, else made here.
+        request_id: the client's, if it sent one that is safe to log, else one made here.
         tenant_id: None until the membership is proven.
         user_id: None until the token is verified.
-        headers: for the answer, whoever makes it: a route, the error table or a middleware.
+        headers: of the answer, which a route, the error table or a middleware makes.
     """
 
     request_id: str
@@ -30,7 +30,7 @@ current_record: ContextVar[RequestRecord | None] = ContextVar("syncapi_record", 
 
 
 def attach(scope: MutableMapping[str, Any], record: RequestRecord) -> None:
-    """Make `record` the one of this ASGI scope and of everything logged while it is served."""
+    """Attach `record` to this ASGI scope, and to all that is logged while it is served."""
     scope[_SCOPE_KEY] = record
     current_record.set(record)
 
@@ -45,10 +45,10 @@ class Served:
     """A request that is over.
 
     Attributes:
-        scope: of the ASGI server.
-        route: the path template, or None where no route matched.
-        seconds: from the first byte of the request's head to the last of the answer.
-        body_bytes: of the answer, as sent.
+        scope: the scope of the ASGI server.
+        route: the path template, or None if no route matched.
+        seconds: from the first byte of the request's head to the last byte of the answer.
+        body_bytes: the size of the answer's body, as sent.
     """
 
     scope: MutableMapping[str, Any]

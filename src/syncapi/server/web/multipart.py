@@ -22,13 +22,13 @@ Check = Callable[[str], object]
 class FileForm:
     """Reads a multipart/form-data body: the part ``file`` and text fields, in any order.
 
-    `chunks` gives the bytes of the file, reading no more of the body than is asked for; when it
+    `chunks` gives the bytes of the file and reads no more of the body than is asked for. When it
     ends, the form was whole and ``fields`` is complete.
 
     Attributes:
-        fields: the text fields so far, as sent; empty ones are left out, as browsers send them
-            for inputs that nobody filled in.
-        head: of the part ``file``; None until it came.
+        fields: the text fields so far, as sent. Empty ones are left out, since browsers send them
+            for inputs that were not filled in.
+        head: the head of the part ``file``; None until it came.
     """
 
     def __init__(
@@ -43,8 +43,8 @@ class FileForm:
 
         Args:
             content_type: the header of the request.
-            body: of the request.
-            checks: the names of the text fields, each with what refuses a wrong value as soon
+            body: the body of the request.
+            checks: by the name of each text field, a function that refuses a wrong value as soon
                 as it is read.
             idle_seconds: how long to wait for more of the body.
         """

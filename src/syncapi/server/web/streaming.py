@@ -1,4 +1,4 @@
-"""Answers that are sent while they are made, at the pace of their reader."""
+"""Answers that are sent while they are made, as fast as the client reads."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
@@ -16,10 +16,10 @@ log = get_logger(__name__)
 
 
 class Streamed(StreamingResponse):
-    """Sends pieces, and closes their generator whatever happens.
+    """Sends the pieces of a generator, and always closes it.
 
-    A client that goes away, or takes nothing for `stall_seconds`, ends it. A failure cuts the
-    connection in the middle of the body, which every client of HTTP/1.1 notices.
+    It ends when the client closes the connection, or reads nothing for `stall_seconds`. A failure
+    cuts the connection in the middle of the body, which every client of HTTP/1.1 notices.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Streamed(StreamingResponse):
         media_type: str,
         headers: Mapping[str, str],
     ) -> Self:
-        """Make the first piece before anything is sent: what fails until then is a problem."""
+        """Make the first piece before anything is sent: a failure can still be answered."""
         first = await anext(pieces, b"")
         return cls(
             first, pieces, stall_seconds=stall_seconds, media_type=media_type, headers=headers
@@ -61,7 +61,8 @@ class Streamed(StreamingResponse):
                 "answer_cut", code=refusal.code, detail=refusal.detail
             )
         else:
-            self._check_complete()
+            if not self._is_complete:
+                raise ClientDisconnect
         finally:
             await self._rest.aclose()
 
@@ -74,10 +75,6 @@ class Streamed(StreamingResponse):
             await self._send(send, piece)
         await send({"type": "http.response.body", "body": b"", "more_body": False})
         self._is_complete = True
-
-    def _check_complete(self) -> None:
-        if not self._is_complete:
-            raise ClientDisconnect
 
     async def _send(self, send: Send, piece: bytes) -> None:
         try:

@@ -1,4 +1,4 @@
-"""A limit on the size of a body, also of one that comes in chunks of unknown number."""
+"""A limit on the size of a body, also of a chunked one whose size is not declared."""
 
 from collections.abc import Callable
 from http import HTTPStatus
@@ -9,11 +9,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class BodyLimit:
-    """Refuses a body over `max_bytes`, before reading it where its length is declared.
+    """Refuses a body over `max_bytes`, before reading it if its length is declared.
 
     Args:
-        app: what is guarded.
-        max_bytes: of a body.
+        app: the application that is guarded.
+        max_bytes: the largest body.
         streaming: endpoints that read their body as a stream, under limits of their own.
     """
 
@@ -32,7 +32,7 @@ class BodyLimit:
     def _limit(self, scope: Scope, receive: Receive, declared: int | None) -> Receive:
         seen = 0
 
-        async def limited() -> Message:
+        async def receive_limited() -> Message:
             nonlocal seen
             if scope.get("endpoint") in self._streaming:
                 return await receive()
@@ -42,7 +42,7 @@ class BodyLimit:
             self._check(seen)
             return message
 
-        return limited
+        return receive_limited
 
     def _check(self, size: int) -> None:
         if size > self._max_bytes:

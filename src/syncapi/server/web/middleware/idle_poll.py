@@ -1,11 +1,11 @@
-"""Answers 304 to polls of tenants in which nothing has happened, ahead of everything heavier.
+"""Answers 304 to polls of tenants in which nothing has changed, before any costly work.
 
 A poll with ``If-None-Match`` whose token and membership are known costs no query of its own: one
-read of the heads serves all that wait. Whatever is not plainly idle goes on to the route, which
-alone says what is wrong with a request.
+read of the heads serves all polls that wait. A poll that is not plainly idle goes on to the route,
+which alone reports what is wrong with a request.
 
-It stands outside the request's context: an idle poll is counted, but not timed and not logged,
-which would cost more than to answer it.
+This middleware runs outside the request's context: an idle poll is counted, but not timed and not
+logged, which would cost more than to answer it.
 """
 
 import re
@@ -37,7 +37,7 @@ _VALID = {
 
 
 class IdlePoll:
-    """A pure-ASGI middleware that needs nothing around it."""
+    """A pure-ASGI middleware that needs no other around it."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -92,7 +92,7 @@ def _parse_poll(scope: Scope) -> _Poll | None:
 
 
 def _parse_query(query_string: bytes) -> tuple[str, int] | None:
-    """The cursor and the filters' fingerprint of a query that is surely valid, else None."""
+    """The cursor and the filters' fingerprint; None unless the query is certainly valid."""
     asked: dict[str, str] = {}
     for pair in query_string.decode("latin-1").split("&"):
         name, _, value = pair.partition("=")

@@ -1,4 +1,4 @@
-"""The outermost middleware: request id, timing, common headers, and the end of every failure."""
+"""The outermost middleware: request id, timing, common headers, and unforeseen errors."""
 
 import re
 from time import perf_counter
@@ -13,7 +13,7 @@ from syncapi.server.web.errors import CLIENT_CLOSED_REQUEST, internal_problem
 
 _SANE_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._:+/=@-]{0,127}")
 NOSNIFF = (b"x-content-type-options", b"nosniff")
-# Answers carry signed URLs and private names: nobody but the client that asked may keep them.
+# Answers have signed URLs and private names, which no cache may keep.
 NO_STORE = (b"cache-control", b"no-store")
 
 
@@ -36,20 +36,14 @@ class RequestContext:
             await self._app(scope, receive, answer)
         except ClientDisconnect:
             answer.status = CLIENT_CLOSED_REQUEST
-        except Exception as error:  # noqa: BLE001 - the one place where the unforeseen ends
-            await self._fail(error, scope, receive, answer)
+        except Exception as error:  # noqa: BLE001 - the one place that handles unforeseen errors
+            self._log.error("unhandled exception", exc_info=error)
+            if not answer.is_started:  # else it is too late: the server cuts the connection
+                await internal_problem(record.request_id)(scope, receive, answer)
         finally:
-            self._tell(scope, answer)
+            self._report(scope, answer)
 
-    async def _fail(
-        self, error: Exception, scope: Scope, receive: Receive, answer: "_Answer"
-    ) -> None:
-        self._log.error("unhandled exception", exc_info=error)
-        if answer.is_started:  # too late for an answer: the server cuts the connection
-            return
-        await internal_problem(answer.record.request_id)(scope, receive, answer)
-
-    def _tell(self, scope: Scope, answer: "_Answer") -> None:
+    def _report(self, scope: Scope, answer: "_Answer") -> None:
         served = Served(
             scope=scope,
             method=scope["method"],
@@ -97,7 +91,7 @@ class _Answer:
 
 
 def request_id(scope: Scope) -> str:
-    """The client's ``X-Request-ID``, if it is sane enough for a log, else a new one."""
+    """The client's ``X-Request-ID`` if it is safe to log, else a new id."""
     for name, value in scope["headers"]:
         if name == b"x-request-id" and _SANE_ID.fullmatch(value):
             return bytes(value).decode()

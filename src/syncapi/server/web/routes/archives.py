@@ -46,7 +46,8 @@ async def download_archive(
 
     The last member is `manifest.json`: for each id that was asked for, in order, the document's
     own folder and name, its path in the archive, size and SHA-256, or why it is not there. Ids of
-    documents that do not exist, were deleted or are not yours make no error; they are told there.
+    documents that do not exist, were deleted or are not yours make no error; the manifest names
+    them.
 
     If the bytes of a document cannot be read to the end, the connection is cut: a download that
     ends without error is complete. It cannot be resumed; ask again.

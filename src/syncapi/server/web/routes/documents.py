@@ -144,7 +144,7 @@ async def update_document(
 ) -> Response:
     """Change the fields that are sent; what stays the same makes no new version.
 
-    With `If-Match` it is refused if somebody else changed the document in between.
+    With `If-Match` it is refused if another client has changed the document meanwhile.
     """
     document = await service.documents.change(scope, document_id, changes, condition)
     return document_answer("Document updated", document)
@@ -215,7 +215,7 @@ async def get_download_url(
         int, Query(ge=60, le=86_400, description="Seconds that the URL works for.")
     ] = 3600,
 ) -> Response:
-    """Sign a URL that gives the bytes to whoever has it, until it expires.
+    """Sign a URL that gives the bytes to anyone who has it, until it expires.
 
     Send no `Authorization` with it: S3 refuses a request that is signed twice.
     """
