@@ -17,12 +17,12 @@ class Arrival:
     """Takes bytes into a sink, and hashes them on the way.
 
     Args:
-        told: called with each change of `size`, in bytes; negative if the sink was emptied.
+        on_bytes: called with each change of `size`, in bytes; negative if the sink was emptied.
     """
 
-    def __init__(self, sink: Sink, wanted: Digest, told: Callable[[int], None]) -> None:
+    def __init__(self, sink: Sink, wanted: Digest, on_bytes: Callable[[int], None]) -> None:
         self._sink = sink
-        self._told = told
+        self._on_bytes = on_bytes
         self._hasher = Hasher()
         self.wanted = wanted
 
@@ -47,7 +47,7 @@ class Arrival:
             await self.restart()
             return
         await anyio.to_thread.run_sync(self._hash_held)
-        self._told(self.size)
+        self._on_bytes(self.size)
 
     async def restart(self) -> None:
         """Begin with nothing."""
@@ -55,7 +55,7 @@ class Arrival:
             self._sink.restart()
         else:
             await anyio.to_thread.run_sync(self._sink.restart)
-        self._told(-self.size)
+        self._on_bytes(-self.size)
         self._hasher = Hasher()
 
     async def take(self, pieces: AsyncIterator[bytes]) -> None:
@@ -109,7 +109,7 @@ class Arrival:
             self._write(block)
         else:
             await anyio.to_thread.run_sync(self._write, block)
-        self._told(len(block))
+        self._on_bytes(len(block))
 
     def _write(self, block: bytearray) -> None:
         self._sink.write(bytes(block))

@@ -11,7 +11,7 @@ from syncapi.client.transfer.contents import BLOCK, Content
 from syncapi.client.transfer.storage_responses import failure_of, reaching
 from syncapi.protocol.files import UploadPart
 
-Told = Callable[[int], None]
+OnBytes = Callable[[int], None]
 
 
 async def read_blocks(content: Content, offset: int, size: int) -> AsyncGenerator[bytes, None]:
@@ -39,13 +39,13 @@ class PartSending:
     """One attempt to send a part.
 
     Args:
-        told: called with the number of bytes sent; negative if they have to be sent again.
+        on_bytes: called with the number of bytes sent; negative if they have to be sent again.
     """
 
-    def __init__(self, content: Content, part: UploadPart, told: Told) -> None:
+    def __init__(self, content: Content, part: UploadPart, on_bytes: OnBytes) -> None:
         self._content = content
         self._part = part
-        self._told = told
+        self._on_bytes = on_bytes
         self._sent = 0
 
     async def send(self, storage: httpx.AsyncClient, headers: dict[str, str]) -> None:
@@ -60,7 +60,7 @@ class PartSending:
         try:
             await self._put(storage, headers)
         except BaseException:
-            self._told(-self._sent)
+            self._on_bytes(-self._sent)
             raise
 
     async def _put(self, storage: httpx.AsyncClient, headers: dict[str, str]) -> None:
@@ -81,4 +81,4 @@ class PartSending:
             async for block in blocks:
                 yield block
                 self._sent += len(block)
-                self._told(len(block))
+                self._on_bytes(len(block))

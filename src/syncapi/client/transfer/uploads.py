@@ -85,8 +85,8 @@ class Uploader:
             OSError: the content cannot be read.
         """
         async with self._contents:
-            told = partial(self._on_bytes, digest)
-            upload = _Upload(self._service, self._parts, content, digest, told)
+            on_bytes = partial(self._on_bytes, digest)
+            upload = _Upload(self._service, self._parts, content, digest, on_bytes)
             return await upload.run(mime_type)
 
 
@@ -103,13 +103,13 @@ class _Upload:
         parts: asyncio.Semaphore,
         content: Content,
         digest: Digest,
-        told: Callable[[int], None],
+        on_bytes: Callable[[int], None],
     ) -> None:
         self._service = service
         self._slots = parts
         self._content = content
         self._digest = digest
-        self._told = told
+        self._on_bytes = on_bytes
         self._there = 0
 
     async def run(self, mime_type: str) -> FileInfo:
@@ -240,7 +240,7 @@ class _Upload:
     def _tell(self, size: int) -> None:
         if size:
             self._there += size
-            self._told(size)
+            self._on_bytes(size)
 
 
 def _received(upload: PendingUpload, size: int) -> int:

@@ -1,4 +1,4 @@
-"""Files: content that a tenant keeps once, whoever sends it."""
+"""Files: content that a tenant keeps once, however many send it."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
