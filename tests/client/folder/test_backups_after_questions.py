@@ -7,6 +7,7 @@ backup was put back, and what it lacks from being deleted without a question.
 from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
+from typing import Literal
 
 import httpx
 import pytest
@@ -242,3 +243,58 @@ async def test_the_copy_is_missing(is_edited: bool, laptop: Device, desktop: Dev
 
     await sync(desktop)
     assert texts(desktop)[conflict.copy_path] == "first, and much work"
+
+
+async def two_questions(device: Device) -> tuple[FolderConflict, FolderConflict]:
+    """Two older versions of one file were put back, one after the other."""
+    for text in ("first", "second", "third", "first", "second"):
+        await write_and_sync(device, {"a": text})
+    one, two = sorted(await device.conflicts(), key=lambda conflict: conflict.seen_at)
+    return one, two
+
+
+@pytest.mark.parametrize("other", ["theirs", "both"])
+@pytest.mark.parametrize("is_last", [True, False], ids=["mine last", "mine first"])
+async def test_one_answer_undoes_no_other(
+    is_last: bool, other: Literal["theirs", "both"], laptop: Device
+) -> None:
+    one, two = await two_questions(laptop)
+    async with laptop.opened() as mirror:
+        if not is_last:
+            mirror.resolve(two.copy_path, "mine")
+        mirror.resolve(one.copy_path, other)
+        if is_last:
+            mirror.resolve(two.copy_path, "mine")
+
+        assert (await mirror.sync()).conflicts == []
+
+    assert texts(laptop)["a"] == "second"
+
+
+async def test_an_answer_that_was_undone_is_none(laptop: Device, desktop: Device) -> None:
+    """The file had the server's version again before a sync could push mine."""
+    await undone(laptop)
+    await sync(desktop)
+    await decide(laptop, "mine")
+    await write_and_sync(laptop, {"a": "second"})
+    assert await laptop.conflicts() == []
+    put_back(laptop)
+    await expect_question(laptop, desktop)
+    assert texts(desktop)["a"] == "second"
+
+
+async def test_the_answer_comes_before_theirs_has(laptop: Device) -> None:
+    """What theirs has could not be fetched yet: it is decided against all the same."""
+    await write_and_sync(laptop, {"a": "first"})
+    await write_and_sync(laptop, {"a": "second"})
+    write(laptop, "a", "first")
+    laptop.storage.rate, laptop.storage.only = 1.0, "refused"
+    await laptop.sync()
+    laptop.storage.rate, laptop.storage.only = 0.0, None
+    assert "a" not in texts(laptop)
+    async with laptop.opened() as mirror:
+        mirror.resolve("a", "mine")
+
+        assert (await mirror.sync()).conflicts == []
+
+    assert texts(laptop) == {"a": "first"}

@@ -51,7 +51,7 @@ async def test_mine_replaces_no_other_document(
     await laptop.sync_calmly()
     expected = {"a": "quite another", conflict.copy_path: "mine"}
     async with laptop.opened() as mirror:
-        with pytest.raises(SyncError, match="a is another document by now") as refusal:
+        with pytest.raises(SyncError, match="The document of a was deleted") as refusal:
             mirror.resolve(conflict.copy_path, "mine")
     assert refusal.value.hint
     assert texts(laptop) == expected
@@ -78,3 +78,16 @@ async def test_the_other_answers_leave_it_as_it_is(
     await desktop.sync_calmly()
     copies = {conflict.copy_path: "mine"} if keep == "both" else {}
     assert texts(laptop) == texts(desktop) == {"a": "quite another", **copies}
+
+
+async def test_mine_replaces_no_new_file(
+    conflict: FolderConflict, laptop: Device, desktop: Device
+) -> None:
+    """No sync has seen it yet."""
+    write(laptop, "a", "quite new")
+    async with laptop.opened() as mirror:
+        with pytest.raises(SyncError, match="The document of a was deleted"):
+            mirror.resolve(conflict.copy_path, "mine")
+        await mirror.sync()
+    await desktop.sync_calmly()
+    assert texts(laptop) == texts(desktop) == {"a": "quite new", conflict.copy_path: "mine"}

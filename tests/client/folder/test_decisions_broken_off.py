@@ -23,7 +23,7 @@ from syncapi.client.folder.disk.disk import Disk
 from syncapi.client.folder.disk.exchanges import Exchange, FileNumber
 from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.memory.conflicts import FolderConflicts
-from syncapi.client.folder.memory.ledger import PathKeys
+from syncapi.client.folder.memory.ledger import Ledger, PathKeys
 from syncapi.client.folder.model import Base
 from syncapi.client.folder.plan.actions import Download, SetAside
 from syncapi.client.store.store import Store
@@ -49,6 +49,7 @@ class Table:
         self.copy.write_text("mine")
         self.trash = Trash(self.folder / "trash")
         with Store.open(self.folder / "state") as store:
+            Ledger(store).put(Base(UUID(int=1), "a", NOW, _sha256("theirs"), "", "a"))
             self._conflicts(store).record(
                 SetAside("a", self.copy.name, _sha256("mine"), UUID(int=1)), _download("theirs")
             )

@@ -157,6 +157,7 @@ def conflict_at(path: str) -> FolderConflict:
 def keep_mine(disk: Disk, folder: Path, path: str = "d/a.txt") -> None:
     """Settle the conflict of a file, with the trash and the state in a folder."""
     with Store.open(folder / "state") as store:
+        Ledger(store).put(Base(UUID(int=1), path, NOW, "0" * 64, "d", path))
         conflicts = FolderConflicts(store, PathKeys(store), lambda: NOW)
         broken_off = BrokenOff(disk, conflicts)
         resolving = Resolver(disk, Trash(folder / "trash"), conflicts, broken_off)

@@ -202,3 +202,39 @@ async def test_a_broken_off_answer_pushes_nothing_over_what_has_an_old_name_by_n
     assert newest.items() <= texts(laptop).items()
     await sync(desktop)
     assert newest.items() <= texts(desktop).items()
+
+
+async def test_the_answer_to_a_push_is_kept(laptop: Device) -> None:
+    """It fetches nothing; the next sync does."""
+    await grown(laptop, "a", "missing")
+    write(laptop, "a", "old a")
+    (laptop.root / "missing").unlink()
+    async with laptop.opened() as mirror:
+        assert (await mirror.sync(direction="push", went_back="theirs")).done == []
+
+    (conflict,) = (await sync(laptop)).conflicts
+
+    assert texts(laptop) == {
+        "a": "new a",
+        "missing": "new missing",
+        conflict.copy_path: "old a",
+    }
+
+
+async def test_a_pull_asks_nothing_and_may_be_answered(laptop: Device, desktop: Device) -> None:
+    """It pushes nothing and deletes nothing on the server."""
+    names = ("a", "b", "c", "d")
+    await grown(laptop, *names)
+    await sync(desktop)
+    write(desktop, "e", "e")
+    await sync(desktop)
+    for name in names:
+        write(laptop, name, f"old {name}")
+    async with laptop.opened() as mirror:
+        await mirror.sync(direction="pull")
+    assert texts(laptop) == {"e": "e"} | {name: f"old {name}" for name in names}
+
+    async with laptop.opened() as mirror:
+        await mirror.sync(direction="pull", went_back="theirs")
+
+    assert texts(laptop) == {"e": "e"} | {name: f"new {name}" for name in names}

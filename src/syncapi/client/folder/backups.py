@@ -6,7 +6,7 @@ from syncapi.client.folder.guards import expect_no_backup
 from syncapi.client.folder.memory.conflicts import FolderConflicts
 from syncapi.client.folder.observe.histories import Histories
 from syncapi.client.folder.observe.observer import View
-from syncapi.client.folder.observe.older_names import changed_files, missing_files
+from syncapi.client.folder.observe.older_names import changed_files, edited_files, missing_files
 from syncapi.client.folder.plan.actions import Delete
 
 
@@ -36,18 +36,20 @@ class Backups:
             WentBackStop: as above.
             SyncError: the server cannot be reached or refuses.
         """
-        missing = missing_files(view.whole, view.agreed)
-        if not missing or view.rules.direction == "pull":
+        missing = missing_files(view.whole, view.scan, view.agreed)
+        if not missing:
             return
         changed = changed_files(view.scan, view.agreed, view.rules)
         found = await self._histories.under_older_names(missing, changed, view.rules)
-        expect_no_backup(len(view.back | found.keys()), len(self._missing(view)))
+        deleted, edited = self._missing(view), edited_files(view.whole, view.rules)
+        new = {one for one, file in found.items() if one in deleted or file not in edited}
+        expect_no_backup(len(view.back | new), len(deleted))
 
     def _missing(self, view: View) -> set[UUID]:
         """What would be deleted on the server, and is in no other place here.
 
         The copy of a conflict is, if the file that it was made of has its bytes again and the copy
-        was not edited.
+        was not edited, or a person has decided for it.
         """
         deleted = {action.id for action in view.whole.actions if isinstance(action, Delete)}
         if not deleted:
@@ -60,7 +62,9 @@ class Backups:
             if conflict.copy_id is not None
             if files.get(conflict.path) == conflict.mine_sha256 == known.get(conflict.copy_id)
         }
-        return deleted - copies - _moved(view)
+        here = {*files.values()} & self._conflicts.decided_bytes()
+        moved = {entry.id for entry in view.agreed if entry.sha256 in here}
+        return deleted - copies - moved - _moved(view)
 
 
 def _back_with_the_server(view: View) -> set[UUID]:

@@ -16,6 +16,7 @@ from syncapi.client.folder.apply.resolver import Resolver
 from syncapi.client.folder.backups import Backups
 from syncapi.client.folder.checking import check_files
 from syncapi.client.folder.disk.disk import Disk
+from syncapi.client.folder.disk.exchanges import FileNumber
 from syncapi.client.folder.disk.trash import Trash
 from syncapi.client.folder.guards import RecentDeletions
 from syncapi.client.folder.ignore_rules import is_own_part, is_part_file
@@ -145,14 +146,14 @@ class Mirror:
                 return report
             self._settle(view.resolved)
             if attempts(view.plan) <= tried:
+                self._keep_answer(view)
                 self._clean_up(view, report)
                 break
             if number == MOST_ROUNDS:
                 report.left = len(view.plan.actions)
                 break
             await self._guard(view, allow_mass_delete=allow_mass_delete, went_back=went_back)
-            self._conflicts.ask_again(view.given_up)  # if this sync ends before they give way
-            self._ledger.put(*view.restored)
+            self._keep_answer(view)
             if await self._executor.carry_out(view, report):
                 tried |= attempts(view.plan)
         return report
@@ -179,13 +180,20 @@ class Mirror:
                 durable.sync_folder(folder)
         self._ledger.settle(resolved.changed, resolved.dropped)
 
+    def _keep_answer(self, view: View) -> None:
+        """Keep that the server's versions are to stay: this sync may end before they have come."""
+        self._conflicts.ask_again(view.given_up)
+        self._ledger.put(*view.restored)
+
     async def _guard(self, view: View, *, allow_mass_delete: bool, went_back: Keep | None) -> None:
         """Check that the plan needs no confirmation of a person.
 
         Raises:
             SafetyStop: it does.
         """
-        self._backups.expect_none(view)
+        is_pushed = view.rules.direction != "pull"
+        if is_pushed:
+            self._backups.expect_none(view)
         if allow_mass_delete:
             self._deletions.forget()
         else:  # what was deleted a short while ago counts too: many small steps are a large one
@@ -196,7 +204,7 @@ class Mirror:
                 files_here=len(view.scan.files),
                 known={entry.id for entry in kept if entry.version is not None},
             )
-        if went_back is None:
+        if went_back is None and is_pushed:
             await self._backups.expect_no_older_names(view)
 
     def _report(self, report: MirrorReport, view: View, failures: Iterable[Failure]) -> None:
@@ -285,6 +293,9 @@ class Mirror:
             if conflict is None:
                 raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
             self._resolver.resolve(conflict, keep)
+            if keep == "mine":
+                mine = FileNumber.at(self._disk.place(conflict.path))
+                self._conflicts.note_place_of_mine(conflict, mine)
             self._conflicts.settle(conflict, has_mine=keep == "mine", is_decided=True)
             return conflict
 

@@ -14,6 +14,7 @@ from syncapi.client import durable
 from syncapi.client.folder.apply.sync_pass import failure_of
 from syncapi.client.folder.conflict_names import marked
 from syncapi.client.folder.disk.disk import Disk, Identity, MovedOn, status_of_file
+from syncapi.client.folder.disk.exchanges import FileNumber
 from syncapi.client.folder.memory.conflicts import FolderConflicts
 from syncapi.client.folder.model import Scan, is_left_alone
 from syncapi.client.folder.names import join, split
@@ -66,6 +67,7 @@ class BrokenOff:
             copy, place = self._disk.place(conflict.copy_path), self._disk.place(conflict.path)
             theirs = Identity.at(copy)
             if theirs is None:
+                self._conflicts.note_place_of_mine(conflict, FileNumber.at(place))
                 return True
             if Identity.at(place) is None:
                 self._disk.move(conflict.copy_path, theirs, conflict.path)
@@ -118,7 +120,9 @@ class BrokenOff:
             for conflict in self._conflicts.exchanged():
                 found = self._find(conflict, scan)
                 try:
-                    if found is None or (self.take_back(found) and not self._has_copy(found)):
+                    if found is not None:
+                        self.take_back(found)
+                    if found is None or self._has_no_copy(found, scan):
                         self._conflicts.forget_exchange(found or conflict)
                 except (MovedOn, OSError) as error:
                     failed[found or conflict] = failure_of("move", conflict.path, error)
@@ -140,12 +144,25 @@ class BrokenOff:
             replace(conflict, path=join(folder, name), copy_path=join(folder, copy_name))
             for folder in ("", *scan.folders)
         )
-        is_any_there = any(status_of_file(self._disk.root / path) for path in paths)
-        found = conflict if is_any_there else None
-        return next((one for one in moved if self.is_turned(one)), found)
+        if any(status_of_file(self._disk.root / path) for path in paths):
+            return next((one for one in moved if self._is_surely(one)), conflict)
+        alike = [one for one in moved if self.is_turned(one)]
+        return next(filter(self._is_surely, alike), alike[0] if alike else None)
 
-    def _has_copy(self, conflict: FolderConflict) -> bool:
-        return status_of_file(self._disk.root / conflict.copy_path) is not None
+    def _is_surely(self, conflict: FolderConflict) -> bool:
+        """Whether one of the two files that were noted is there, and no copy of it."""
+        noted = self._conflicts.exchange_of(conflict)
+        if noted is None:
+            return False
+        named = FileNumber.at(self._disk.root / conflict.path)
+        copied = FileNumber.at(self._disk.root / conflict.copy_path)
+        return (named is not None and noted.mine.is_surely(named)) or (
+            copied is not None and noted.theirs.is_surely(copied)
+        )
+
+    def _has_no_copy(self, conflict: FolderConflict, scan: Scan) -> bool:
+        path = conflict.copy_path
+        return not is_left_alone(path, scan) and status_of_file(self._disk.root / path) is None
 
 
 def _leave_alone(view: View, failed: Collection[FolderConflict]) -> View:

@@ -89,7 +89,7 @@ class Resolver:
         if before is None:
             _move(copy, place, path)
             return
-        if self._conflicts.has_another_document(conflict):
+        if self._conflicts.has_another_file(conflict):
             raise _another(conflict)
         self._note(conflict, copy, place)
         if not durable.exchange(copy, place):
@@ -137,7 +137,8 @@ def _replaced(conflict: FolderConflict) -> SyncError:
 
 def _another(conflict: FolderConflict) -> SyncError:
     return SyncError(
-        f"{conflict.path} is another document by now. Nothing was replaced.",
+        f"The document of {conflict.path} was deleted, and another file has its name. Nothing was "
+        "replaced.",
         hint=f"Keep both, or rename {conflict.path}, sync, then repeat.",
     )
 

@@ -1,7 +1,7 @@
 """Conflicts of a folder: both versions are files, until a person has decided."""
 
 import dataclasses
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from datetime import datetime
 from uuid import UUID
@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import RootModel
 
 from syncapi.client.errors import SyncError
-from syncapi.client.folder.disk.exchanges import Exchange, KnownBytes
+from syncapi.client.folder.disk.exchanges import Exchange, FileNumber, KnownBytes
 from syncapi.client.folder.memory.ledger import Ledger, PathKeys
 from syncapi.client.folder.memory.questions import Questions
 from syncapi.client.folder.model import Base, LocalFile, Scan, is_left_alone
@@ -149,14 +149,43 @@ class FolderConflicts:
             self._table.delete(key)
             self._exchanges.delete(key)
             if not has_mine:
-                self._asked.forget(conflict.id)
+                self._asked.forget_bytes(conflict.id, conflict.mine_sha256)
             elif entry is not None:
                 self._asked.note(entry, conflict.mine_sha256, is_decided=is_decided)
 
-    def has_another_document(self, conflict: FolderConflict) -> bool:
-        """Whether the file's place is another document's, since others have deleted its own."""
-        found = self._ledger.at(conflict.path)
-        return found is not None and found.id != conflict.id
+    def has_another_file(self, conflict: FolderConflict) -> bool:
+        """Whether a file in its place is no version of its document, since that was deleted."""
+        return self._entry(conflict.id) is None
+
+    def note_place_of_mine(self, conflict: FolderConflict, mine: FileNumber | None) -> None:
+        """Keep that mine is the document's file now. Under another name it is known as such.
+
+        What theirs had is what mine was decided against, whether its bytes have come or not.
+
+        Args:
+            conflict: whose copy is no document's file any more.
+            mine: of the file at the document's place.
+        """
+        own, copy = self._entry(conflict.id), self._entry(conflict.copy_id)
+        if own is None or mine is None:
+            return
+        agreed = own.sha256 or conflict.theirs_sha256 or ""
+        with self._store.transaction():
+            self._ledger.put(
+                dataclasses.replace(own, sha256=agreed, inode=mine.inode, birth_ns=mine.birth_ns)
+            )
+            if copy is not None:
+                self._ledger.put(dataclasses.replace(copy, inode=0, birth_ns=None))
+
+    def decided_bytes(self) -> set[str]:
+        """SHA-256 of what a person has decided to have in a document's place, not pushed yet."""
+        return {
+            sha256
+            for document_id, row in self._asked.rows()
+            if row.decided and (entry := self._ledger.find(document_id)) is not None
+            for sha256 in row.decided
+            if row.version == entry.version
+        }
 
     def deciding(self) -> AbstractContextManager[None]:
         """Keep other processes out that decide a conflict. Raises `StoreBusy`."""
@@ -218,6 +247,7 @@ class FolderConflicts:
             scan: what it has left alone is there, for all that is known.
         """
         files = {file.path: file.sha256 for file in scan.files}
+        self._forget_undone(files)
         exchanged = self.exchanged()
         for conflict in self.all():
             path = conflict.copy_path
@@ -225,6 +255,14 @@ class FolderConflicts:
             if not is_there and self._entry(conflict.copy_id) is None:
                 self.settle(conflict, has_mine=files.get(conflict.path) == conflict.mine_sha256)
                 self._follow_renamed(conflict, scan)
+
+    def _forget_undone(self, files: Mapping[str, str]) -> None:
+        """Drop decisions whose files have the agreed bytes again: a person has undone them."""
+        for document_id, row in self._asked.rows():
+            entry = self._ledger.find(document_id) if row.decided else None
+            if entry is not None and files.get(entry.path) == entry.sha256:
+                for sha256 in row.decided:
+                    self._asked.forget_bytes(document_id, sha256)
 
     def _follow_renamed(self, conflict: FolderConflict, scan: Scan) -> None:
         """A copy that no push has made a document of yet is known by its bytes alone."""

@@ -12,7 +12,7 @@ from syncapi.client.store.store import Store
 from syncapi.protocol.base import WireModel
 
 
-class _QuestionRow(WireModel):
+class QuestionRow(WireModel):
     """SHA-256 in hex of what was asked about, while the document had this version.
 
     Attributes:
@@ -31,18 +31,35 @@ class Questions:
     """
 
     def __init__(self, store: Store) -> None:
-        self._table = store.table("folder_conflicts_asked", _QuestionRow)
+        self._table = store.table("folder_conflicts_asked", QuestionRow)
 
     def note(self, entry: Base, sha256: str, *, is_decided: bool = False) -> None:
         """Keep that a person was asked about these bytes, or that they decided for them."""
         before = self._table.get(str(entry.id))
         if before is None or before.version != entry.version:
-            before = _QuestionRow(sha256s=(), version=entry.version)
+            before = QuestionRow(sha256s=(), version=entry.version)
         decided = (*before.decided, sha256) if is_decided else before.decided
-        now = _QuestionRow(
+        now = QuestionRow(
             sha256s=(*before.sha256s, sha256), version=entry.version, decided=decided
         )
         self._table.put(str(entry.id), now)
+
+    def rows(self) -> list[tuple[UUID, QuestionRow]]:
+        """All that is kept, by document."""
+        return [(UUID(key), row) for key, row in self._table.items()]
+
+    def forget_bytes(self, document_id: UUID, sha256: str) -> None:
+        """Drop some bytes: they are asked about again."""
+        row = self._table.get(str(document_id))
+        if row is None:
+            return
+        left = tuple(one for one in row.sha256s if one != sha256)
+        decided = tuple(one for one in row.decided if one != sha256)
+        if left:
+            kept = QuestionRow(sha256s=left, version=row.version, decided=decided)
+            self._table.put(str(document_id), kept)
+        else:
+            self._table.delete(str(document_id))
 
     def forget(self, document_id: UUID) -> None:
         """Drop all about a document: it is asked about again."""
@@ -61,6 +78,6 @@ class Questions:
         row = self._row(entry)
         return row is not None and sha256 in row.decided
 
-    def _row(self, entry: Base) -> _QuestionRow | None:
+    def _row(self, entry: Base) -> QuestionRow | None:
         row = self._table.get(str(entry.id))
         return row if row is not None and row.version == entry.version else None

@@ -139,7 +139,15 @@ class Observer:
         back = OlderBytes()
         if not offline and went_back != "mine":
             how: WentBack = "theirs" if went_back == "theirs" else "ask"
-            back = await self._older.find(planned, agreed, found, documents, rules, how)
+            back = await self._older.find(
+                planned,
+                agreed,
+                found,
+                documents,
+                rules,
+                how,
+                fetches_missing=restore_missing or how == "theirs",
+            )
         if back.fates:
             planned = self._plan(resolved.entries, found, documents, rules, back.fates)
         restored = []

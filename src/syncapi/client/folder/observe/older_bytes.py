@@ -8,7 +8,7 @@ from syncapi.client.folder.memory.conflicts import FolderConflicts
 from syncapi.client.folder.model import EMPTY, Base, Scan
 from syncapi.client.folder.observe.histories import Histories
 from syncapi.client.folder.observe.older_names import edited_files, missing_files
-from syncapi.client.folder.plan.actions import Create, Plan, SetAside, Update
+from syncapi.client.folder.plan.actions import Create, Delete, Plan, SetAside, Update
 from syncapi.client.folder.plan.planner import WentBack
 from syncapi.client.folder.rules import Rules
 from syncapi.protocol.documents import Document
@@ -43,6 +43,8 @@ class OlderVersions:
         documents: Mapping[UUID, Document],
         rules: Rules,
         how: WentBack,
+        *,
+        fetches_missing: bool,
     ) -> OlderBytes:
         """Find the files that went back.
 
@@ -53,31 +55,27 @@ class OlderVersions:
             documents: what lives on the server.
             rules: how the folder is kept.
             how: what is to become of such files. If a person is asked, then once.
+            fetches_missing: whether no document is deleted since its file is missing.
 
         Raises:
             SyncError: the server cannot be reached or refuses.
         """
         edits = _edits(planned, entries, found, documents, how)
         older = await self._histories.went_back(edits)
-        returned = await self._under_older_names(planned, entries, rules, how)
+        deleted = {action.id for action in planned.actions if isinstance(action, Delete)}
+        # About those that would be deleted, a person is asked before anything is done.
+        missing = missing_files(
+            planned, found, (e for e in entries if fetches_missing or e.id not in deleted)
+        )
+        edited = edited_files(planned, rules)
+        came_back = await self._histories.under_older_names(missing, edited, rules)
+        returned = {edited[file] for file in came_back.values()}
         if how == "theirs":
             return OlderBytes(dict.fromkeys(older | returned, how))
-        unasked = older - self._asked(edits, entries)
-        undecided = older - self._decided(edits, entries, found)
+        decided = self._decided(edits, entries, found)
+        unasked, undecided = older - self._asked(edits, entries), older - decided
+        returned -= decided
         return OlderBytes(dict.fromkeys(unasked | returned, how), frozenset(undecided | returned))
-
-    async def _under_older_names(
-        self, planned: Plan, entries: Iterable[Base], rules: Rules, how: WentBack
-    ) -> set[UUID]:
-        """Documents that had come there since, in whose place are an older file's bytes again.
-
-        If the server's versions are to stay, these are no edits either, as long as the document
-        that had the name before is still to be fetched again.
-        """
-        fetched = [entry for entry in entries if how == "theirs" or entry.leaving]
-        edited, missing = edited_files(planned, rules), missing_files(planned, fetched)
-        returned = await self._histories.under_older_names(missing, edited, rules)
-        return {edited[file] for file in returned.values()}
 
     def _asked(self, edits: Mapping[UUID, str], entries: Iterable[Base]) -> set[UUID]:
         return {
@@ -119,20 +117,22 @@ def _edits(
     }
     return {
         document_id: sha256
-        for document_id, sha256 in _pushed_or_contested(planned, found)
+        for document_id, sha256 in _pushed_or_contested(planned, found, how)
         if document_id is not None and sha256 is not None
         if sha256 != agreed.get(document_id, sha256)
         if sha256 != EMPTY or how == "theirs"
     }
 
 
-def _pushed_or_contested(planned: Plan, found: Scan) -> Iterator[tuple[UUID | None, str | None]]:
+def _pushed_or_contested(
+    planned: Plan, found: Scan, how: WentBack
+) -> Iterator[tuple[UUID | None, str | None]]:
     for action in planned.actions:
         if isinstance(action, Update | SetAside) or (
             isinstance(action, Create) and action.revives
         ):
             yield action.id, action.sha256
     files = {file.path: file.sha256 for file in found.files} if planned.pending else {}
-    for pending in planned.pending:  # a push leaves conflicts as they are
-        if pending.kind == "conflict":
+    for pending in planned.pending:  # a push leaves conflicts as they are, and a pull edits
+        if pending.kind == "conflict" or (pending.kind == "update" and how == "theirs"):
             yield pending.id, files.get(pending.path)

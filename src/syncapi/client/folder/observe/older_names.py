@@ -7,7 +7,15 @@ from uuid import UUID
 from syncapi.client.folder.conflict_names import apart_paths
 from syncapi.client.folder.model import EMPTY, Base, Scan
 from syncapi.client.folder.names import join
-from syncapi.client.folder.plan.actions import Delete, Download, Move, Plan, SetAside, Update
+from syncapi.client.folder.plan.actions import (
+    Delete,
+    Download,
+    Forget,
+    Move,
+    Plan,
+    SetAside,
+    Update,
+)
 from syncapi.client.folder.rules import Rules
 from syncapi.protocol.history import DocumentVersion
 
@@ -15,23 +23,31 @@ PlacedBytes: TypeAlias = tuple[str, str]
 """Path and SHA-256 of a file. Paths that the disk takes for one are one (see `Rules.key`)."""
 
 
-def missing_files(planned: Plan, entries: Iterable[Base]) -> dict[UUID, str]:
+def missing_files(planned: Plan, found: Scan, entries: Iterable[Base]) -> dict[UUID, str]:
     """SHA-256 of the files that are gone from here, by document, as they were.
 
-    What is only seen again, since its path is no longer ignored, is left out: that it is missing
-    says nothing.
+    So they are whatever becomes of their documents: others may have edited or deleted those. What
+    is only seen again, since its path is no longer ignored, is left out: that it is missing says
+    nothing.
     """
+    files = {file.path for file in found.files}
     gone = {
         action.id
         for action in planned.actions
-        if isinstance(action, Delete)
+        if isinstance(action, Delete | Forget)
         or (isinstance(action, Download) and action.replaces_sha256 is None)
+    }
+    gone |= {
+        pending.id
+        for pending in planned.pending
+        if pending.id is not None and pending.kind in {"delete", "download"}
+        if pending.path not in files
     }
     return {
         entry.id: entry.sha256
         for entry in entries
-        if entry.id in gone and entry.sha256 and entry.version is not None
-        if not (entry.lost or entry.was_ignored)
+        if entry.id in gone and entry.path not in files
+        if entry.sha256 and entry.version is not None and not entry.was_ignored
     }
 
 
