@@ -62,28 +62,21 @@ async def test_the_folder_is_renamed(
     assert texts(laptop) == texts(desktop) == {"q/a.txt": "mine"}
 
 
-@pytest.mark.parametrize("new", ["p/b.txt", None], ids=["renamed", "deleted"])
-async def test_theirs_is_no_copy_any_more_after_a_kill(
-    new: str | None, conflict: FolderConflict, laptop: Device, desktop: Device
+async def test_theirs_was_deleted_after_a_kill(
+    conflict: FolderConflict, laptop: Device, desktop: Device
 ) -> None:
     """It has the copy's name. Without it the decision is as good as done."""
     document = id_of(laptop, "p/a.txt")
     await break_off(laptop, conflict)
-    copy = laptop.root / conflict.copy_path
-    if new is None:
-        copy.unlink()
-        (laptop.root / "p").rename(laptop.root / "q")
-        path, expected = "q/a.txt", {"q/a.txt": "mine"}
-    else:
-        copy.rename(laptop.root / new)
-        path, expected = "p/a.txt", {"p/a.txt": "mine", new: "theirs"}
+    (laptop.root / conflict.copy_path).unlink()
+    (laptop.root / "p").rename(laptop.root / "q")
 
     await laptop.sync_calmly()
 
-    assert id_of(laptop, path) == document
+    assert id_of(laptop, "q/a.txt") == document
     assert (await laptop.sync_calmly()).conflicts == []
     await desktop.sync_calmly()
-    assert texts(laptop) == texts(desktop) == expected
+    assert texts(laptop) == texts(desktop) == {"q/a.txt": "mine"}
 
 
 async def test_a_copy_of_their_folder_is_left_as_it_is(

@@ -237,7 +237,7 @@ def _was_asked(self: FolderConflicts, entry: Base, sha256: str, _file: LocalFile
     return self.was_asked(entry, sha256)
 
 
-async def _find_nothing(*_: object) -> OlderBytes:
+async def _find_nothing(*_: object, **__: object) -> OlderBytes:
     return OlderBytes()
 
 

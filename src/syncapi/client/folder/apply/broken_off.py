@@ -67,7 +67,6 @@ class BrokenOff:
             copy, place = self._disk.place(conflict.copy_path), self._disk.place(conflict.path)
             theirs = Identity.at(copy)
             if theirs is None:
-                self._conflicts.note_place_of_mine(conflict, FileNumber.at(place))
                 return True
             if Identity.at(place) is None:
                 self._disk.move(conflict.copy_path, theirs, conflict.path)
@@ -120,10 +119,10 @@ class BrokenOff:
             for conflict in self._conflicts.exchanged():
                 found = self._find(conflict, scan)
                 try:
-                    if found is not None:
-                        self.take_back(found)
-                    if found is None or self._has_no_copy(found, scan):
-                        self._conflicts.forget_exchange(found or conflict)
+                    if found is None:
+                        self._conflicts.forget_exchange(conflict)
+                    else:
+                        self._take_back_or_finish(found, scan)
                 except (MovedOn, OSError) as error:
                     failed[found or conflict] = failure_of("move", conflict.path, error)
             return self._conflicts.exchanged() != before, failed
@@ -160,9 +159,19 @@ class BrokenOff:
             copied is not None and noted.theirs.is_surely(copied)
         )
 
-    def _has_no_copy(self, conflict: FolderConflict, scan: Scan) -> bool:
-        path = conflict.copy_path
-        return not is_left_alone(path, scan) and status_of_file(self._disk.root / path) is None
+    def _take_back_or_finish(self, conflict: FolderConflict, scan: Scan) -> None:
+        """Take it back; or, where a person has deleted theirs, note that mine has the name."""
+        self.take_back(conflict)
+        path, noted = conflict.copy_path, self._conflicts.exchange_of(conflict)
+        if is_left_alone(path, scan) or status_of_file(self._disk.root / path) is not None:
+            return
+        numbers = {(file.inode, file.birth_ns) for file in scan.files}
+        if noted is not None and (noted.theirs.inode, noted.theirs.birth_ns) in numbers:
+            return  # it was renamed
+        if self.is_turned(conflict):
+            mine = FileNumber.at(self._disk.root / conflict.path)
+            self._conflicts.note_place_of_mine(conflict, mine)
+        self._conflicts.forget_exchange(conflict)
 
 
 def _leave_alone(view: View, failed: Collection[FolderConflict]) -> View:
