@@ -175,12 +175,16 @@ class Audit:
             yield f"rejected: {telling.result['problem']}"
 
     def _in_a_row(self, story: Story) -> Iterator[str]:
-        """Once applied, a change is unchanged for ever."""
-        was_applied = False
+        """Once applied, a change is unchanged for ever.
+
+        Of two that are sent at once, either may come first.
+        """
+        applied_at = float("inf")
         for telling in story.tellings:
-            if was_applied and telling.status != "unchanged":
+            if telling.sent_at > applied_at and telling.status != "unchanged":
                 yield f"told {telling.status} after it had been applied"
-            was_applied |= telling.status == "applied" and self._stands(story, telling)
+            if telling.status == "applied" and self._stands(story, telling):
+                applied_at = min(applied_at, telling.sent_at)
 
 
 def _is_base(story: Story, before: Version) -> bool:

@@ -155,6 +155,9 @@ def _judged(episode: Episode, earlier: PastVersion | None, version: PastVersion)
 def _judged_beside(episode: Episode, version: PastVersion) -> Iterator[str]:
     """What is wrong with a document that was made where both sides of a conflict were kept."""
     known = episode.before.held.marks() | episode.program.wishes.contents()
+    # What was not written here stays as it was, whether its bytes are here or not.
+    for held in (episode.before.held, episode.after.held):
+        known |= {version.file.sha256_hash for version in held.versions()}
     if version.values["content"] not in known:
         yield f"nobody wrote what is in {_named(version)}"
 
