@@ -123,3 +123,21 @@ async def test_both_have_the_older_version(
     await sync(desktop)
     older = {name: f"older {name}" for name in names}
     assert texts(laptop) == texts(desktop) == {"kept": "kept", "missing": "missing", **older}
+
+
+@pytest.mark.parametrize("answer", ["mine", "theirs"])
+async def test_the_answer_is_taken_where_both_have_the_older_version(
+    answer: Keep, failover: Failover, laptop: Device, desktop: Device
+) -> None:
+    write(laptop, "missing", "missing")
+    await lose_newest(failover, laptop, desktop, "a")
+    write(laptop, "a", "older a")
+    (laptop.root / "missing").unlink()
+    with pytest.raises(SafetyStop):
+        await sync(laptop)
+
+    await sync(laptop, answer)
+
+    await sync(desktop)
+    missing = {} if answer == "mine" else {"missing": "missing"}
+    assert texts(laptop) == texts(desktop) == {"kept": "kept", "a": "older a", **missing}

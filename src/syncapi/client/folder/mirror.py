@@ -192,7 +192,7 @@ class Mirror:
             SafetyStop: it does.
         """
         is_pushed = view.rules.direction != "pull"
-        if is_pushed:
+        if is_pushed and went_back is None:
             self._backups.expect_none(view)
         if allow_mass_delete:
             self._deletions.forget()
