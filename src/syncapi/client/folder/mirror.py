@@ -293,10 +293,11 @@ class Mirror:
             if conflict is None:
                 raise SyncError(f"{path} has no conflict.", hint="syncapi conflicts list")
             self._resolver.resolve(conflict, keep)
-            if keep == "mine":
-                mine = FileNumber.at(self._disk.place(conflict.path))
-                self._conflicts.note_place_of_mine(conflict, mine)
-            self._conflicts.settle(conflict, has_mine=keep == "mine", is_decided=True)
+            with self._ledger.transaction():
+                if keep == "mine":
+                    mine = FileNumber.at(self._disk.place(conflict.path))
+                    self._conflicts.note_place_of_mine(conflict, mine)
+                self._conflicts.settle(conflict, has_mine=keep == "mine", is_decided=True)
             return conflict
 
     async def ignored(self) -> list[tuple[str, str]]:
