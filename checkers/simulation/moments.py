@@ -1,7 +1,7 @@
 """How a device and the server are, between two syncs."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
 from uuid import UUID
@@ -75,13 +75,4 @@ class Moment:
             return entry
         if (there.path, there.sha256) != (join(sent.folder, sent.filename), sent.sha256):
             return entry
-        return replace(
-            entry,
-            path=sent.path,
-            version=there.version,
-            sha256=sent.sha256,
-            folder=sent.folder,
-            filename=sent.filename,
-            lost=False,
-            sent=None,
-        )
+        return entry.answered(there.version)

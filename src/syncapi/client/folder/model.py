@@ -1,6 +1,6 @@
 """The three states that a plan is made of: the folder, the server, and where they last agreed."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from hashlib import sha256
 from pathlib import PurePosixPath
@@ -87,6 +87,22 @@ class Base:
     was_ignored: bool = False
     coming: "Base | None" = None
     leaving: bool = False
+
+    def answered(self, version: datetime) -> "Base":
+        """The entry once its unanswered push is known to have arrived, as that version."""
+        sent = self.sent
+        if sent is None:
+            return self
+        return replace(
+            self,
+            path=sent.path,
+            version=version,
+            sha256=sent.sha256,
+            folder=sent.folder,
+            filename=sent.filename,
+            lost=False,
+            sent=None,
+        )
 
     def may_be(self, file: LocalFile) -> bool:
         """Whether a file has the inode of this one, as far as their times of birth say.

@@ -151,16 +151,7 @@ class Histories:
             if entry.version is not None and version.updated_at <= entry.version:
                 break
             if sent is not None and not version.is_deleted and _carries(entry, version):
-                found = replace(
-                    entry,
-                    path=sent.path,
-                    version=version.updated_at,
-                    sha256=sent.sha256,
-                    folder=sent.folder,
-                    filename=sent.filename,
-                    lost=False,
-                    sent=None,
-                )
+                found = entry.answered(version.updated_at)
         return found
 
 

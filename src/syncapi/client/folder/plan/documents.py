@@ -136,13 +136,4 @@ def with_arrived(base: Base, remote: RemoteDocument | None) -> Base:
         sent.filename,
     ):
         return base
-    return replace(
-        base,
-        path=sent.path,
-        version=remote.version,
-        sha256=sent.sha256,
-        folder=sent.folder,
-        filename=sent.filename,
-        lost=False,
-        sent=None,
-    )
+    return base.answered(remote.version)

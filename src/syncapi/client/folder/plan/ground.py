@@ -31,7 +31,7 @@ class Ground:
     def copy(self) -> Self:
         """Copy it; what one of the two learns, the other does not."""
         copied = copy(self)
-        copied._files, copied._folders = set(self._files), dict(self._folders)  # noqa: SLF001
+        copied._files, copied._folders = set(self._files), dict(self._folders)  # noqa: SLF001 - its own class
         return copied
 
     def stray(self, path: str) -> LocalFile | None:
